@@ -1,0 +1,132 @@
+"""Every error the service answers, as problem details (RFC 9457)."""
+
+import json
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+RETRY_AFTER_SECONDS = 1
+
+
+class ServiceError(Exception):
+    """Something the service answers with a problem; subclasses say which, `detail` names the value."""
+
+    status: ClassVar[HTTPStatus]
+    type: ClassVar[str] = "about:blank"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class NotFound(ServiceError):
+    """No such item."""
+
+    status = HTTPStatus.NOT_FOUND
+
+
+class NameTaken(ServiceError):
+    """Another item has the name."""
+
+    status = HTTPStatus.CONFLICT
+    type = "urn:problem:name-taken"
+
+
+class ContentTooLarge(ServiceError):
+    """The body is over the limit."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+class Unavailable(ServiceError):
+    """A dependency does not answer; the same request may succeed in a moment."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    type = "urn:problem:unavailable"
+
+
+class InvalidField(BaseModel):
+    """Where a request is invalid, and why."""
+
+    loc: list[str | int]
+    msg: str
+
+
+class Problem(BaseModel):
+    """Problem details (RFC 9457); `errors` is there for invalid requests only."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    errors: list[InvalidField] | None = None
+
+
+def problem_response(
+    request_id: str,
+    status: HTTPStatus,
+    detail: str,
+    *,
+    type_: str = "about:blank",
+    headers: dict[str, str] | None = None,
+    **members: Any,
+) -> Response:
+    """Return the problem as a response; `members` are added to its JSON."""
+    problem = {
+        "type": type_,
+        "title": status.phrase,
+        "status": status.value,
+        "detail": detail,
+        "request_id": request_id,
+        **members,
+    }
+    # ASCII output, so that a lone surrogate in a client's text cannot break the answer.
+    body = json.dumps(problem).encode()
+    return Response(body, status, headers, media_type="application/problem+json")
+
+
+async def _answer_service_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ServiceError)
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if isinstance(error, Unavailable) else None
+    request_id: str = request.state.request_id
+    return problem_response(request_id, error.status, error.detail, type_=error.type, headers=headers)
+
+
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    headers = dict(error.headers) if error.headers else None
+    return problem_response(request.state.request_id, status, str(error.detail), headers=headers)
+
+
+async def _answer_invalid_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    # The client's input is not repeated: it may hold secrets, and NaN or surrogates are no JSON.
+    errors = [{"loc": list(fault["loc"]), "msg": fault["msg"]} for fault in error.errors()]
+    where = ".".join(str(part) for part in errors[0]["loc"])
+    detail = f"{where}: {errors[0]['msg']}"
+    return problem_response(request.state.request_id, HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Answer every expected error as a problem; unexpected ones are answered by `RequestIdMiddleware`."""
+    app.add_exception_handler(ServiceError, _answer_service_error)
+    app.add_exception_handler(HTTPException, _answer_http_error)
+    app.add_exception_handler(RequestValidationError, _answer_invalid_request)
+
+
+def problems(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a route that documents these problems in OpenAPI."""
+    return {
+        status.value: {
+            "description": status.phrase,
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status in statuses
+    }

@@ -1,0 +1,124 @@
+"""The HTTP interface of items.
+
+Routes return ready bytes: the response models document them, and the serializer or the store made them.
+"""
+
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import Field
+
+from app.errors import problems
+from app.items.documents import ItemDocument, etag_matches
+from app.items.models import BatchCreated, Item, ItemChanges, ItemDraft, ItemPage, ItemSummary, Tag
+from app.items.service import ItemService
+
+BATCH_MAX_ITEMS = 1_000
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+# Clients may keep an item but must ask before they use it: the entity tag makes that cheap.
+CACHE_CONTROL = "no-cache"
+
+BAD_BODY = problems(HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+NOT_FOUND = problems(HTTPStatus.NOT_FOUND)
+NAME_TAKEN = problems(HTTPStatus.CONFLICT)
+
+router = APIRouter(
+    prefix="/api/v1/items",
+    tags=["items"],
+    responses=problems(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+
+
+def item_service(request: Request) -> ItemService:
+    """Return the service that the lifespan opened."""
+    service: ItemService = request.state.items
+    return service
+
+
+def item_response(document: ItemDocument, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> Response:
+    """Return the item with its entity tag."""
+    headers |= {"ETag": document.etag, "Cache-Control": CACHE_CONTROL, **dict(document.headers)}
+    return Response(document.body, status, headers, JSON)
+
+
+@router.post("", status_code=HTTPStatus.CREATED, response_model=Item, responses=BAD_BODY | NAME_TAKEN)
+async def create_item(draft: ItemDraft, request: Request) -> Response:
+    """Create an item. Its name must not be taken."""
+    item_id, document = await item_service(request).create(draft)
+    return item_response(document, HTTPStatus.CREATED, Location=f"{router.prefix}/{item_id}")
+
+
+@router.post(
+    "/batch", status_code=HTTPStatus.CREATED, response_model=BatchCreated, responses=BAD_BODY | NAME_TAKEN
+)
+async def create_items(
+    drafts: Annotated[list[ItemDraft], Body(), Field(min_length=1, max_length=BATCH_MAX_ITEMS)],
+    request: Request,
+) -> BatchCreated:
+    """Create up to 1,000 items at once: all of them, or none where one is invalid or a name is taken."""
+    return BatchCreated(created=await item_service(request).create_many(drafts))
+
+
+@router.get("", response_model=ItemPage)
+async def list_items(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    after: Annotated[UUID | None, Query(description="The `next` of the page before.")] = None,
+    tag: Annotated[Tag | None, Query(description="Only items with this tag.")] = None,
+) -> Response:
+    """Return items, newest first."""
+    return Response(await item_service(request).page(limit, after, tag), media_type=JSON)
+
+
+@router.get(
+    "/export",
+    response_class=StreamingResponse,
+    responses={200: {"content": {NDJSON: {"schema": {"type": "string"}}}}},
+)
+async def export_items(request: Request) -> StreamingResponse:
+    """Return every item, one JSON document a line."""
+    lines = item_service(request).export()
+    # The first chunk is awaited here, so that a database that is down still answers 503.
+    first = await anext(lines, b"")
+    return StreamingResponse(_resumed(first, lines), media_type=NDJSON)
+
+
+async def _resumed(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for chunk in rest:
+        yield chunk
+
+
+@router.get("/summary", response_model=ItemSummary)
+async def summarize_items(request: Request) -> ItemSummary:
+    """Return all items in figures."""
+    return await item_service(request).summary()
+
+
+@router.get("/{item_id}", response_model=Item, responses=NOT_FOUND | {304: {"description": "Not Modified"}})
+async def read_item(item_id: UUID, request: Request) -> Response:
+    """Return one item, or 304 where `If-None-Match` names its entity tag."""
+    document = await item_service(request).get(item_id)
+    if_none_match = request.headers.get("if-none-match")
+    if if_none_match is not None and etag_matches(if_none_match, document.etag):
+        headers = {"ETag": document.etag, "Cache-Control": CACHE_CONTROL, **dict(document.headers)}
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return item_response(document)
+
+
+@router.patch("/{item_id}", response_model=Item, responses=BAD_BODY | NOT_FOUND | NAME_TAKEN)
+async def change_item(item_id: UUID, changes: ItemChanges, request: Request) -> Response:
+    """Change the given fields of an item."""
+    return item_response(await item_service(request).change(item_id, changes))
+
+
+@router.delete("/{item_id}", status_code=HTTPStatus.NO_CONTENT, responses=NOT_FOUND)
+async def remove_item(item_id: UUID, request: Request) -> Response:
+    """Remove an item."""
+    await item_service(request).remove(item_id)
+    return Response(status_code=HTTPStatus.NO_CONTENT)

@@ -1,0 +1,112 @@
+"""One thread that does all writing to SQLite and commits the writes that wait together."""
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+from app.errors import Unavailable
+
+# Bounds how long one flush may make the others wait, and how much a crash can interrupt.
+GROUP_MAX_WRITES = 256
+
+Result = TypeVar("Result")
+Write = Callable[[sqlite3.Connection], Any]
+
+
+class _Waiting(NamedTuple):
+    write: Write
+    outcome: asyncio.Future[Any]
+
+
+class _Done(NamedTuple):
+    outcome: asyncio.Future[Any]
+    result: Any
+    error: Exception | None
+
+
+class GroupCommitWriter:
+    """Runs writes one after the other; each is durable (synchronous=FULL) before its caller goes on."""
+
+    def __init__(self, connection: sqlite3.Connection, max_waiting: int) -> None:
+        self._connection = connection
+        self._loop = asyncio.get_running_loop()
+        self._waiting: queue.Queue[_Waiting | None] = queue.Queue(max_waiting)
+        self._thread = threading.Thread(target=self._serve, name="sqlite-writer", daemon=True)
+        self._thread.start()
+
+    async def run(self, write: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Return what the write returns, once it is on disk.
+
+        Raises what the write raises, which undoes this write only, or `Unavailable`.
+        """
+        outcome: asyncio.Future[Result] = self._loop.create_future()
+        try:
+            self._waiting.put_nowait(_Waiting(write, outcome))
+        except queue.Full:
+            raise Unavailable("Too many writes are waiting for the database.") from None
+        return await outcome
+
+    async def close(self) -> None:
+        """Return when all writes that wait are done and the thread has ended."""
+        await asyncio.to_thread(self._waiting.put, None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _serve(self) -> None:
+        while (first := self._waiting.get()) is not None:
+            group, last = self._gather(first)
+            done = self._commit(group)
+            self._loop.call_soon_threadsafe(_settle, done)
+            if last:
+                return
+
+    def _gather(self, first: _Waiting) -> tuple[list[_Waiting], bool]:
+        group = [first]
+        while len(group) < GROUP_MAX_WRITES:
+            try:
+                waiting = self._waiting.get_nowait()
+            except queue.Empty:
+                break
+            if waiting is None:
+                return group, True
+            group.append(waiting)
+        return group, False
+
+    def _commit(self, group: list[_Waiting]) -> list[_Done]:
+        try:
+            # IMMEDIATE takes the lock at once: a read lock could not be upgraded after another process wrote.
+            self._connection.execute("BEGIN IMMEDIATE")
+            done = [self._attempt(waiting) for waiting in group]
+            self._connection.execute("COMMIT")
+        except Exception as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            return [_Done(waiting.outcome, None, error) for waiting in group]
+        return done
+
+    def _attempt(self, waiting: _Waiting) -> _Done:
+        self._connection.execute("SAVEPOINT one_write")
+        try:
+            result = waiting.write(self._connection)
+        except Exception as error:
+            if not self._connection.in_transaction:
+                # The failure was so grave (a full disk) that SQLite undid the whole group.
+                raise
+            self._connection.execute("ROLLBACK TO one_write")
+            self._connection.execute("RELEASE one_write")
+            return _Done(waiting.outcome, None, error)
+        self._connection.execute("RELEASE one_write")
+        return _Done(waiting.outcome, result, None)
+
+
+def _settle(group: list[_Done]) -> None:
+    for outcome, result, error in group:
+        # A caller that went away has cancelled its outcome.
+        if outcome.done():
+            continue
+        if error is not None:
+            outcome.set_exception(error)
+        else:
+            outcome.set_result(result)

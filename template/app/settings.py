@@ -6,7 +6,7 @@ from pydantic import PositiveInt
 from pydantic_settings import SettingsConfigDict
 
 from app.cache import CacheSettings
-from app.server import ServerSettings
+from app.server.settings import ServerSettings
 from app.store import StoreSettings
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings
 
-from app.cache.store import HIT
+from app.cache.cached_store import HIT
 from app.items.documents import ItemDocument
 
 
@@ -29,7 +29,7 @@ async def open_item_cache(settings: CacheSettings) -> AsyncIterator["TtlItemCach
 
 
 class TtlItemCache:
-    """See `app.cache.store.ItemCache`. A plain dict is a tenth of the cost of a cache library's get."""
+    """See `app.cache.cached_store.ItemCache`. A plain dict is a tenth of the cost of a cache library's get."""
 
     def __init__(self, ttl_seconds: float, max_items: int) -> None:
         self._ttl_seconds = ttl_seconds

@@ -9,13 +9,13 @@ from time import monotonic
 from uuid import UUID
 
 from pydantic import PositiveFloat, PositiveInt
-from pydantic_settings import BaseSettings
 
 from app.cache.cached_store import HIT
+from app.environment import Environment
 from app.items.documents import ItemDocument
 
 
-class CacheSettings(BaseSettings):
+class CacheSettings(Environment):
     """How long and how many items are kept."""
 
     cache_ttl_seconds: PositiveFloat = 5.0

@@ -89,7 +89,7 @@ class ItemService:
         """Return all items in figures; the queries run at the same time."""
         prices, tags = await asyncio.gather(self._store.prices(), self._store.top_tags(TOP_TAGS))
         return ItemSummary(
-            count=prices.count,
+            count=prices.items,
             price_cents=PriceRange(min=prices.lowest, max=prices.highest, mean=prices.mean),
             top_tags=[TagCount(tag=tag, count=count) for tag, count in tags],
         )

@@ -30,7 +30,7 @@ StoredItems = Sequence[ItemRow] | bytes
 class PriceFigures(NamedTuple):
     """How many items there are, and their lowest, highest and mean price in cents."""
 
-    count: int
+    items: int
     lowest: int | None
     highest: int | None
     mean: float | None

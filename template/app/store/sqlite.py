@@ -19,8 +19,8 @@ from typing import Annotated, Any, LiteralString, TypeVar
 from uuid import UUID
 
 from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints
-from pydantic_settings import BaseSettings
 
+from app.environment import Environment
 from app.errors import NameTaken, NotFound, Unavailable
 from app.items.documents import ItemDocument, item_document, page_document
 from app.items.models import ItemChanges
@@ -64,7 +64,7 @@ STEPS_BETWEEN_LOOKS = 10_000
 Result = TypeVar("Result")
 
 
-class StoreSettings(BaseSettings):
+class StoreSettings(Environment):
     """Where the items live, and how long the database may take."""
 
     database_url: Annotated[

@@ -6,7 +6,7 @@ from alembic import context
 from sqlalchemy import Connection, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.settings import Settings
+from app.store.postgres import StoreSettings
 
 
 def _migrate(connection: Connection) -> None:
@@ -17,7 +17,7 @@ def _migrate(connection: Connection) -> None:
 
 async def migrate() -> None:
     """Bring the database to the wanted revision, each migration in a transaction of its own."""
-    url = make_url(Settings().database_url.get_secret_value()).set(drivername="postgresql+asyncpg")
+    url = make_url(StoreSettings().database_url.get_secret_value()).set(drivername="postgresql+asyncpg")
     engine = create_async_engine(url)
     async with engine.connect() as connection:
         await connection.run_sync(_migrate)

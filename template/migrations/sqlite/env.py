@@ -5,17 +5,17 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from app.settings import Settings
+from app.store.sqlite import StoreSettings
 
 
 def _write_ahead(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
     # The journal mode is a property of the file, and cannot be changed inside a transaction.
-    connection.execute("PRAGMA journal_mode = WAL")  # type: ignore[attr-defined]
+    connection.execute("PRAGMA journal_mode = WAL")
 
 
 def migrate() -> None:
     """Bring the database to the wanted revision, each migration in a transaction of its own."""
-    path = Settings().database_path
+    path = StoreSettings().database_path
     path.parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(f"sqlite:///{path}")
     event.listen(engine, "connect", _write_ahead)

@@ -1,0 +1,1 @@
+from tests.cache.ttl import cache as cache

@@ -1,0 +1,9 @@
+"""The cache in this process's memory needs nothing."""
+
+import pytest
+
+
+@pytest.fixture
+def cache() -> dict[str, str]:
+    """Return the settings that lead to an empty cache."""
+    return {}

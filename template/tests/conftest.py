@@ -1,0 +1,48 @@
+"""Every test that asks for `client` gets the whole service over an empty database."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from app.items.store import ItemStore
+from app.main import create_app
+from app.settings import Settings
+from app.store import open_item_store
+from tests.cache import cache as cache
+from tests.database import database as database
+from tests.database import migrated_database as migrated_database
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Run asynchronous tests as the service runs."""
+    return "asyncio"
+
+
+@pytest.fixture
+def settings(database: dict[str, str], cache: dict[str, str]) -> Settings:
+    """Return settings that owe nothing to the environment or to .env."""
+    values = {"workers": 1, **database, **cache}
+    return Settings(_env_file=None, **values)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def app(settings: Settings) -> FastAPI:
+    """Return the service."""
+    return create_app(settings)
+
+
+@pytest.fixture
+def client(app: FastAPI) -> Iterator[TestClient]:
+    """Yield a client of the running service; errors of the service are answers, as they are to any client."""
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+async def store(settings: Settings) -> AsyncIterator[ItemStore]:
+    """Yield the adapter over an empty database."""
+    async with open_item_store(settings) as store:
+        yield store

@@ -1,0 +1,44 @@
+"""The PostgreSQL database at TEST_DATABASE_URL, migrated once and emptied before every test."""
+
+import asyncio
+import os
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from tests.migrate import migrate
+
+HOW = "Set it to a database for tests, such as postgresql://postgres@127.0.0.1:5432/items_test."
+
+
+async def _execute(url: str, sql: str) -> None:
+    connection = await asyncpg.connect(url, timeout=5)
+    try:
+        await connection.execute(sql)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(scope="session")
+def migrated_database() -> str:
+    """Return the URL of a migrated database; everything in it before is gone."""
+    url = os.environ.get("TEST_DATABASE_URL", "")
+    if not url:
+        pytest.exit(f"TEST_DATABASE_URL is not set. {HOW}", returncode=1)
+    name = urlsplit(url).path.removeprefix("/")
+    if "test" not in name:
+        pytest.exit(f"TEST_DATABASE_URL leads to {name!r}, which has no 'test' in its name. {HOW}", returncode=1)
+    try:
+        asyncio.run(_execute(url, "DROP SCHEMA IF EXISTS public CASCADE; CREATE SCHEMA public"))
+    except (OSError, asyncpg.PostgresError) as error:
+        pytest.exit(f"The database {name!r} at TEST_DATABASE_URL does not answer: {error}", returncode=1)
+    migrate(url)
+    return url
+
+
+@pytest.fixture
+def database(migrated_database: str) -> dict[str, str]:
+    """Return the settings that lead to an empty database."""
+    asyncio.run(_execute(migrated_database, "TRUNCATE items"))
+    return {"database_url": migrated_database}

@@ -7,10 +7,13 @@ from typing import Any, ClassVar
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 RETRY_AFTER_SECONDS = 1
+# Python 3.13 has given 413 the name of RFC 9110; this one works in all.
+CONTENT_TOO_LARGE = HTTPStatus(413)
 
 
 class ServiceError(Exception):
@@ -35,12 +38,6 @@ class NameTaken(ServiceError):
 
     status = HTTPStatus.CONFLICT
     type = "urn:problem:name-taken"
-
-
-class ContentTooLarge(ServiceError):
-    """The body is over the limit."""
-
-    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
 class Unavailable(ServiceError):
@@ -101,8 +98,17 @@ async def _answer_service_error(request: Request, error: Exception) -> Response:
 async def _answer_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
-    headers = dict(error.headers) if error.headers else None
+    headers = dict(error.headers or {})
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = _allowed_methods(request)
     return problem_response(request.state.request_id, status, str(error.detail), headers=headers)
+
+
+def _allowed_methods(request: Request) -> str:
+    # The router names the methods of the first route of a path only.
+    routes = iter_route_contexts(request.app.routes)
+    matching = [route for route in routes if route.methods and route.path_regex.match(request.scope["path"])]
+    return ", ".join(sorted({method for route in matching for method in route.methods or ()}))
 
 
 async def _answer_invalid_request(request: Request, error: Exception) -> Response:

@@ -10,9 +10,10 @@ from http import HTTPStatus
 from secrets import token_hex
 from time import perf_counter
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import ContentTooLarge, problem_response
+from app.errors import CONTENT_TOO_LARGE, problem_response
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +82,7 @@ class BodyLimitMiddleware:
     def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
         self.app = app
         self.max_body_bytes = max_body_bytes
+        self._detail = f"The body is over the limit of {max_body_bytes} bytes."
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] not in BODY_METHODS:
@@ -90,8 +92,9 @@ class BodyLimitMiddleware:
         if announced is not None:
             # The server refuses a content-length that is no number, and cuts the body at it.
             if int(announced) > self.max_body_bytes:
-                raise self._too_large()
-            await self.app(scope, receive, send)
+                await self._refuse(scope, receive, send)
+            else:
+                await self.app(scope, receive, send)
             return
         await self.app(scope, self._counting(receive), send)
 
@@ -103,10 +106,11 @@ class BodyLimitMiddleware:
             message = await receive()
             received_bytes += len(message.get("body", b""))
             if received_bytes > self.max_body_bytes:
-                raise self._too_large()
+                raise HTTPException(CONTENT_TOO_LARGE, self._detail)
             return message
 
         return receive_counted
 
-    def _too_large(self) -> ContentTooLarge:
-        return ContentTooLarge(f"The body is over the limit of {self.max_body_bytes} bytes.")
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = problem_response(scope["state"]["request_id"], CONTENT_TOO_LARGE, self._detail)
+        await response(scope, receive, send)

@@ -10,9 +10,8 @@ from app.items.store import ItemStore
 from app.main import create_app
 from app.settings import Settings
 from app.store import open_item_store
-from tests.cache import cache as cache
-from tests.database import database as database
-from tests.database import migrated_database as migrated_database
+
+pytest_plugins = ["tests.database.sqlite", "tests.cache.ttl"]
 
 
 @pytest.fixture

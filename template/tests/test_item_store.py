@@ -227,7 +227,9 @@ async def test_prices_of_no_items_are_unknown(store: ItemStore) -> None:
 
 
 async def test_prices_are_summed_up(store: ItemStore) -> None:
-    await insert_all(store, [item("a", price_cents=1), item("b", price_cents=2), item("c", price_cents=2**53 - 1)])
+    await insert_all(
+        store, [item("a", price_cents=1), item("b", price_cents=2), item("c", price_cents=2**53 - 1)]
+    )
     items, lowest, highest, mean = await store.prices()
     assert (items, lowest, highest) == (3, 1, 2**53 - 1)
     assert mean == pytest.approx((2**53 + 2) / 3)

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Body, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
-from app.errors import problems
+from app.errors import CONTENT_TOO_LARGE, problems
 from app.items.documents import ItemDocument, etag_matches
 from app.items.models import BatchCreated, Item, ItemChanges, ItemDraft, ItemPage, ItemSummary, Tag
 from app.items.service import ItemService
@@ -23,7 +23,7 @@ NDJSON = "application/x-ndjson"
 # Clients may keep an item but must ask before they use it: the entity tag makes that cheap.
 CACHE_CONTROL = "no-cache"
 
-BAD_BODY = problems(HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+BAD_BODY = problems(HTTPStatus.BAD_REQUEST, CONTENT_TOO_LARGE)
 NOT_FOUND = problems(HTTPStatus.NOT_FOUND)
 NAME_TAKEN = problems(HTTPStatus.CONFLICT)
 

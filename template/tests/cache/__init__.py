@@ -1,1 +1,0 @@
-from tests.cache.ttl import cache as cache

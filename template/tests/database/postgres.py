@@ -1,15 +1,24 @@
 """The PostgreSQL database at TEST_DATABASE_URL, migrated once and emptied before every test."""
 
 import asyncio
-import os
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+from pydantic import SecretStr
 
+from app.environment import Environment
 from tests.migrate import migrate
 
-HOW = "Set it to a database for tests, such as postgresql://postgres@127.0.0.1:5432/items_test."
+HOW = "Set it in the environment or in .env, as .env.example does."
+
+
+class TestSettings(Environment):
+    """Where the database for tests is."""
+
+    __test__ = False
+
+    test_database_url: SecretStr = SecretStr("")
 
 
 async def _execute(url: str, sql: str) -> None:
@@ -23,14 +32,12 @@ async def _execute(url: str, sql: str) -> None:
 @pytest.fixture(scope="session")
 def migrated_database() -> str:
     """Return the URL of a migrated database; everything in it before is gone."""
-    url = os.environ.get("TEST_DATABASE_URL", "")
+    url = TestSettings().test_database_url.get_secret_value()
+    name = urlsplit(url).path.removeprefix("/")
     if not url:
         pytest.exit(f"TEST_DATABASE_URL is not set. {HOW}", returncode=1)
-    name = urlsplit(url).path.removeprefix("/")
     if "test" not in name:
-        pytest.exit(
-            f"TEST_DATABASE_URL leads to {name!r}, which has no 'test' in its name. {HOW}", returncode=1
-        )
+        pytest.exit(f"TEST_DATABASE_URL leads to {name!r}, which has no 'test' in its name. {HOW}", returncode=1)
     try:
         asyncio.run(_execute(url, "DROP SCHEMA IF EXISTS public CASCADE; CREATE SCHEMA public"))
     except (OSError, asyncpg.PostgresError) as error:

@@ -64,7 +64,9 @@ def read_answers(file: str) -> dict[str, Any]:
     """
     text = _read_text(file)
     if not text.strip():
-        raise UserError(f"--answers: {file!r} is empty.", "Write answers into it, such as: database: postgres")
+        raise UserError(
+            f"--answers: {file!r} is empty.", "Write answers into it, such as: database: postgres"
+        )
     answers = _parse(text, file)
     if not isinstance(answers, dict):
         raise UserError(
@@ -82,7 +84,9 @@ def _read_text(file: str) -> str:
             raise UserError("--answers: standard input is closed.", "Pipe the answers in, or give a file.")
         return sys.stdin.buffer.read().decode("utf-8-sig")
     except OSError as error:
-        raise UserError(f"--answers: {file!r} cannot be read: {error.strerror}.", "Give a file that exists.") from error
+        raise UserError(
+            f"--answers: {file!r} cannot be read: {error.strerror}.", "Give a file that exists."
+        ) from error
     except UnicodeDecodeError as error:
         raise UserError(f"--answers: {file!r} is no UTF-8 text.", "Save it as UTF-8.") from error
 

@@ -51,13 +51,16 @@ def _refuse_impossible(folder: Path) -> None:
         raise UserError(f"The folder's name {folder.name[:40]!r}... is too long.", "Choose a shorter one.")
     if not folder.parent.is_dir():
         raise UserError(
-            f"The folder {str(folder.parent)!r} does not exist.", f"Make it first: mkdir -p {str(folder.parent)!r}"
+            f"The folder {str(folder.parent)!r} does not exist.",
+            f"Make it first: mkdir -p {str(folder.parent)!r}",
         )
     if os.path.lexists(folder) and not folder.is_dir():
         raise UserError(f"{str(folder)!r} is there already, and no folder.", "Choose another PATH.")
     existing = folder if folder.is_dir() else folder.parent
     if not os.access(existing, os.R_OK | os.W_OK | os.X_OK):
-        raise UserError(f"You may not write into {str(existing)!r}.", "Choose another PATH, or get permission.")
+        raise UserError(
+            f"You may not write into {str(existing)!r}.", "Choose another PATH, or get permission."
+        )
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import json
 import os
@@ -42,6 +41,8 @@ class Interrupted(BaseException):
 
 def closest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that was probably meant, or None."""
+    import difflib
+
     matches = difflib.get_close_matches(name, list(known), n=1)
     return matches[0] if matches else None
 
@@ -102,6 +103,10 @@ def _wrong_usage(error: BaseException) -> tuple[str, str, int]:
         if option in known:
             return f"{option} needs a value.", help_hint, exit_code
         meant = closest(option, known)
-        return f"{option!r} is no option of '{command}'.", f"Did you mean {meant}?" if meant else help_hint, exit_code
+        return (
+            f"{option!r} is no option of '{command}'.",
+            f"Did you mean {meant}?" if meant else help_hint,
+            exit_code,
+        )
     message = " ".join(str(error.format_message()).split())  # type: ignore[attr-defined]
     return message, help_hint, exit_code

@@ -24,7 +24,9 @@ class GitFailed(Exception):
     """Git is missing, or it answered with an error; the message is its first line."""
 
 
-def run_git(folder: Path, *arguments: str, stdin: str = "", variables: Mapping[str, str] | None = None) -> str:
+def run_git(
+    folder: Path, *arguments: str, stdin: str = "", variables: Mapping[str, str] | None = None
+) -> str:
     """Return what git printed, without the last line break.
 
     Raises:
@@ -34,7 +36,12 @@ def run_git(folder: Path, *arguments: str, stdin: str = "", variables: Mapping[s
     environment |= {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", **(variables or {})}
     try:
         done = subprocess.run(
-            ["git", *arguments], cwd=folder, env=environment, input=os.fsencode(stdin), capture_output=True, check=False
+            ["git", *arguments],
+            cwd=folder,
+            env=environment,
+            input=os.fsencode(stdin),
+            capture_output=True,
+            check=False,
         )
     except OSError as error:
         raise GitFailed(f"git cannot be run ({error.strerror})") from error

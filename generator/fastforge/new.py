@@ -93,7 +93,9 @@ def make_project(wanted: Wanted) -> NewProject:
     with stage(wanted.destination) as project:
         with _progress() as on_file:
             answers = render(order, project, on_file)
-        files = sorted(path.relative_to(project).as_posix() for path in project.rglob("*") if not path.is_dir())
+        files = sorted(
+            path.relative_to(project).as_posix() for path in project.rglob("*") if not path.is_dir()
+        )
         commit = None
         if not wanted.dry_run:
             if wanted.git:
@@ -101,7 +103,15 @@ def make_project(wanted: Wanted) -> NewProject:
                 notes += git_notes
             place(project, wanted.destination)
     return NewProject(
-        wanted.path, wanted.destination.folder, wanted.dry_run, answers, files, source, commit, notes, wanted.flags
+        wanted.path,
+        wanted.destination.folder,
+        wanted.dry_run,
+        answers,
+        files,
+        source,
+        commit,
+        notes,
+        wanted.flags,
     )
 
 
@@ -115,7 +125,9 @@ def _source_to_record() -> tuple[Source | None, list[str]]:
         ]
 
 
-def _first_commit(project: Path, destination: Destination, files: Sequence[str]) -> tuple[str | None, list[str]]:
+def _first_commit(
+    project: Path, destination: Destination, files: Sequence[str]
+) -> tuple[str | None, list[str]]:
     try:
         return commit_project(project, destination.existing_folder, files), []
     except NoRepository as why:

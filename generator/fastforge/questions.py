@@ -65,7 +65,9 @@ def load_questions() -> tuple[Question, ...]:
     )
 
 
-def check_answers(questions: Sequence[Question], answers: Mapping[str, object], origin: str) -> dict[str, str]:
+def check_answers(
+    questions: Sequence[Question], answers: Mapping[str, object], origin: str
+) -> dict[str, str]:
     """Return the answers, all of them known and valid as far as one can tell without rendering.
 
     Raises:

@@ -72,7 +72,9 @@ def ask_for_path() -> str:
         with _prompts_on_standard_error():
             return str(text("Where does the project go? A folder to make, such as myapi:").unsafe_ask())
     except EOFError as error:
-        raise UserError("PATH is missing.", "Say where the project goes, such as: fastforge new myapi") from error
+        raise UserError(
+            "PATH is missing.", "Say where the project goes, such as: fastforge new myapi"
+        ) from error
     except KeyboardInterrupt as error:
         raise Interrupted(SIGINT) from error
 
@@ -96,13 +98,17 @@ def _worker(order: Order, project: Path, on_file: Callable[[], None]) -> Worker:
                 with _prompts_on_standard_error() if order.ask else nullcontext():
                     super()._ask()
             except InteractiveSessionError as error:
-                raise UserError("The questions were not answered.", "Answer them, or add --defaults.") from error
+                raise UserError(
+                    "The questions were not answered.", "Answer them, or add --defaults."
+                ) from error
             except (ValueError, TypeError) as error:
                 raise _answer_refused(str(error)) from error
             _refuse_unasked(order.given, self.answers.hidden, self.template.questions_data)
 
         def _answers_to_remember(self) -> Mapping[str, Any]:
-            remembered = {key: value for key, value in super()._answers_to_remember().items() if key != "_src_path"}
+            remembered = {
+                key: value for key, value in super()._answers_to_remember().items() if key != "_src_path"
+            }
             if order.source:
                 remembered |= {"_commit": order.source.commit, "_src_path": order.source.url}
             return remembered

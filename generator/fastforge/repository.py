@@ -62,7 +62,9 @@ def _commit(project: Path, files: Sequence[str]) -> str:
     add = ("add", "--force", "--pathspec-from-file=-", "--pathspec-file-nul")
     run_git(project, "--literal-pathspecs", *_SETTINGS, *add, stdin="\0".join(files))
     message = "Generate the project with FastForge"
-    run_git(project, *_SETTINGS, "commit", "--quiet", "--no-verify", "-m", message, variables=_identity(project))
+    run_git(
+        project, *_SETTINGS, "commit", "--quiet", "--no-verify", "-m", message, variables=_identity(project)
+    )
     return run_git(project, "rev-parse", "--short", "HEAD")
 
 
@@ -78,7 +80,11 @@ def _identity(project: Path) -> dict[str, str]:
     except GitFailed:
         name = _setting(project, "user.name") or FALLBACK_NAME
         email = _setting(project, "user.email") or FALLBACK_EMAIL
-        return {f"GIT_{role}_{part}": value for role in ("AUTHOR", "COMMITTER") for part, value in (("NAME", name), ("EMAIL", email))}
+        return {
+            f"GIT_{role}_{part}": value
+            for role in ("AUTHOR", "COMMITTER")
+            for part, value in (("NAME", name), ("EMAIL", email))
+        }
     return {}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -59,6 +58,8 @@ def template_commit() -> str:
 
 def _repository_url() -> str:
     """Return the URL that pip recorded (PEP 610), in the spelling that Copier takes for a repository."""
+    from importlib import metadata
+
     try:
         recorded = metadata.distribution(DISTRIBUTION).read_text("direct_url.json")
     except metadata.PackageNotFoundError as error:

@@ -24,7 +24,7 @@ def _run(arguments: list[str]) -> int:
 
         exit_code = run(arguments)
         _flush()
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 (all of them are answered here)
         exit_code = _answer(error, as_json="--json" in arguments)
     return exit_code
 

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from fastforge.answers import load_presets, preset_answers, read_answers
-from fastforge.errors import UserError, write_json
+from fastforge.errors import write_json
 from fastforge.questions import Question, check_answers, load_questions
 
 
@@ -59,7 +59,7 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def fastforge(
-    version: Annotated[  # noqa: ARG001 (its callback does the work)
+    version: Annotated[
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
     ] = False,
@@ -116,7 +116,7 @@ def _new(
         bool,
         typer.Option(
             "--json",
-            help="Answer with one JSON document on standard output, for programs. Asks nothing, as --defaults.",
+            help="Answer with one JSON document on standard output, for programs. Asks nothing.",
             rich_help_panel=_PLACE_PANEL,
         ),
     ] = False,
@@ -124,8 +124,8 @@ def _new(
         bool,
         typer.Option(
             "--overwrite",
-            help="Generate into a folder that is not empty: files of the same name are replaced, all others stay "
-            "as they are, and a failure puts everything back. Commit your work first.",
+            help="Generate into a folder that is not empty: files of the same name are replaced, all others "
+            "stay as they are, and a failure puts everything back. Commit your work first.",
             rich_help_panel=_PLACE_PANEL,
         ),
     ] = False,

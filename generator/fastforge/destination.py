@@ -117,7 +117,7 @@ def place(project: Path, destination: Destination) -> None:
 
 
 def _merge(project: Path, folder: Path) -> None:
-    # Beside the staging folder, not in it: should even the way back fail, the user's files are not cleaned up.
+    # Beside the staging folder, not in it: should the way back fail too, the user's files stay.
     replaced = folder / f"{project.parent.name}-replaced"
     replaced.mkdir()
     moves: list[tuple[Path, Path]] = []

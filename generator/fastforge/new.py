@@ -120,8 +120,8 @@ def _source_to_record() -> tuple[Source | None, list[str]]:
         return find_source(), []
     except SourceUnknown as why:
         return None, [
-            f"The project records no template source, so it cannot be updated later: FastForge does not know "
-            f"its own, because {why}. Install it from a clone or with pip install git+URL to change that."
+            "The project records no template source, so it cannot be updated later: FastForge does not know its "
+            + f"own, because {why}. Install it from a clone or with pip install git+URL to change that."
         ]
 
 

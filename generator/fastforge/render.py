@@ -119,7 +119,7 @@ def _worker(order: Order, project: Path, on_file: Callable[[], None]) -> Worker:
 
         @cached_property
         def jinja_env(self) -> Any:  # noqa: ANN401 (Copier's own environment class)
-            environment = Worker.jinja_env.func(self)
+            environment: Any = super().jinja_env
             environment.from_string = _compile_once(environment.from_string)
             return environment
 
@@ -180,7 +180,7 @@ def _no_git_per_file() -> AbstractContextManager[Any]:
     """Hide git from Copier, which would run it once per file to learn about modes of a repository to come."""
     from plumbum import local
 
-    return local.env(PATH="")  # type: ignore[no-any-return]
+    return local.env(PATH="")
 
 
 @contextmanager

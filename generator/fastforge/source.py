@@ -28,7 +28,7 @@ class SourceUnknown(Exception):
 
 
 def template_folder() -> Path:
-    """Return the folder of `copier.yml` and `template/`: in the wheel, or the checkout of an editable install."""
+    """Return the folder of `copier.yml` and `template/`: packaged, or an editable install's checkout."""
     return _PACKAGED if _PACKAGED.is_dir() else _PACKAGE.parents[1]
 
 

@@ -7,16 +7,16 @@ import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from fastforge.errors import UserError, closest
-from fastforge.questions import SafeLoader, alternatives
+from fastforge.questions import alternatives
 
-_read_yaml: Callable[[str], Any] = partial(yaml.load, Loader=SafeLoader)
+# Not the C parser: brackets nested deep enough end it, and Python with it, in a segmentation fault.
+_read_yaml = yaml.safe_load
 _READERS: dict[str, tuple[Callable[[str], Any], ...]] = {
     ".json": (json.loads,),
     ".toml": (tomllib.loads,),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -206,8 +207,13 @@ def _describe(question: Question) -> str:
 
 def _given_answers(file: str | None, flags: Mapping[str, str | None]) -> dict[str, str]:
     from_file = check_answers(_QUESTIONS, read_answers(file), f"--answers {file}") if file is not None else {}
-    from_flags = {name: value for name, value in flags.items() if value is not None}
+    from_flags = {name: _as_utf8(value) for name, value in flags.items() if value is not None}
     return from_file | check_answers(_QUESTIONS, from_flags, "On the command line")
+
+
+def _as_utf8(argument: str) -> str:
+    """Return the argument as its bytes read in UTF-8, where the locale's encoding made no sense of them."""
+    return argument if argument.isprintable() else os.fsencode(argument).decode(errors="surrogateescape")
 
 
 def _on_a_terminal() -> bool:

@@ -119,10 +119,9 @@ def _source_to_record() -> tuple[Source | None, list[str]]:
     try:
         return find_source(), []
     except SourceUnknown as why:
-        return None, [
-            "The project records no template source, so it cannot be updated later: FastForge does not know its "
-            + f"own, because {why}. Install it from a clone or with pip install git+URL to change that."
-        ]
+        lost = "The project records no template source, so it cannot be updated later"
+        remedy = "Install it from a clone, or with pip install git+URL, to change that."
+        return None, [f"{lost}: FastForge does not know its own, because {why}. {remedy}"]
 
 
 def _first_commit(

@@ -1,0 +1,1 @@
+"""FastForge: generates FastAPI services that are fast from the first commit."""

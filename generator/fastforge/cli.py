@@ -1,0 +1,275 @@
+"""The commands: parse, call, print."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from fastforge.answers import load_presets, preset_answers, read_answers
+from fastforge.errors import write_json
+from fastforge.questions import Question, check_answers, load_questions
+
+
+class PlainHelpGroup(TyperGroup):
+    """Shows its own help without Rich, which is half of the time that `fastforge --help` takes."""
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 (passed on as they are)
+        super().__init__(**settings | {"rich_markup_mode": None})
+
+
+app = typer.Typer(
+    name="fastforge",
+    cls=PlainHelpGroup,
+    help="Generates FastAPI services that are fast from the first commit, and keeps them fast.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_QUESTIONS = load_questions()
+_PRESETS = load_presets()
+_SOURCES_PANEL = "Answers from elsewhere (a flag goes before a file, a file before a preset)"
+_PLACE_PANEL = "Where and how"
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line and return its exit code; whatever goes wrong is raised."""
+    result = app(arguments, prog_name="fastforge", standalone_mode=False)
+    return result if isinstance(result, int) else 0
+
+
+def _show_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    from importlib.metadata import version
+
+    from fastforge.source import DISTRIBUTION, SourceUnknown, template_commit
+
+    try:
+        commit = template_commit()
+    except SourceUnknown as why:
+        commit = f"of unknown commit: {why}"
+    print(f"fastforge {version(DISTRIBUTION)} (template {commit})")
+    raise typer.Exit
+
+
+@app.callback()
+def fastforge(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """Generates FastAPI services that are fast from the first commit, and keeps them fast."""
+
+
+def _new(
+    path: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PATH",
+            help="Where the project goes. Its parent must exist; its last part is the default project name. "
+            "Left out, it is asked for on a terminal, and is the current folder elsewhere.",
+            show_default=False,
+        ),
+    ] = None,
+    answers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Read answers from a YAML, JSON or TOML file; - is standard input. For pipelines, and for "
+            "answers kept under version control.",
+            rich_help_panel=_SOURCES_PANEL,
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Start from a named set of answers, and change some of them with flags.\n\n"
+            + "\n\n".join(f"{each.name} - {each.help}" for each in _PRESETS.values()),
+            autocompletion=lambda incomplete: _complete(
+                {each.name: each.help for each in _PRESETS.values()}, incomplete
+            ),
+            rich_help_panel=_SOURCES_PANEL,
+        ),
+    ] = None,
+    defaults: Annotated[
+        bool,
+        typer.Option(
+            "--defaults",
+            help="Ask nothing; what was not answered takes its default. Always so without a terminal.",
+            rich_help_panel=_SOURCES_PANEL,
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Say what would be made, and make nothing.", rich_help_panel=_PLACE_PANEL
+        ),
+    ] = False,
+    json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="Answer with one JSON document on standard output, for programs. Asks nothing.",
+            rich_help_panel=_PLACE_PANEL,
+        ),
+    ] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Generate into a folder that is not empty: files of the same name are replaced, all others "
+            "stay as they are, and a failure puts everything back. Commit your work first.",
+            rich_help_panel=_PLACE_PANEL,
+        ),
+    ] = False,
+    no_git: Annotated[
+        bool,
+        typer.Option(
+            "--no-git",
+            help="Make no git repository and no first commit. Inside a repository none is made anyway.",
+            rich_help_panel=_PLACE_PANEL,
+        ),
+    ] = False,
+    **flags: str | None,
+) -> None:
+    """Generate a project.
+
+    Asks what was not given. Nothing is left behind when it fails or is interrupted.
+    """
+    from fastforge.destination import find_destination
+
+    ask = not (defaults or json) and _on_a_terminal()
+    given = _given_answers(answers, flags)
+    start = check_answers(_QUESTIONS, preset_answers(preset), "--preset") if preset else {}
+    place = path if path is not None else _ask_for_path() if ask else "."
+    destination = find_destination(place, overwrite=overwrite)
+    # After the checks above: this imports Copier's prompts and plumbum, half a second of work.
+    from fastforge.new import Wanted, make_project
+
+    switches = [flag for flag, is_on in (("--no-git", no_git), ("--overwrite", overwrite)) if is_on]
+    wanted = Wanted(place, destination, given, start, ask, dry_run, git=not no_git, flags=switches)
+    project = make_project(wanted)
+    if json:
+        write_json(project.document())
+    _tell(
+        *project.notes,
+        f"{'Would make' if dry_run else 'Made'} {project.folder} ({len(project.files)} files"
+        + (f", first commit {project.commit})." if project.commit else ")."),
+        *([f"  {file}" for file in project.files] if dry_run else []),
+        *([] if dry_run else ["", "Next:", *(f"  {command}" for command in project.next_commands)]),
+        "",
+        "The same answers again:",
+        f"  {project.command}",
+    )
+
+
+@app.command()
+def options(
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="Print a JSON Schema of the answers file, for programs and editors."),
+    ] = False,
+) -> None:
+    """List the questions with their choices, defaults and help."""
+    if json:
+        from fastforge.schema import answers_schema
+
+        write_json(answers_schema(_QUESTIONS, _PRESETS.values()))
+        return
+    print("\n\n".join(_describe(question) for question in _QUESTIONS))
+    print("\nPresets (fastforge new --preset NAME):")
+    width = max(map(len, _PRESETS))
+    for preset in _PRESETS.values():
+        print(f"    {preset.name:<{width}}  {preset.help}")
+
+
+def _describe(question: Question) -> str:
+    width = max(map(len, question.choices), default=0)
+    default = "computed from PATH" if question.default is None else question.default
+    return "\n".join(
+        [
+            f"{question.name}  ({question.flag})",
+            f"    {question.help}",
+            *([f"    Asked only when {question.condition}."] if question.condition else []),
+            *(f"    {value:<{width}}  {label}" for value, label in question.choices.items()),
+            f"    Default: {default}",
+        ]
+    )
+
+
+def _given_answers(file: str | None, flags: Mapping[str, str | None]) -> dict[str, str]:
+    from_file = check_answers(_QUESTIONS, read_answers(file), f"--answers {file}") if file is not None else {}
+    from_flags = {name: _as_utf8(value) for name, value in flags.items() if value is not None}
+    return from_file | check_answers(_QUESTIONS, from_flags, "On the command line")
+
+
+def _as_utf8(argument: str) -> str:
+    """Return the argument as its bytes read in UTF-8, where the locale's encoding made no sense of them."""
+    return argument if argument.isprintable() else os.fsencode(argument).decode(errors="surrogateescape")
+
+
+def _on_a_terminal() -> bool:
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+
+
+def _ask_for_path() -> str:
+    from fastforge.render import ask_for_path
+
+    return ask_for_path()
+
+
+def _tell(*lines: str) -> None:
+    if sys.stderr:
+        print("\n".join(lines), file=sys.stderr)
+
+
+def _complete(values: Mapping[str, str], incomplete: str) -> list[tuple[str, str]]:
+    return [(value, label) for value, label in values.items() if value.startswith(incomplete)]
+
+
+def _flag_parameter(question: Question) -> inspect.Parameter:
+    def complete(incomplete: str) -> list[tuple[str, str]]:
+        return _complete(question.choices, incomplete)
+
+    option = typer.Option(
+        question.flag,
+        metavar="CHOICE" if question.choices else "TEXT",
+        help=_flag_help(question),
+        autocompletion=complete,
+        rich_help_panel="Answers",
+    )
+    annotation = Annotated[str | None, option]
+    return inspect.Parameter(
+        question.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
+    )
+
+
+def _flag_help(question: Question) -> str:
+    asked = [f"Only when {question.condition}."] if question.condition else []
+    choices = [f"{value} - {label}" for value, label in question.choices.items()]
+    default = [f"Default: {question.default}"] if question.default else []
+    # An empty line between two is what Rich takes for a line break, a bracket for markup.
+    return "\n\n".join([" ".join([question.help, *asked]), *choices, *default]).replace("[", r"\[")
+
+
+def _with_flags(questions: Sequence[Question]) -> Any:  # noqa: ANN401 (a function, seen through its signature)
+    """Return `_new` with one option per question in the place of `**flags`."""
+    signature = inspect.signature(_new, eval_str=True)
+    own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
+    own = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
+    _new.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[own[0], *map(_flag_parameter, questions), *own[1:]]
+    )
+    return _new
+
+
+app.command("new")(_with_flags(_QUESTIONS))
+app.registered_commands.reverse()

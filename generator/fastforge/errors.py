@@ -1,0 +1,112 @@
+"""What can go wrong, and the one place where it is put into words."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+from collections.abc import Iterable
+
+EXIT_WORK_FAILED = 1
+EXIT_WRONG_COMMAND_LINE = 2
+
+_NO_SPACE_LEFT = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class UserError(Exception):
+    """The command line asked for something that cannot be done: what, and what to do instead."""
+
+    exit_code = EXIT_WRONG_COMMAND_LINE
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class WorkFailed(UserError):
+    """The command line was right, and the work failed all the same."""
+
+    exit_code = EXIT_WORK_FAILED
+
+
+class Interrupted(BaseException):
+    """Ctrl-C or SIGTERM. No `Exception`, so that nothing on the way out mistakes it for a failure."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.exit_code = 128 + signal_number
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that was probably meant, or None."""
+    import difflib
+
+    matches = difflib.get_close_matches(name, list(known), n=1)
+    return matches[0] if matches else None
+
+
+def answer_error(error: BaseException, *, as_json: bool) -> int:
+    """Tell the user about the error, on one line or as one JSON document, and return the exit code."""
+    message, hint, exit_code = _in_words(error)
+    if os.environ.get("FASTFORGE_DEBUG"):
+        import traceback
+
+        traceback.print_exception(error)
+    if as_json:
+        write_json({"error": message, "hint": hint})
+    else:
+        print(f"Error: {message} {hint}", file=sys.stderr)
+    return exit_code
+
+
+def write_json(document: object) -> None:
+    """Write the one JSON document of this command, in ASCII so that no locale can garble it."""
+    print(json.dumps(document, indent=2))
+
+
+def _in_words(error: BaseException) -> tuple[str, str, int]:
+    match error:
+        case UserError():
+            return error.message, error.hint, error.exit_code
+        case Interrupted():
+            return "Interrupted.", "Nothing was changed; run the command again.", error.exit_code
+        case BrokenPipeError():
+            return "The reader of the output went away.", "Read it to its end.", EXIT_WORK_FAILED
+        case OSError():
+            return *_operating_system_error(error), EXIT_WORK_FAILED
+        case _ if hasattr(error, "format_message"):
+            return _wrong_usage(error)
+        case _:
+            summary = f"{type(error).__name__}: {error}".splitlines()[0]
+            hint = "This is a defect of FastForge; FASTFORGE_DEBUG=1 shows the traceback to report."
+            return f"Unexpected {summary}.", hint, EXIT_WORK_FAILED
+
+
+def _operating_system_error(error: OSError) -> tuple[str, str]:
+    reason = error.strerror or str(error)
+    where = f" ({os.fsdecode(error.filename)!r})" if isinstance(error.filename, str | bytes) else ""
+    if error.errno in _NO_SPACE_LEFT:
+        return f"The disk is full: {reason}{where}.", "Free some space, or choose another PATH."
+    return f"{reason}{where}.", "Check the path and its permissions."
+
+
+def _wrong_usage(error: BaseException) -> tuple[str, str, int]:
+    """Rephrase what Typer says about a command line that it could not parse."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "fastforge"
+    exit_code: int = getattr(error, "exit_code", EXIT_WRONG_COMMAND_LINE)
+    help_hint = f"See: {command} --help"
+    if option := getattr(error, "option_name", None):
+        known = [name for parameter in context.command.params for name in parameter.opts] if context else []
+        if option in known:
+            return f"{option} needs a value.", help_hint, exit_code
+        meant = closest(option, known)
+        return (
+            f"{option!r} is no option of '{command}'.",
+            f"Did you mean {meant}?" if meant else help_hint,
+            exit_code,
+        )
+    message = " ".join(str(error.format_message()).split())  # type: ignore[attr-defined]
+    return message, help_hint, exit_code

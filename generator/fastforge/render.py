@@ -1,0 +1,232 @@
+"""Renders the template with Copier. The only module that imports it, and only when something is rendered."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from signal import SIGINT
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from fastforge.errors import Interrupted, UserError, WorkFailed
+from fastforge.source import Source, template_folder
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from copier._main import Worker
+
+_VALIDATION_ERROR = re.compile(r"Validation error for question '(?P<name>\w+)': (?P<message>.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to render. `given` holds the answers that must not be ignored, `answers` those and a preset's."""
+
+    given: Mapping[str, str]
+    answers: Mapping[str, str]
+    ask: bool
+    source: Source | None
+
+
+def render(order: Order, project: Path, on_file: Callable[[], None]) -> dict[str, str]:
+    """Render the template into the new folder `project`, and return the answers it was made from.
+
+    The folder's name is the default project name. `on_file` is called for every file of the template.
+
+    Raises:
+        UserError: An answer is invalid, or answers a question that is not asked.
+        WorkFailed: The template could not be rendered.
+        Interrupted: The user left the questions with Ctrl-C.
+    """
+    worker = _worker(order, project, on_file)
+    from copier.errors import CopierError
+    from jinja2 import TemplateError
+
+    try:
+        with _no_git_per_file(), worker:
+            worker.run_copy()
+    except KeyboardInterrupt as error:
+        raise Interrupted(SIGINT) from error
+    except (CopierError, TemplateError) as error:
+        raise WorkFailed(f"The template cannot be rendered: {error}.", "Install FastForge anew.") from error
+    answers = worker._answers_to_remember()
+    return {name: str(value) for name, value in answers.items() if not name.startswith("_")}
+
+
+def ask_for_path() -> str:
+    """Ask where the project goes, and return the answer.
+
+    Raises:
+        UserError: Standard input ended.
+        Interrupted: The user left with Ctrl-C.
+    """
+    from questionary import text
+
+    try:
+        with _prompts_on_standard_error():
+            return str(text("Where does the project go? A folder to make, such as myapi:").unsafe_ask())
+    except EOFError as error:
+        raise UserError(
+            "PATH is missing.", "Say where the project goes, such as: fastforge new myapi"
+        ) from error
+    except KeyboardInterrupt as error:
+        raise Interrupted(SIGINT) from error
+
+
+def count_files() -> int:
+    """Return how many files Copier will look at."""
+    return sum(path.is_file() for path in (template_folder() / "template").rglob("*"))
+
+
+def _worker(order: Order, project: Path, on_file: Callable[[], None]) -> Worker:
+    with nullcontext() if order.ask else _prompt_libraries_left_out():
+        from copier._main import Worker
+        from copier._settings import SettingsModel
+        from copier.errors import InteractiveSessionError
+
+    class PackagedTemplateWorker(Worker):
+        """Renders the packaged folder as if it were the repository and commit that it was packaged from."""
+
+        def _ask(self) -> None:
+            try:
+                with _prompts_on_standard_error() if order.ask else nullcontext():
+                    super()._ask()
+            except InteractiveSessionError as error:
+                raise UserError(
+                    "The questions were not answered.", "Answer them, or add --defaults."
+                ) from error
+            except (ValueError, TypeError) as error:
+                raise _answer_refused(str(error)) from error
+            _refuse_unasked(order.given, self.answers.hidden, self.template.questions_data)
+
+        def _answers_to_remember(self) -> Mapping[str, Any]:
+            remembered = {
+                key: value for key, value in super()._answers_to_remember().items() if key != "_src_path"
+            }
+            if order.source:
+                remembered |= {"_commit": order.source.commit, "_src_path": order.source.url}
+            return remembered
+
+        def _render_file(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 (passed on as they are)
+            super()._render_file(*arguments, **named)
+            on_file()
+
+        @cached_property
+        def jinja_env(self) -> Any:  # noqa: ANN401 (Copier's own environment class)
+            environment: Any = super().jinja_env
+            environment.from_string = _compile_once(environment.from_string)
+            return environment
+
+    return PackagedTemplateWorker(
+        src_path=str(template_folder()),
+        dst_path=project,
+        data=dict(order.answers),
+        # The user's own Copier settings may hold other defaults; those shown by `options` must be true.
+        settings=SettingsModel(),
+        defaults=not order.ask,
+        overwrite=True,
+        quiet=True,
+        cleanup_on_error=False,
+    )
+
+
+def _answer_refused(message: str) -> UserError:
+    found = _VALIDATION_ERROR.fullmatch(message)
+    if not found:
+        return UserError(message, "See: fastforge options")
+    flag = "--" + found["name"].replace("_", "-")
+    return UserError(" ".join(found["message"].split()), f"Give it with {flag}.")
+
+
+def _refuse_unasked(given: Mapping[str, str], hidden: set[str], questions: Mapping[str, Any]) -> None:
+    for name, value in given.items():
+        if name in hidden:
+            condition = str(questions[name]["when"]).strip("{} ")
+            raise UserError(
+                f"{name} is {value!r}, but that question is only asked when {condition}.",
+                f"Leave {name} out, or change the answer that it depends on.",
+            )
+
+
+def _compile_once(from_string: Callable[[str], Any]) -> Callable[[Any], Any]:
+    """Spare Jinja what Copier has it compile over and over: one and the same text, and text without Jinja."""
+    cached = cache(from_string)
+
+    def compiled(text: Any) -> Any:  # noqa: ANN401 (Copier tries whatever a question holds)
+        if isinstance(text, str) and "{" not in text and "\r" not in text:
+            return _PlainText(text)
+        return cached(text) if isinstance(text, str) else from_string(text)
+
+    return compiled
+
+
+class _PlainText:
+    """A template that renders to its own text."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def render(self, *_context: object, **_variables: object) -> str:
+        return self._text
+
+
+def _no_git_per_file() -> AbstractContextManager[Any]:
+    """Hide git from Copier, which would run it once per file to learn about modes of a repository to come."""
+    from plumbum import local
+
+    return local.env(PATH="")
+
+
+@contextmanager
+def _prompts_on_standard_error() -> Iterator[None]:
+    """Draw the questions where people read, so that standard output can be redirected."""
+    from prompt_toolkit.application import create_app_session
+    from prompt_toolkit.output import create_output
+
+    with create_app_session(output=create_output(stdout=sys.stderr)):
+        yield
+
+
+class _Choice:
+    """The part of `questionary.Choice` that Copier uses to check an answer."""
+
+    def __init__(self, title: str, value: object, disabled: str = "") -> None:
+        self.title = title
+        self.value = value
+        self.disabled = disabled
+
+
+def _never_asked(*_arguments: object) -> None:
+    raise AssertionError("Copier asked a question although every question has an answer.")
+
+
+_PROMPT_LIBRARIES: dict[str, dict[str, object]] = {
+    "questionary": {"confirm": _never_asked, "unsafe_prompt": _never_asked},
+    "questionary.prompts": {},
+    "questionary.prompts.common": {"Choice": _Choice},
+    "prompt_toolkit": {},
+    "prompt_toolkit.lexers": {"PygmentsLexer": None},
+    "pygments": {},
+    "pygments.lexers": {},
+    "pygments.lexers.data": {"JsonLexer": None, "YamlLexer": None},
+}
+
+
+@contextmanager
+def _prompt_libraries_left_out() -> Iterator[None]:
+    """Import Copier without the libraries that only prompts need: a third of a generation's CPU time."""
+    missing = {name: names for name, names in _PROMPT_LIBRARIES.items() if name not in sys.modules}
+    for name, names in missing.items():
+        sys.modules[name] = ModuleType(name)
+        vars(sys.modules[name]).update(names)
+    try:
+        yield
+    finally:
+        for name in missing:
+            del sys.modules[name]

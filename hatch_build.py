@@ -1,0 +1,80 @@
+"""Build hook: puts the template into the wheel and the sdist, with the commit that it was taken from."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+TEMPLATE_PATHS = ("copier.yml", "template")
+BUILD_FACTS = "template-build.json"
+# What running the template in place leaves behind; only needed where git cannot say what belongs to it.
+LEFT_OVERS = {".coverage", ".env", ".git", ".hypothesis", ".venv", "__pycache__", "node_modules", "var"}
+
+
+class TemplateBuildHook(BuildHookInterface):  # type: ignore[type-arg]
+    """Adds `copier.yml`, `template/` and `build.json` to what is built."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Fill in `force_include`. An editable install reads the checkout itself and needs nothing."""
+        if version == "editable":
+            return
+        root = Path(self.root)
+        is_wheel = self.target_name == "wheel"
+        folder = "fastforge/_template/" if is_wheel else ""
+        facts_name = f"{folder}build.json" if is_wheel else BUILD_FACTS
+        included = {str(root / path): f"{folder}{path}" for path in template_files(root)}
+        build_data["force_include"] |= included | {str(self._facts_file(root)): facts_name}
+
+    def _facts_file(self, root: Path) -> Path:
+        facts_file = Path(self.directory) / BUILD_FACTS
+        facts_file.parent.mkdir(parents=True, exist_ok=True)
+        facts_file.write_text(json.dumps(build_facts(root)) + "\n")
+        return facts_file
+
+
+def template_files(root: Path) -> list[str]:
+    """Return the template's files, relative to the root: those that git tracks, or all but left-overs."""
+    if is_repository(root):
+        tracked = git(root, "ls-files", "-z", "--", *TEMPLATE_PATHS).split("\0")
+        return [path for path in tracked if path and (root / path).is_file()]
+    walked = (path.relative_to(root) for path in sorted((root / "template").rglob("*")) if path.is_file())
+    return ["copier.yml", *(path.as_posix() for path in walked if not is_left_over(path))]
+
+
+def is_left_over(path: Path) -> bool:
+    """Tell whether the path was made by running the template rather than written for it."""
+    return any(
+        part in LEFT_OVERS or part.endswith((".pyc", ".egg-info", "_cache", ".db", ".db-wal", ".db-shm"))
+        for part in path.parts
+    )
+
+
+def build_facts(root: Path) -> dict[str, Any]:
+    """Return the template's commit and whether it had uncommitted changes; an sdist brings both with it."""
+    if is_repository(root):
+        return {
+            "commit": git(root, "describe", "--tags", "--always").strip(),
+            "dirty": bool(git(root, "status", "--porcelain", "--", *TEMPLATE_PATHS).strip()),
+        }
+    if (root / BUILD_FACTS).is_file():
+        facts: dict[str, Any] = json.loads((root / BUILD_FACTS).read_bytes())
+        return facts
+    return {"commit": None, "dirty": False}
+
+
+def is_repository(root: Path) -> bool:
+    """Tell whether the root has a repository of its own (not one further up) that git can read."""
+    try:
+        return (root / ".git").exists() and git(root, "rev-parse", "--verify", "HEAD") != ""
+    except (OSError, subprocess.CalledProcessError):
+        return False
+
+
+def git(root: Path, *arguments: str) -> str:
+    """Return what git prints. pip may build as another user than the clone's owner, hence the setting."""
+    command = ["git", "-c", f"safe.directory={root}", *arguments]
+    return subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout

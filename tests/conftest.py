@@ -1,0 +1,146 @@
+"""FastForge as its users have it: installed by pip from a git clone, and run as a command."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+GIT_IDENTITY = {
+    "GIT_AUTHOR_NAME": "Tess Ter",
+    "GIT_AUTHOR_EMAIL": "tess@example.org",
+    "GIT_COMMITTER_NAME": "Tess Ter",
+    "GIT_COMMITTER_EMAIL": "tess@example.org",
+}
+
+
+@dataclass(frozen=True)
+class Installation:
+    """One installed FastForge: `command` runs it in `environment`; it came from the git clone `clone`."""
+
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    clone: Path
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command answered."""
+
+    exit_code: int
+    output: str
+    errors: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The one JSON document on standard output."""
+        document: dict[str, Any] = json.loads(self.output)
+        return document
+
+
+RunFastForge = Callable[..., Result]
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Return what git prints, with an identity and without anybody's settings."""
+    hermetic = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", **GIT_IDENTITY}
+    command = ["git", *arguments]
+    return subprocess.run(
+        command, cwd=folder, env=os.environ | hermetic, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def copy_checkout(target: Path) -> Path:
+    """Copy the checkout under test, uncommitted changes included, and return the copy; it has no git."""
+    listed = git(REPOSITORY, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+    for name in listed:
+        if name and (REPOSITORY / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, target / name)
+    return target
+
+
+def commit_all(folder: Path, tag: str) -> None:
+    """Make the folder a repository with everything in one tagged commit."""
+    git(folder, "init", "--quiet")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "-m", "Everything")
+    git(folder, "tag", tag)
+
+
+def pip_install(what: str | Path, site: Path) -> Mapping[str, str]:
+    """Install FastForge alone into the folder `site`, and return the environment in which it is found."""
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run(
+        [*pip, "--disable-pip-version-check", "--root-user-action=ignore", "--target", site, str(what)],
+        check=True,
+    )
+    return os.environ | {"PYTHONPATH": str(site)}
+
+
+@pytest.fixture(scope="session")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """Return FastForge installed by `pip install ./clone`, from a clone of the checkout under test."""
+    folder = tmp_path_factory.mktemp("installation")
+    clone = copy_checkout(folder / "clone")
+    commit_all(clone, "v0.0.1")
+    environment = pip_install(clone, folder / "site")
+    return Installation((sys.executable, str(folder / "site/bin/fastforge")), environment, clone)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Return an empty home folder, so that nobody's git settings take part."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """Return the empty folder in which commands run."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def environment(installation: Installation, home: Path) -> dict[str, str]:
+    """Return the environment in which commands run: no settings of git, no terminal size."""
+    removed = ("XDG_CONFIG_HOME", "GIT_DIR", "FASTFORGE_DEBUG")
+    kept = {name: value for name, value in installation.environment.items() if name not in removed}
+    return kept | {"HOME": str(home), "GIT_CONFIG_NOSYSTEM": "1"}
+
+
+@pytest.fixture
+def fastforge(installation: Installation, environment: dict[str, str], work: Path) -> RunFastForge:
+    """Return a function that runs `fastforge` without a terminal and returns what it answered."""
+
+    def run(*arguments: str, stdin: str | bytes = b"", cwd: Path = work, **more: Any) -> Result:
+        variables = environment | more.pop("variables", {})
+        command = [*more.pop("wrapper", ()), *installation.command, *arguments]
+        encoded = stdin.encode() if isinstance(stdin, str) else stdin
+        done = subprocess.run(
+            command,
+            input=encoded,
+            cwd=cwd,
+            env=variables,
+            capture_output=True,
+            timeout=60,
+            check=False,
+            **more,
+        )
+        errors = done.stderr.decode(errors="replace")
+        assert "Traceback" not in errors
+        return Result(done.returncode, done.stdout.decode(errors="replace"), errors)
+
+    return run

@@ -1,0 +1,184 @@
+"""`fastforge new` as a person meets it, through a pseudo-terminal."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pexpect
+import pytest
+import yaml
+
+from tests.conftest import Installation
+
+DOWN = "\x1b[B"
+QUESTIONS = ["called", "one sentence", "items live", "kept", "into JSON", "compressed", "in production"]
+
+Terminal = Callable[..., "pexpect.spawn[str]"]
+
+
+@pytest.fixture
+def terminal(installation: Installation, environment: dict[str, str], work: Path) -> Terminal:
+    def spawn(*arguments: str) -> pexpect.spawn[str]:
+        command, *first = installation.command
+        return pexpect.spawn(
+            command,
+            [*first, "new", *arguments],
+            cwd=str(work),
+            env=environment | {"TERM": "xterm-256color"},  # type: ignore[arg-type]
+            encoding="utf-8",
+            timeout=20,
+            dimensions=(40, 120),
+        )
+
+    return spawn
+
+
+def answers_of(project: Path) -> dict[str, str]:
+    recorded: dict[str, str] = yaml.safe_load((project / ".copier-answers.yml").read_text())
+    return recorded
+
+
+def test_enter_takes_every_default(terminal: Terminal, work: Path) -> None:
+    child = terminal("orders")
+    for question in QUESTIONS:
+        child.expect(question)
+        child.send("\r")
+    child.expect("Rendering")
+    child.expect("make install")
+    child.expect(pexpect.EOF)
+    child.close()
+
+    assert child.exitstatus == 0
+    assert answers_of(work / "orders")["project_name"] == "orders"
+    assert answers_of(work / "orders")["cache"] == "ttl"
+
+
+def test_arrow_keys_choose_and_a_choice_brings_its_question(terminal: Terminal, work: Path) -> None:
+    child = terminal("orders", "--cache", "none", "--description", "x", "--serializer", "orjson")
+    for question, keys in [
+        ("called", " API\r"),
+        ("items live", f"{DOWN}{DOWN}\r"),
+        ("MongoDB driver", f"{DOWN}\r"),
+        ("compressed", "\r"),
+        ("in production", f"{DOWN}\r"),
+    ]:
+        child.expect(question)
+        child.send(keys)
+    child.expect(pexpect.EOF)
+    child.close()
+
+    answers = answers_of(work / "orders")
+    assert answers["project_name"] == "orders API"
+    assert (answers["database"], answers["mongodb_driver"]) == ("mongodb", "motor")
+    assert (answers["cache"], answers["deployment"]) == ("none", "gunicorn")
+
+
+def test_an_invalid_name_is_refused_at_the_question(terminal: Terminal, work: Path) -> None:
+    child = terminal("orders", "--preset", "minimal", "--description", "x")
+    child.expect("called")
+    child.send("/\r")
+    child.expect("has a slash")
+    child.send("\x7f2\r")
+    child.expect(pexpect.EOF)
+    child.close()
+
+    assert child.exitstatus == 0
+    assert answers_of(work / "orders")["project_name"] == "orders2"
+
+
+def test_a_path_that_is_missing_is_asked_for(terminal: Terminal, work: Path) -> None:
+    child = terminal("--preset", "minimal", "--description", "x", "--project-name", "Orders")
+    child.expect("Where does the project go")
+    child.send("orders\r")
+    child.expect(pexpect.EOF)
+    child.close()
+
+    assert child.exitstatus == 0
+    assert answers_of(work / "orders")["project_name"] == "Orders"
+
+
+@pytest.mark.parametrize("answered", [0, 2, 5])
+def test_ctrl_c_at_a_question_leaves_nothing(terminal: Terminal, work: Path, answered: int) -> None:
+    child = terminal("orders")
+    for question in QUESTIONS[:answered]:
+        child.expect(question)
+        child.send("\r")
+    child.expect(QUESTIONS[answered])
+    child.send("\x03")
+    child.expect("Interrupted")
+    child.expect(pexpect.EOF)
+    child.close()
+
+    assert child.exitstatus == 130
+    assert list(work.iterdir()) == []
+
+
+def test_ctrl_c_at_the_path_leaves_nothing(terminal: Terminal, work: Path) -> None:
+    child = terminal()
+    child.expect("Where does the project go")
+    child.send("\x03")
+    child.expect("Interrupted")
+    child.expect(pexpect.EOF)
+    child.close()
+
+    assert child.exitstatus == 130
+    assert list(work.iterdir()) == []
+
+
+def test_ctrl_d_at_a_question_says_what_to_do(terminal: Terminal, work: Path) -> None:
+    child = terminal("orders", "--project-name", "x", "--database", "sqlite")
+    child.expect("one sentence")
+    child.send("\x15\x04")
+    child.expect("add --defaults")
+    child.expect(pexpect.EOF)
+    child.close()
+
+    assert child.exitstatus == 2
+    assert list(work.iterdir()) == []
+
+
+def test_sigterm_at_a_question_gives_the_terminal_back(
+    installation: Installation, environment: dict[str, str], work: Path
+) -> None:
+    shell = pexpect.spawn(
+        "sh", cwd=str(work), env=environment | {"TERM": "xterm", "PS1": "$ "}, encoding="utf-8"
+    )  # type: ignore[arg-type]
+    shell.sendline("stty -a; echo before-$?")
+    shell.expect(r"before-0")
+    shell.sendline(f"{' '.join(installation.command)} new orders; echo left-$?")
+    shell.expect("called")
+    children = subprocess.run(["pgrep", "-P", str(shell.pid)], capture_output=True, text=True, check=True)
+    subprocess.run(["kill", f"-{signal.SIGTERM.value}", children.stdout.strip()], check=True)
+    shell.expect("left-143")
+    shell.sendline("stty -a | tr ' ;' '\\n' | grep -cx -e echo -e icanon; echo after-$?")
+    shell.expect("\r\n2\r\n")
+    shell.close(force=True)
+
+    assert list(work.iterdir()) == []
+
+
+def test_defaults_asks_nothing(terminal: Terminal, work: Path) -> None:
+    child = terminal("orders", "--defaults")
+    child.expect(pexpect.EOF)
+    child.close()
+
+    assert child.exitstatus == 0
+    assert (work / "orders").is_dir()
+
+
+def test_an_answer_to_a_question_that_was_not_asked_after_all_is_refused(
+    terminal: Terminal, work: Path
+) -> None:
+    child = terminal("orders", "--mongodb-driver", "motor")
+    for question in QUESTIONS:
+        child.expect(question)
+        child.send("\r")
+    child.expect("only asked when")
+    child.expect(pexpect.EOF)
+    child.close()
+
+    assert child.exitstatus == 2
+    assert list(work.iterdir()) == []

@@ -1,7 +1,7 @@
 """`python -m tests.servers` runs all servers until Ctrl-C, SIGTERM, or until a file's lock is free.
 
-Standard output gets one JSON document, as soon as all of them answer: each kind's URL, version and origin, or its
-error. Test runs with several processes share their servers this way.
+Standard output gets one JSON document as soon as all of them answer: each kind's URL, version and origin, or
+its error. Test runs with several processes share their servers this way.
 """
 
 import argparse

@@ -1,5 +1,6 @@
 """MongoDB, or the stand-in that speaks its protocol, proven with PyMongo."""
 
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,7 +21,8 @@ MONGODB = Program(
     wheel="SecantusDB",
     path_in_wheels="bin/secantusd-py",
     remedy=(
-        "install mongod (mongodb.com/docs/manual/installation), or set FASTFORGE_MONGODB_URL=mongodb://host:27017"
+        "install mongod (mongodb.com/docs/manual/installation), "
+        "or set FASTFORGE_MONGODB_URL=mongodb://host:27017"
     ),
 )
 
@@ -30,6 +32,8 @@ class MongoServer(Server):
     """A server that speaks MongoDB's protocol; `url` names no database."""
 
     program: ClassVar[Program] = MONGODB
+    # The data go with it, and the stand-in takes two seconds to end in good order.
+    stop_signal: ClassVar[signal.Signals] = signal.SIGKILL
 
     @classmethod
     def prepare(cls, binary: Binary, folder: Path, port: int) -> tuple[list[str], str]:
@@ -38,7 +42,7 @@ class MongoServer(Server):
         where = ["--port", str(port)]
         if binary.path.name == "mongod":
             return [str(binary.path), "--bind_ip", "127.0.0.1", "--dbpath", str(folder), *where], url
-        # The script's own first line names the interpreter; said here so that its reachability can be checked.
+        # Named here, not left to the script's first line, so that its reachability can be checked.
         python = str(binary.path.with_name("python"))
         storage = ["--host", "127.0.0.1", "--storage-path", str(folder / "data"), "--log-level", "WARNING"]
         return [python, str(binary.path), *storage, *where], url

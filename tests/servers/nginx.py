@@ -1,4 +1,4 @@
-"""The nginx executable, proven by having it check a configuration; the services under test start it themselves."""
+"""The nginx executable, proven by a configuration that it accepts; the services under test start it."""
 
 import os
 import subprocess

@@ -1,7 +1,7 @@
 """Fixtures that share one set of servers among all processes of a test run, started when a test first asks.
 
-The process that controls the run holds a lock for as long as it lives; `python -m tests.servers` keeps the servers
-until that lock is free.
+The process that controls the run holds a lock for as long as it lives; `python -m tests.servers` keeps the
+servers until that lock is free.
 """
 
 import fcntl
@@ -134,7 +134,7 @@ def _started(folder: Path) -> dict[str, dict[str, str]]:
     ):
         # The keeper inherits this lock: when it is free again, the keeper and its servers are gone.
         fcntl.flock(alive, fcntl.LOCK_EX)
-        # The shell leaves at once: the keeper belongs to the run, not to the process that happened to ask first.
+        # The shell leaves at once: the keeper belongs to the run, not to whichever process asked first.
         subprocess.run(
             ["/bin/sh", "-c", '"$@" &', "sh", *keeper],
             check=True,

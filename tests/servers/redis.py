@@ -35,7 +35,7 @@ class RedisServer(Server):
 
     @classmethod
     def prepare(cls, binary: Binary, folder: Path, port: int) -> tuple[list[str], str]:
-        """Return the command; what is written survives a kill, so a restart brings stale entries back if it can."""
+        """Return the command; entries survive a kill, so that a restart can bring stale ones back."""
         options = {
             "port": str(port),
             "bind": "127.0.0.1",

@@ -69,7 +69,7 @@ class Servers:
 
 @contextmanager
 def running_servers(kinds: Collection[str] = KINDS, sources: tuple[str, ...] = SOURCES) -> Iterator[Servers]:
-    """Yield the servers of `kinds`, each ready, or raise `ServerUnavailable` for the first that cannot be had."""
+    """Yield the servers of `kinds`, each ready; raise `ServerUnavailable` for one that cannot be had."""
     with open_servers(kinds, sources) as servers:
         for outcome in servers.outcomes.values():
             if isinstance(outcome, ServerUnavailable):
@@ -137,7 +137,7 @@ def _stop(servers: Servers) -> None:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """Yield a new folder for the servers' data, and remove those whose owner was killed, servers included."""
+    """Yield a new folder for the servers' data; remove those whose owner was killed, servers included."""
     root = temporary_root().resolve()
     _sweep(root)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))

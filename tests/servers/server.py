@@ -36,7 +36,7 @@ class Server(ABC):
 
     @classmethod
     def open(cls, folder: Path, sources: tuple[str, ...]) -> Self:
-        """Return the server of the first source that has one, started in `folder` unless the environment has it.
+        """Return the server of the first source that has one, started in `folder` if need be.
 
         It answers after `wait_until_ready`. Raises `ServerUnavailable`.
         """

@@ -15,7 +15,8 @@ import json, os, pathlib, pytest
 def test_url(n, redis_server, postgres_server):
     redis_server.handshake()
     worker = os.environ["PYTEST_XDIST_WORKER"]
-    pathlib.Path(f"seen-{worker}-{n}.json").write_text(json.dumps([redis_server.url, redis_server.database()]))
+    seen = json.dumps([redis_server.url, redis_server.database()])
+    pathlib.Path(f"seen-{worker}-{n}.json").write_text(seen)
 """
 
 MISSING = """
@@ -26,21 +27,12 @@ def test_needs_redis(redis_server):
 
 def _pytest(folder: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     inner = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
-    options = [
-        "-p",
-        "tests.servers.plugin",
-        "-p",
-        "no:cacheprovider",
-        "--rootdir",
-        str(folder),
-        "-c",
-        "/dev/null",
-    ]
+    options = ["-p", "tests.servers.plugin", "-p", "xdist", "--rootdir", str(folder), "-c", "/dev/null"]
     return subprocess.run(
         [sys.executable, "-m", "pytest", *options, *arguments],
         check=False,
         cwd=folder,
-        env={**inner, "PYTHONPATH": str(REPOSITORY), **environment},
+        env={**inner, "PYTHONPATH": str(REPOSITORY), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **environment},
         capture_output=True,
         text=True,
     )

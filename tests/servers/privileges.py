@@ -1,0 +1,31 @@
+"""Who the servers run as, and which folders that user can reach."""
+
+import os
+import tempfile
+from pathlib import Path
+
+NOBODY = 65534
+
+
+def server_uid() -> int:
+    """Return who a server runs as: nobody where we are root (PostgreSQL refuses root), else ourselves."""
+    return os.geteuid() or NOBODY
+
+
+def give_away(path: Path) -> None:
+    """Let the servers' user own `path`."""
+    if os.geteuid() == 0:
+        os.chown(path, NOBODY, NOBODY)
+
+
+def is_reachable(path: Path) -> bool:
+    """Return whether the servers' user can enter every folder above `path`, links followed."""
+    if os.geteuid() != 0:
+        return True
+    return all(folder.stat().st_mode & 0o001 for folder in path.resolve().parents)
+
+
+def temporary_root() -> Path:
+    """Return the folder for temporary files, or /tmp where the servers' user cannot enter that."""
+    root = Path(tempfile.gettempdir())
+    return root if is_reachable(root / "x") else Path("/tmp")

@@ -6,7 +6,7 @@ replaced. Gunicorn's own ASGI worker takes 1.15 to 1.2 times the CPU of Uvicorn'
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fastapi import FastAPI
 from gunicorn.app.base import Application  # type: ignore[import-untyped]
@@ -26,7 +26,7 @@ CLOSING_SECONDS = 5
 class Worker(UvicornWorker):  # type: ignore[misc]
     """A Uvicorn worker that ends by itself, its connections closed, before Gunicorn would kill it."""
 
-    CONFIG_KWARGS = {"loop": "auto", "http": "httptools", "access_log": False}
+    CONFIG_KWARGS: ClassVar[dict[str, Any]] = {"loop": "auto", "http": "httptools", "access_log": False}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -47,16 +47,29 @@ class Service(Application):  # type: ignore[misc]
         self.cfg.set("bind", f"{host}:{self.settings.port}")
         self.cfg.set("workers", self.settings.workers)
         self.cfg.set("worker_class", f"{__name__}.{Worker.__name__}")
-        self.cfg.set("loglevel", self.settings.log_level.lower())
+        self.cfg.set("logconfig_dict", _logging(self.settings.log_level))
         self.cfg.set("keepalive", self.settings.keep_alive_seconds)
         self.cfg.set("graceful_timeout", self.settings.graceful_timeout_seconds + CLOSING_SECONDS)
         self.cfg.set("forwarded_allow_ips", self.settings.forwarded_allow_ips)
 
     def load(self) -> FastAPI:
         """Return the app of a worker."""
+        # Here, so that the parent needs none of its memory.
         from app.main import create_app
 
         return create_app()
+
+
+def _logging(level: str) -> dict[str, Any]:
+    # The workers' Uvicorn takes over the handlers of gunicorn.error, so it needs its own.
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "root": {"level": level, "handlers": ["stderr"]},
+        "loggers": {"gunicorn.error": {"level": level, "handlers": ["stderr"], "propagate": False}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+        "formatters": {"json": {"()": "app.logs.JsonFormatter"}},
+    }
 
 
 def serve(settings: "Settings") -> None:

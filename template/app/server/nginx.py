@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from string import Template
 from tempfile import TemporaryDirectory
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.multiprocess import mark_process_dead
 
+from app.logs import configure_logging
 from app.server.metrics_directory import metrics_directory
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class CannotStart(SystemExit):
 
 def serve(settings: "Settings") -> None:
     """Serve until SIGTERM or Ctrl-C. Raises `CannotStart`."""
-    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s: %(message)s")
+    configure_logging(settings.log_level)
     nginx = find_nginx()
     with ExitStack() as stack:
         # A folder of its own for each start, readable for its owner only: no leftovers, no collisions.
@@ -63,22 +64,26 @@ def serve(settings: "Settings") -> None:
         configuration.write_text(nginx_configuration(settings, nginx, runtime))
         command = [nginx, "-p", str(runtime), "-c", str(configuration), "-e", "stderr"]
         _check(command)
-        workers = [Program(_worker_command(settings, each), signal.SIGTERM, each) for each in sockets]
-        _run(Program(command, signal.SIGQUIT), workers, settings.graceful_timeout_seconds + CLOSING_SECONDS)
+        _run(
+            Program("Nginx", command, signal.SIGQUIT),
+            [_worker(listening) for listening in sockets],
+            settings.graceful_timeout_seconds + CLOSING_SECONDS,
+        )
 
 
 # --- Nginx and its configuration --------------------------------------------------------------------------------
 
 
 def find_nginx() -> str:
-    """Return the path of Nginx: $NGINX, or the one on PATH. Raises `CannotStart` where there is none."""
-    wanted = os.environ.get("NGINX", "nginx")
+    """Return the path of Nginx: $NGINX_PATH, or the one on PATH. Raises `CannotStart` where there is none."""
+    # Not $NGINX, in which Nginx hands its sockets to its successor.
+    wanted = os.environ.get("NGINX_PATH", "nginx")
     # Debian keeps it in a folder that only root has on PATH.
     found = shutil.which(wanted, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
     if found is None:
         raise CannotStart(
             f"{wanted!r} is not on PATH. Install Nginx (Debian: apt-get install nginx-light, macOS: brew install "
-            f"nginx), or set NGINX to its path."
+            f"nginx), or set NGINX_PATH to where it is."
         )
     return found
 
@@ -102,7 +107,10 @@ def nginx_configuration(settings: "Settings", nginx: str, runtime: Path) -> str:
         "MODULES": _lines([f'include "{DEPLOYMENT}/modules/{module.stem}.conf";' for module in modules]),
         "UPSTREAM_SERVERS": _lines(
             # Its socket takes connections while a worker is replaced, so none is ever set aside as failed.
-            [f'server "unix:{runtime}/worker-{number}.sock" max_fails=0;' for number in range(settings.workers)]
+            [
+                f'server "unix:{runtime}/worker-{number}.sock" max_fails=0;'
+                for number in range(settings.workers)
+            ]
         ),
         "LISTEN": f"{host}:{settings.port} backlog={WORKER_BACKLOG}",
     }
@@ -122,17 +130,19 @@ def _user() -> list[str]:
 def _available_modules(nginx: str) -> list[Path]:
     """Return those modules with a file in deploy/nginx/modules that this Nginx can load."""
     wanted = sorted(path.stem for path in DEPLOYMENT.glob("modules/*.conf"))
-    build = subprocess.run([nginx, "-V"], capture_output=True, text=True, check=True).stderr
+    build = subprocess.run([nginx, "-V"], capture_output=True, text=True, check=True).stderr  # noqa: S603
     folder = re.search(r"--modules-path=(\S+)", build)
     candidates = [Path(folder[1]) / f"{module}.so" for module in wanted] if folder else []
     available = [module for module in candidates if module.is_file()]
     for module in wanted:
-        logger.info("Nginx %s %s.", "uses" if module in {path.stem for path in available} else "lacks", module)
+        logger.info(
+            "Nginx %s %s.", "uses" if module in {path.stem for path in available} else "lacks", module
+        )
     return available
 
 
 def _check(command: list[str]) -> None:
-    checked = subprocess.run([*command, "-t", "-q"], capture_output=True, text=True, check=False)
+    checked = subprocess.run([*command, "-t", "-q"], capture_output=True, text=True, check=False)  # noqa: S603
     if checked.returncode != 0:
         raise CannotStart(f"Nginx refuses its configuration, {DEPLOYMENT / 'nginx.conf'}:\n{checked.stderr}")
 
@@ -153,38 +163,53 @@ def _listening_socket(path: Path) -> Iterator[socket.socket]:
         yield listening
 
 
-def _worker_command(settings: "Settings", listening: socket.socket) -> list[str]:
-    options = {
-        "--fd": listening.fileno(),
-        "--backlog": WORKER_BACKLOG,
-        "--http": "httptools",
-        "--log-level": settings.log_level.lower(),
+def _worker(listening: socket.socket) -> "Program":
+    start = f"from {__name__} import serve_worker; serve_worker({listening.fileno()})"
+    return Program("A worker", [sys.executable, "-c", start], signal.SIGTERM, [listening.fileno()])
+
+
+def serve_worker(descriptor: int) -> None:
+    """Serve what Nginx sends to this socket, with the settings of the environment. Does not return."""
+    # Here, so that the process that watches all others needs none of its memory.
+    import uvicorn
+
+    from app.settings import Settings
+
+    settings = Settings()
+    uvicorn.run(
+        "app.main:create_app",
+        factory=True,
+        fd=descriptor,
+        backlog=WORKER_BACKLOG,
+        http="httptools",
+        access_log=False,
+        log_config=None,
         # Nobody but Nginx can reach the socket.
-        "--forwarded-allow-ips": "*",
-        "--timeout-keep-alive": WORKER_KEEP_ALIVE_SECONDS,
-        "--timeout-graceful-shutdown": settings.graceful_timeout_seconds,
-    }
-    arguments = [str(part) for option in options.items() for part in option]
-    return [sys.executable, "-m", "uvicorn", "app.main:create_app", "--factory", "--no-access-log", *arguments]
+        forwarded_allow_ips="*",
+        timeout_keep_alive=WORKER_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=settings.graceful_timeout_seconds,
+    )
 
 
 # --- Starting, watching, stopping -------------------------------------------------------------------------------
 
 
 class Program:
-    """A program that runs in the foreground, started again where it was killed."""
+    """A program that runs in the foreground, started anew where it was killed."""
 
     def __init__(
-        self, command: list[str], stop_signal: signal.Signals, listening: socket.socket | None = None
+        self, name: str, command: list[str], stop_signal: signal.Signals, descriptors: Sequence[int] = ()
     ) -> None:
+        self.name = name
         self.command = command
         self.stop_signal = stop_signal
-        self.descriptors = [] if listening is None else [listening.fileno()]
-        self.start()
+        self.descriptors = descriptors
 
     def start(self) -> None:
         """Start it in a process group of its own, which Ctrl-C at the terminal does not reach."""
-        self.process = subprocess.Popen(self.command, pass_fds=self.descriptors, start_new_session=True)
+        self.process = subprocess.Popen(  # noqa: S603
+            self.command, pass_fds=self.descriptors, start_new_session=True
+        )
 
     def restart_if_killed(self) -> None:
         """Raise `CannotStart` where it ended by itself: it would do so again."""
@@ -192,9 +217,9 @@ class Program:
         if code is None:
             return
         if code >= 0:
-            raise CannotStart(f"{self.command[0]} ended with exit code {code}, so the service stops.")
-        logger.error("%s (pid %d) was killed by signal %d; starting it anew.", self.command[0], self.process.pid, -code)
-        # What it started itself would go on and hold the port.
+            raise CannotStart(f"{self.name} ended with exit code {code}, so the service stops.")
+        logger.error("%s (pid %d) was killed by signal %d.", self.name, self.process.pid, -code)
+        # What it had started itself would go on and hold the port.
         self._kill_group()
         mark_process_dead(self.process.pid)  # type: ignore[no-untyped-call]
         self.start()
@@ -209,34 +234,33 @@ class Program:
         try:
             self.process.wait(seconds)
         except subprocess.TimeoutExpired:
-            logger.error("%s (pid %d) did not stop in time; killing it.", self.command[0], self.process.pid)
+            logger.error("%s (pid %d) did not stop in time, so it is killed.", self.name, self.process.pid)
         self._kill_group()
         self.process.wait()
 
     def _kill_group(self) -> None:
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
 
 
 def _run(nginx: Program, workers: list[Program], stop_seconds: float) -> None:
-    signals: list[int] = []
+    received: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda received, _: signals.append(received))
-    try:
-        while not {signal.SIGTERM, signal.SIGINT} & set(signals):
-            if signal.SIGHUP in signals:
-                signals.remove(signal.SIGHUP)
+        signal.signal(number, lambda signal_number, _: received.append(signal_number))
+    with ExitStack() as stack:
+        # Stopped in reverse: first the door, then, all at once, those who still answer what came through it.
+        for worker in workers:
+            worker.start()
+            stack.callback(worker.wait_or_kill, stop_seconds)
+        for worker in workers:
+            stack.callback(worker.ask_to_stop)
+        nginx.start()
+        stack.callback(nginx.wait_or_kill, stop_seconds)
+        stack.callback(nginx.ask_to_stop)
+        while not {signal.SIGTERM, signal.SIGINT} & set(received):
+            if signal.SIGHUP in received:
+                received.remove(signal.SIGHUP)
                 nginx.process.send_signal(signal.SIGHUP)
-            for program in [nginx, *workers]:
+            for program in (nginx, *workers):
                 program.restart_if_killed()
             time.sleep(WATCH_INTERVAL_SECONDS)
-    finally:
-        # The door first: what Nginx has accepted, the workers still answer.
-        nginx.ask_to_stop()
-        nginx.wait_or_kill(stop_seconds)
-        for worker in workers:
-            worker.ask_to_stop()
-        for worker in workers:
-            worker.wait_or_kill(stop_seconds)

@@ -20,7 +20,7 @@ def usable_cpus() -> int:
     """
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limit = cgroup_cpu_limit(CGROUP_MEMBERSHIP, CGROUP_MOUNT)
-    return max(1, min(available, math.ceil(limit)))
+    return max(1, math.ceil(min(available, limit)))
 
 
 def cgroup_cpu_limit(membership: Path, mount: Path) -> float:

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE, Config
 from uvicorn.supervisors import Multiprocess
 
+from app.logs import configure_logging
 from app.server.metrics_directory import metrics_directory
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ WORKER_TIMEOUT_SECONDS = 15
 
 def serve(settings: "Settings") -> None:
     """Serve until SIGTERM or Ctrl-C. Raises `SystemExit` where the service cannot start."""
+    configure_logging(settings.log_level)
     config = Config(
         "app.server.uvicorn:create_app_or_exit",
         factory=True,
@@ -34,7 +36,7 @@ def serve(settings: "Settings") -> None:
         http="httptools",
         # An access log costs a fifth to a half of the throughput; the metrics count every request.
         access_log=False,
-        log_level=settings.log_level.lower(),
+        log_config=None,
         forwarded_allow_ips=settings.forwarded_allow_ips,
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=settings.graceful_timeout_seconds,
@@ -52,9 +54,10 @@ def serve(settings: "Settings") -> None:
 
 def create_app_or_exit() -> FastAPI:
     """Return the app of a worker. Where it cannot be made, the manager is told not to try for ever."""
-    from app.main import create_app
-
     try:
+        # Here, so that what fails while it is imported is seen too, and the manager needs none of its memory.
+        from app.main import create_app
+
         return create_app()
     except Exception:
         logger.exception("The app cannot be created.")

@@ -2,15 +2,20 @@
 
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
-from app.server import serve
-from app.settings import Settings
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 def main() -> None:
     """Serve until SIGTERM or Ctrl-C. Raises `SystemExit` naming each setting that is wrong."""
+    # Here, because the workers of some servers import this module again, and are given seconds to do so.
+    from pydantic import ValidationError
+
+    from app.server import serve
+    from app.settings import Settings
+
     try:
         settings = Settings()
     except ValidationError as error:
@@ -18,7 +23,7 @@ def main() -> None:
     serve(settings)
 
 
-def _faults(error: ValidationError) -> Iterator[str]:
+def _faults(error: "ValidationError") -> Iterator[str]:
     for fault in error.errors():
         name = ".".join(map(str, fault["loc"])).upper() or "Settings"
         # URLs are not repeated: they hold passwords.
@@ -26,6 +31,5 @@ def _faults(error: ValidationError) -> Iterator[str]:
         yield f"{name}={fault['input']}: {fault['msg']}" if is_public else f"{name}: {fault['msg']}"
 
 
-# The workers import this module too, under another name.
 if __name__ == "__main__":
     main()

@@ -73,15 +73,17 @@ class AcceptEncodingMiddleware:
                 _complete(message)
             return send(message)
 
-        await self.app(self._with_one_encoding(scope), receive, send_completed)
+        self._choose_encoding(scope)
+        await self.app(scope, receive, send_completed)
 
-    def _with_one_encoding(self, scope: Scope) -> Scope:
+    def _choose_encoding(self, scope: Scope) -> None:
         accepted = [value for name, value in scope["headers"] if name == b"accept-encoding"]
         if not accepted:
-            return scope
+            return
         encoding = preferred_encoding(b",".join(accepted).decode("latin-1"), self.offered)
         others = [header for header in scope["headers"] if header[0] != b"accept-encoding"]
-        return {**scope, "headers": [*others, (b"accept-encoding", encoding.encode())]}
+        # Not in a copy of the scope: the metrics find the route there that is matched further in.
+        scope["headers"] = [*others, (b"accept-encoding", encoding.encode())]
 
 
 def _complete(message: Message) -> None:

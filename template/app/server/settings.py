@@ -3,12 +3,12 @@
 from ipaddress import ip_network
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings
 
+from app.environment import Environment
 from app.server.sizing import usable_cpus
 
 
-class ServerSettings(BaseSettings):
+class ServerSettings(Environment):
     """Where the service listens, with how many workers, and how patient it is."""
 
     host: str = "127.0.0.1"

@@ -8,7 +8,6 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE, Config
 from uvicorn.supervisors import Multiprocess
 
@@ -16,12 +15,11 @@ from app.logs import configure_logging
 from app.server.metrics_directory import metrics_directory
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from app.settings import Settings
 
 logger = logging.getLogger("uvicorn.error")
-
-# Uvicorn's 5 seconds are short for the start of a worker in a container with a tenth of a CPU.
-WORKER_TIMEOUT_SECONDS = 15
 
 
 def serve(settings: "Settings") -> None:
@@ -40,7 +38,6 @@ def serve(settings: "Settings") -> None:
         forwarded_allow_ips=settings.forwarded_allow_ips,
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=settings.graceful_timeout_seconds,
-        timeout_worker_healthcheck=WORKER_TIMEOUT_SECONDS,
         # No limit_concurrency: it counts idle connections too, and its 503 is plain text without a request id.
     )
     with metrics_directory():
@@ -52,7 +49,7 @@ def serve(settings: "Settings") -> None:
         sys.exit(STARTUP_FAILURE)
 
 
-def create_app_or_exit() -> FastAPI:
+def create_app_or_exit() -> "FastAPI":
     """Return the app of a worker. Where it cannot be made, the manager is told not to try for ever."""
     try:
         # Here, so that what fails while it is imported is seen too, and the manager needs none of its memory.

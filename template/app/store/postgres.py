@@ -25,8 +25,7 @@ TIME: LiteralString = (
     "replace(to_char({0} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), '.000000Z', 'Z') AS {0}"
 )
 FIELDS: LiteralString = (
-    "id, name, description, price_cents, tags, "
-    f"{TIME.format('created_at')}, {TIME.format('updated_at')}"
+    f"id, name, description, price_cents, tags, {TIME.format('created_at')}, {TIME.format('updated_at')}"
 )
 COLUMNS: LiteralString = "id, name, description, price_cents, tags, created_at, updated_at"
 

@@ -1,0 +1,35 @@
+"""`python -m app`: the service as it runs in production."""
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+
+def main() -> None:
+    """Serve until SIGTERM or Ctrl-C. Raises `SystemExit` naming each setting that is wrong."""
+    # Here, because the workers of some servers import this module again, and are given seconds to do so.
+    from pydantic import ValidationError
+
+    from app.server import serve
+    from app.settings import Settings
+
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        sys.exit("\n".join(_faults(error)))
+    serve(settings)
+
+
+def _faults(error: "ValidationError") -> Iterator[str]:
+    for fault in error.errors():
+        name = ".".join(map(str, fault["loc"])).upper() or "Settings"
+        # URLs are not repeated: they hold passwords.
+        is_public = isinstance(fault["input"], str) and not name.endswith("_URL")
+        yield f"{name}={fault['input']}: {fault['msg']}" if is_public else f"{name}: {fault['msg']}"
+
+
+if __name__ == "__main__":
+    main()

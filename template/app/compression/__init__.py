@@ -1,0 +1,1 @@
+from app.compression.negotiated import CompressionMiddleware as CompressionMiddleware

@@ -1,0 +1,100 @@
+"""Which encoding a client wants, and what an encoded answer has to say about itself.
+
+https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3
+"""
+
+from collections.abc import Awaitable
+from functools import lru_cache
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+IDENTITY = "identity"
+
+
+@lru_cache(maxsize=128)
+def preferred_encoding(accept_encoding: str, offered: tuple[str, ...]) -> str:
+    """Return the offered encoding that the client likes best, or "identity".
+
+    Of equals the first one offered wins. Identity wins only where the client rates it higher by name, and stands
+    in where nothing offered is accepted, even if refused: an answer is worth more than 406.
+    """
+    qualities = _qualities(accept_encoding)
+    anything_else = qualities.get("*", 0.0)
+    best = max(offered, key=lambda encoding: qualities.get(encoding, anything_else))
+    quality = qualities.get(best, anything_else)
+    return best if quality > 0 and quality >= qualities.get(IDENTITY, 0.0) else IDENTITY
+
+
+def _qualities(accept_encoding: str) -> dict[str, float]:
+    qualities = {}
+    for item in accept_encoding.lower().split(","):
+        name, *parameters = (part.strip() for part in item.split(";"))
+        if name:
+            qualities[name.removeprefix("x-")] = _quality(parameters)
+    return qualities
+
+
+def _quality(parameters: list[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            return _number(value.strip())
+    return 1.0
+
+
+def _number(text: str) -> float:
+    # What is no quality refuses: "q=nan" and "q=2" must not win.
+    try:
+        value = float(text)
+    except ValueError:
+        return 0.0
+    return value if 0 <= value <= 1 else 0.0
+
+
+class AcceptEncodingMiddleware:
+    """Leaves to the compressing app exactly one encoding to accept, and completes what it answers.
+
+    The libraries look for names only: Starlette answers `gzip;q=0` with gzip, starlette-compress takes no notice
+    of which of two encodings a client rates higher.
+    """
+
+    def __init__(self, app: ASGIApp, offered: tuple[str, ...]) -> None:
+        self.app = app
+        self.offered = offered
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        def send_completed(message: Message) -> Awaitable[None]:
+            if message["type"] == "http.response.start":
+                _complete(message)
+            return send(message)
+
+        self._choose_encoding(scope)
+        await self.app(scope, receive, send_completed)
+
+    def _choose_encoding(self, scope: Scope) -> None:
+        accepted = [value for name, value in scope["headers"] if name == b"accept-encoding"]
+        if not accepted:
+            return
+        encoding = preferred_encoding(b",".join(accepted).decode("latin-1"), self.offered)
+        others = [header for header in scope["headers"] if header[0] != b"accept-encoding"]
+        # Not in a copy of the scope: the metrics find the route there that is matched further in.
+        scope["headers"] = [*others, (b"accept-encoding", encoding.encode())]
+
+
+def _complete(message: Message) -> None:
+    headers = MutableHeaders(raw=message["headers"])
+    etag = headers.get("etag")
+    if etag is None:
+        return
+    if message["status"] == 304:
+        # It has to say what the answer with a body would have said.
+        headers.add_vary_header("Accept-Encoding")
+    elif "content-encoding" in headers and not etag.startswith("W/"):
+        # A strong tag promises the same bytes. Weakened, as Nginx does it, the tag still matches If-None-Match in
+        # every encoding, so a client revalidates what it has whichever encoding it asks for.
+        headers["etag"] = f"W/{etag}"

@@ -1,0 +1,1 @@
+from app.server.uvicorn import serve as serve

@@ -1,0 +1,324 @@
+"""The service as production runs it: `python -m app` as a process of its own, signals and all."""
+
+import json
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from app.server.metrics_directory import metrics_directory
+from app.server.settings import ServerSettings
+from app.server.sizing import TooManyWorkers, cgroup_cpu_limit, share, usable_cpus
+
+START_SECONDS = 30
+WORKERS = 2
+GRACEFUL_SECONDS = 10
+BODY = b'{"name": 1}'
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes through /proc")
+
+
+class Service(NamedTuple):
+    """A service that runs, and where it listens."""
+
+    process: subprocess.Popen[str]
+    port: int
+    log: Path
+
+    def get(self, path: str, headers: dict[str, str] | None = None) -> tuple[HTTPResponse, bytes]:
+        """Return the answer and its body, over a connection of its own."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=GRACEFUL_SECONDS)
+        connection.request("GET", path, headers=headers or {})
+        response = connection.getresponse()
+        body = response.read()
+        connection.close()
+        return response, body
+
+    def is_alive(self) -> bool:
+        """Return whether it answers."""
+        try:
+            return self.get("/health/live")[0].status == 200
+        except OSError:
+            return False
+
+    def is_ready(self) -> bool:
+        """Return whether all of its workers can answer."""
+        return self.log.read_text().count("Application startup complete.") == WORKERS and self.is_alive()
+
+    def children(self) -> set[int]:
+        """Return the processes it has started itself to serve."""
+        pids = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        commands = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids}
+        return {pid for pid, command in commands.items() if b"resource_tracker" not in command}
+
+
+def eventually(is_so: Callable[[], bool], seconds: float = START_SECONDS) -> bool:
+    deadline = time.monotonic() + seconds
+    while not is_so() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return is_so()
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        bound: int = probe.getsockname()[1]
+        return bound
+
+
+@pytest.fixture
+def environment(port: int, tmp_path: Path) -> dict[str, str]:
+    for_tests = {
+        name.removeprefix("TEST_"): value for name, value in os.environ.items() if name.startswith("TEST_")
+    }
+    return {
+        **os.environ,
+        "DATABASE_URL": f"sqlite:///{tmp_path}/test.db",
+        "PORT": str(port),
+        "WORKERS": str(WORKERS),
+        "GRACEFUL_TIMEOUT_SECONDS": str(GRACEFUL_SECONDS),
+        **for_tests,
+    }
+
+
+@pytest.fixture
+def start(environment: dict[str, str], port: int, tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    started: list[subprocess.Popen[str]] = []
+    log = tmp_path / "log"
+
+    def start_service(**variables: str) -> Service:
+        command = [sys.executable, "-m", "app"]
+        with log.open("w") as output:
+            process = subprocess.Popen(command, env=environment | variables, stderr=output, text=True)
+        started.append(process)
+        return Service(process, port, log)
+
+    yield start_service
+    for process in started:
+        process.terminate()
+        process.wait(GRACEFUL_SECONDS * 3)
+
+
+@pytest.fixture
+def service(start: Callable[..., Service]) -> Service:
+    service = start()
+    assert eventually(service.is_ready)
+    return service
+
+
+def request_without_its_end(port: int) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port), timeout=GRACEFUL_SECONDS)
+    head = f"POST /api/v1/items HTTP/1.1\r\nHost: test\r\nContent-Length: {len(BODY)}\r\n"
+    connection.sendall(head.encode() + b"Content-Type: application/json\r\n\r\n" + BODY[:-1])
+    return connection
+
+
+def answer(connection: socket.socket) -> bytes:
+    connection.sendall(BODY[-1:])
+    received = b""
+    with connection:
+        while chunk := connection.recv(65_536):
+            received += chunk
+    return received
+
+
+def test_sigterm_lets_accepted_requests_be_answered(service: Service) -> None:
+    connections = [request_without_its_end(service.port) for _ in range(20)]
+    time.sleep(0.3)
+    service.process.send_signal(signal.SIGTERM)
+    time.sleep(1)
+    with ThreadPoolExecutor(len(connections)) as pool:
+        answers = list(pool.map(answer, connections))
+    assert [answered.split(b"\r\n")[0] for answered in answers] == [b"HTTP/1.1 422 Unprocessable Entity"] * 20
+    assert service.process.wait(GRACEFUL_SECONDS) == 0
+
+
+def test_sigterm_waits_no_longer_than_it_may(start: Callable[..., Service]) -> None:
+    service = start(GRACEFUL_TIMEOUT_SECONDS="1")
+    assert eventually(service.is_alive)
+    with request_without_its_end(service.port):
+        time.sleep(0.3)
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(1 + GRACEFUL_SECONDS / 2) == 0
+
+
+def test_sigterm_ends_a_single_worker_with_exit_code_0(start: Callable[..., Service]) -> None:
+    service = start(WORKERS="1")
+    assert eventually(service.is_alive)
+    service.process.send_signal(signal.SIGTERM)
+    assert service.process.wait(GRACEFUL_SECONDS) == 0
+
+
+@needs_proc
+def test_nothing_is_left_running_after_sigterm(service: Service) -> None:
+    children = service.children()
+    service.process.send_signal(signal.SIGTERM)
+    service.process.wait(GRACEFUL_SECONDS)
+    assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
+
+
+@needs_proc
+def test_whatever_is_killed_is_replaced(service: Service) -> None:
+    before = service.children()
+    assert len(before) >= 2
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    assert eventually(lambda: len(service.children() - before) == len(before))
+    assert eventually(service.is_alive)
+
+
+@needs_proc
+def test_the_other_workers_answer_while_one_is_replaced(service: Service) -> None:
+    os.kill(min(service.children()), signal.SIGKILL)
+    assert eventually(service.is_alive, seconds=1)
+    assert all(service.is_alive() for _ in range(20))
+
+
+def test_metrics_add_up_over_the_workers(service: Service) -> None:
+    _, before = service.get("/metrics")
+    for _ in range(40):
+        service.get("/health/live")
+    for _ in range(5):
+        _, after = service.get("/metrics")
+        assert answers_to_live(after) - answers_to_live(before) == 40
+
+
+def answers_to_live(metrics: bytes) -> float:
+    wanted = 'http_requests_total{method="GET",route="/health/live",status="200"} '
+    return sum(
+        float(line[len(wanted) :]) for line in metrics.decode().splitlines() if line.startswith(wanted)
+    )
+
+
+def test_a_forwarded_scheme_is_believed_of_trusted_proxies_only(start: Callable[..., Service]) -> None:
+    claim = {"X-Forwarded-Proto": "https"}
+    service = start(FORWARDED_ALLOW_IPS="127.0.0.1")
+    assert eventually(service.is_alive)
+    assert service.get("/api/v1/items/", claim)[0].headers["Location"].startswith("https://")
+    service.process.send_signal(signal.SIGTERM)
+    service.process.wait(GRACEFUL_SECONDS)
+    service = start(FORWARDED_ALLOW_IPS="192.0.2.0/24")
+    assert eventually(service.is_alive)
+    assert service.get("/api/v1/items/", claim)[0].headers["Location"].startswith("http://")
+
+
+def test_every_line_of_the_log_is_json(service: Service) -> None:
+    service.process.send_signal(signal.SIGTERM)
+    service.process.wait(GRACEFUL_SECONDS)
+    assert [json.loads(line)["level"] for line in service.log.read_text().splitlines()]
+
+
+def test_a_port_in_use_ends_the_service(start: Callable[..., Service], port: int) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        assert start().process.wait(START_SECONDS) != 0
+
+
+def test_an_app_that_cannot_start_ends_the_service(start: Callable[..., Service], tmp_path: Path) -> None:
+    # Workers alone read it: the module that `app.main` needs is not there.
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['app.errors'] = None\n")
+    assert start(PYTHONPATH=str(tmp_path)).process.wait(START_SECONDS) != 0
+
+
+def test_a_wrong_setting_is_named_with_its_value(start: Callable[..., Service]) -> None:
+    service = start(WORKERS="none")
+    assert service.process.wait(START_SECONDS) == 1
+    assert service.log.read_text().startswith("WORKERS=none: ")
+    assert service.log.read_text().count("\n") == 1
+
+
+def test_the_metrics_directory_is_fresh_and_gone_afterwards() -> None:
+    with metrics_directory() as first:
+        assert os.environ["PROMETHEUS_MULTIPROC_DIR"] == str(first)
+        (first / "counter_1.db").touch()
+    with metrics_directory() as second:
+        assert list(second.iterdir()) == []
+    assert not first.exists()
+    assert "PROMETHEUS_MULTIPROC_DIR" not in os.environ
+
+
+@pytest.mark.parametrize("proxies", ["", "*", "127.0.0.1,::1", "10.0.0.0/8, 192.168.0.0/16"])
+def test_proxies_are_addresses_networks_or_everyone(proxies: str) -> None:
+    assert ServerSettings(forwarded_allow_ips=proxies).forwarded_allow_ips == proxies.replace(" ", "")
+
+
+@pytest.mark.parametrize("proxies", ["10.0.0.1/8", "proxy", "*,10.0.0.0/8", "1.2.3.4;"])
+def test_what_is_no_proxy_is_refused(proxies: str) -> None:
+    with pytest.raises(ValueError, match="forwarded_allow_ips"):
+        ServerSettings(forwarded_allow_ips=proxies)
+
+
+def test_there_is_a_worker_for_each_usable_cpu() -> None:
+    assert 1 <= usable_cpus() <= (os.cpu_count() or 1)
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Path:
+    return tmp_path / "mount"
+
+
+@pytest.fixture
+def membership(tmp_path: Path) -> Path:
+    return tmp_path / "cgroup"
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def test_a_limit_of_cgroup_v2_counts(membership: Path, mount: Path) -> None:
+    membership.write_text("0::/\n")
+    write(mount / "cpu.max", "150000 100000\n")
+    assert cgroup_cpu_limit(membership, mount) == 1.5
+
+
+def test_the_tightest_limit_of_all_groups_above_counts(membership: Path, mount: Path) -> None:
+    membership.write_text("0::/pod/container\n")
+    write(mount / "pod/cpu.max", "200000 100000\n")
+    write(mount / "pod/container/cpu.max", "max 100000\n")
+    assert cgroup_cpu_limit(membership, mount) == 2
+
+
+def test_the_mount_is_the_containers_own_where_the_path_is_the_hosts(membership: Path, mount: Path) -> None:
+    membership.write_text("0::/docker/0123\n")
+    write(mount / "cpu.max", "50000 100000\n")
+    assert cgroup_cpu_limit(membership, mount) == 0.5
+
+
+def test_a_limit_of_cgroup_v1_counts(membership: Path, mount: Path) -> None:
+    membership.write_text("5:memory:/x\n4:cpu,cpuacct:/docker/0123\n")
+    write(mount / "cpu/docker/0123/cpu.cfs_quota_us", "300000\n")
+    write(mount / "cpu/docker/0123/cpu.cfs_period_us", "100000\n")
+    assert cgroup_cpu_limit(membership, mount) == 3
+
+
+def test_no_limit_is_infinite(membership: Path, mount: Path) -> None:
+    assert cgroup_cpu_limit(membership, mount) == math.inf
+    membership.write_text("4:cpu,cpuacct:/\n0::/\n")
+    write(mount / "cpu.max", "max 100000\n")
+    write(mount / "cpu/cpu.cfs_quota_us", "-1\n")
+    write(mount / "cpu/cpu.cfs_period_us", "100000\n")
+    assert cgroup_cpu_limit(membership, mount) == math.inf
+
+
+def test_connections_are_shared_by_the_workers() -> None:
+    assert share(100, workers=8, at_most=20) == 12
+    assert share(100, workers=2, at_most=20) == 20
+
+
+def test_more_workers_than_connections_are_refused() -> None:
+    with pytest.raises(TooManyWorkers, match="16 workers cannot share 10 connections"):
+        share(10, workers=16, at_most=20)

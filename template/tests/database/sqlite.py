@@ -9,14 +9,15 @@ from tests.migrate import migrate
 
 
 @pytest.fixture(scope="session")
-def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the path of a migrated, empty database file."""
-    path = tmp_path_factory.mktemp("database") / "migrated.db"
-    migrate(f"sqlite:///{path}")
-    return path
+def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the URL of a migrated, empty database."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('database') / 'migrated.db'}"
+    migrate(url)
+    return url
 
 
 @pytest.fixture
-def database(migrated_database: Path, tmp_path: Path) -> dict[str, str]:
+def database(migrated_database: str, tmp_path: Path) -> dict[str, str]:
     """Return the settings that lead to an empty database."""
-    return {"database_url": f"sqlite:///{shutil.copy(migrated_database, tmp_path / 'items.db')}"}
+    copy = shutil.copy(migrated_database.removeprefix("sqlite:///"), tmp_path / "items.db")
+    return {"database_url": f"sqlite:///{copy}"}

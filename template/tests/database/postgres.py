@@ -37,7 +37,9 @@ def migrated_database() -> str:
     if not url:
         pytest.exit(f"TEST_DATABASE_URL is not set. {HOW}", returncode=1)
     if "test" not in name:
-        pytest.exit(f"TEST_DATABASE_URL leads to {name!r}, which has no 'test' in its name. {HOW}", returncode=1)
+        pytest.exit(
+            f"TEST_DATABASE_URL leads to {name!r}, which has no 'test' in its name. {HOW}", returncode=1
+        )
     try:
         asyncio.run(_execute(url, "DROP SCHEMA IF EXISTS public CASCADE; CREATE SCHEMA public"))
     except (OSError, asyncpg.PostgresError) as error:

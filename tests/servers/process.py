@@ -1,7 +1,7 @@
 """One server process: started unprivileged, found again by its folder, ended with whoever started it."""
 
 import os
-import random
+import secrets
 import signal
 import socket
 import subprocess
@@ -26,7 +26,7 @@ def free_port() -> int:
     would otherwise, sooner or later, be connected to itself.
     """
     while True:
-        port = random.randint(20000, 32000)
+        port = 20_000 + secrets.randbelow(12_000)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -1,0 +1,227 @@
+"""What HTTP itself asks: conditional reads, problems, request ids, methods."""
+
+import re
+import socket
+from functools import partial
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.acceptance.service import ITEMS, Item, Service, must, must_answer
+
+# --- ETag and the cache -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def etag(service: Service, item: Item) -> str:
+    """The ETag of the new item."""
+    return str(service.get(item["id"]).headers["ETag"])
+
+
+def test_a_read_has_an_etag_and_says_how_it_may_be_cached(service: Service, item: Item) -> None:
+    answer = must_answer(service.get(item["id"]), 200, "an item can be read")
+    must(
+        re.fullmatch(r'(W/)?"[\x21\x23-\x7e]+"', answer.headers.get("ETag", "")) is not None,
+        "a read has an ETag",
+        answer,
+    )
+    must("Cache-Control" in answer.headers, "a read has Cache-Control", answer)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "{strong}",
+        "W/{strong}",
+        '"x", {strong}',
+        '"x",{strong}',
+        '{strong}, "x"',
+        'W/"x", W/{strong}',
+        '"a,b", {strong}',
+        "*",
+    ],
+)
+def test_a_matching_if_none_match_answers_304(pattern: str, service: Service, item: Item, etag: str) -> None:
+    condition = pattern.format(strong=etag.removeprefix("W/"))
+    for _ in range(2):
+        answer = must_answer(
+            service.get(item["id"], **{"If-None-Match": condition}), 304, f"{condition} matches"
+        )
+        must(answer.content == b"", "304 has no body", answer)
+        must(answer.headers.get("ETag") == etag, "304 repeats the ETag", answer)
+        must("Cache-Control" in answer.headers, "304 repeats Cache-Control", answer)
+
+
+@pytest.mark.parametrize(
+    "condition", ['"x"', 'W/"x"', '"x", "y"', "x", "", '""', '"', ",", "W/", '"*"', "\\"]
+)
+def test_another_if_none_match_answers_200(condition: str, service: Service, item: Item, etag: str) -> None:
+    for _ in range(2):
+        answer = must_answer(
+            service.get(item["id"], **{"If-None-Match": condition}), 200, f"{condition} does not match"
+        )
+        must(answer.json() == item, "a read that does not match has the item", answer)
+        must(answer.headers.get("ETag") == etag, "an ETag stays while the item does", answer)
+
+
+def test_several_if_none_match_lines_are_one_list(service: Service, item: Item, etag: str) -> None:
+    lines = [("If-None-Match", '"x"'), ("If-None-Match", etag)]
+    answer = service.send("GET", f"{ITEMS}/{item['id']}", headers=lines)
+    must_answer(answer, 304, "several If-None-Match lines are one list")
+
+
+def test_a_changed_item_has_another_etag(service: Service, item: Item, etag: str) -> None:
+    service.patch(item["id"], price_cents=item["price_cents"] + 1).raise_for_status()
+    told = "a changed item has another ETag"
+    service.within_bound(lambda: service.get(item["id"]).headers["ETag"] != etag, told)
+    told = "the ETag of the old item no longer matches"
+    condition = {"If-None-Match": etag}
+    service.within_bound(lambda: service.get(item["id"], **condition).status_code == 200, told)
+
+
+def test_different_items_have_different_etags(service: Service) -> None:
+    etags = {service.get(service.create()["id"]).headers["ETag"] for _ in range(5)}
+    assert len(etags) == 5, f"different items have different ETags: {etags}"
+
+
+def test_a_cached_read_says_so_and_is_the_same(service: Service, item: Item) -> None:
+    first = service.get(item["id"])
+    # Each worker may have to read it once.
+    answers = [service.get(item["id"]) for _ in range(4 * service.workers)]
+    caches = [answer.headers.get("X-Cache") for answer in [first, *answers]]
+    if service.cache == "none":
+        assert set(caches) == {None}, "without a cache there is no X-Cache"
+    else:
+        assert "hit" in caches[1:], f"a read that was cached says so: {caches}"
+        assert None not in caches, f"every read says whether it was cached: {caches}"
+    same = {(answer.content, answer.headers["ETag"]) for answer in [first, *answers]}
+    assert len(same) == 1, f"a cached read is the same, byte for byte: {same}"
+
+
+def _has_price(service: Service, item: Item, price: int) -> bool:
+    return bool(service.get(item["id"]).json()["price_cents"] == price)
+
+
+def test_a_read_after_a_change_is_no_stale_hit(service: Service, item: Item) -> None:
+    for price in range(5):
+        service.get(item["id"])
+        service.patch(item["id"], price_cents=price).raise_for_status()
+        told = "a read after a change shows it"
+        service.within_bound(partial(_has_price, service, item, price), told)
+
+
+# --- Problems and methods -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/nope",
+        "/api",
+        "/api/v1",
+        "/api/v1/nope",
+        f"{ITEMS}/a/b",
+        "/%F0%9F%8D%95",
+        "//",
+        "/" + "x" * 3000,
+    ],
+)
+def test_an_unknown_route_answers_404(path: str, service: Service) -> None:
+    answer = must_answer(service.send("GET", service.base_url + path), 404, "an unknown route is not found")
+    must(answer.json()["title"] != "", "an unknown route is answered with a problem", answer)
+
+
+def test_a_route_of_odd_bytes_is_refused(service: Service) -> None:
+    must_answer(service.send("GET", f"{service.base_url}/%00"), {400, 404}, "a route of odd bytes is refused")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", ITEMS, {"GET", "POST"}),
+        ("DELETE", ITEMS, {"GET", "POST"}),
+        ("PUT", f"{ITEMS}/00000000-0000-7000-8000-000000000000", {"GET", "PATCH", "DELETE"}),
+        ("POST", f"{ITEMS}/00000000-0000-7000-8000-000000000000", {"GET", "PATCH", "DELETE"}),
+        ("POST", "/health/live", {"GET"}),
+        ("DELETE", "/metrics", {"GET"}),
+        ("PROPFIND", ITEMS, {"GET", "POST"}),
+    ],
+)
+def test_a_method_that_a_route_has_not_answers_405(
+    method: str, path: str, allowed: set[str], service: Service
+) -> None:
+    answer = must_answer(service.send(method, path), 405, f"{method} is not allowed")
+    told = {word.strip() for word in answer.headers.get("Allow", "").split(",")}
+    must(allowed <= told and method not in told, f"405 names all that is allowed: {sorted(allowed)}", answer)
+
+
+def test_head_answers_as_get_or_405(service: Service, item: Item) -> None:
+    answer = must_answer(
+        service.send("HEAD", f"{ITEMS}/{item['id']}"), {200, 405}, "HEAD is like GET, or not allowed"
+    )
+    must(answer.content == b"", "HEAD has no body", answer)
+
+
+# --- Request ids --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("identity", ["a", "0", "A-z_0.9", "x" * 128, "....", "018f-e2b4"])
+@pytest.mark.parametrize("path", ["/health/live", f"{ITEMS}/nope", "/nope"])
+def test_a_proper_request_id_is_kept(identity: str, path: str, service: Service) -> None:
+    answer = service.send("GET", path, headers={"X-Request-ID": identity})
+    must(answer.headers["X-Request-ID"] == identity, "a caller's X-Request-ID is kept", answer)
+
+
+IMPROPER = [
+    b"",
+    b"x" * 129,
+    b"x" * 5000,
+    b"a b",
+    b"a,b",
+    b"a;b",
+    b"a/b",
+    b'"a"',
+    b"<script>",
+    b"a%0d%0aX-Evil:1",
+    b"\xc3\xa9",
+    b"\xff",
+    b"a\tb",
+    b"{}",
+    b"a:b",
+]
+
+
+@pytest.mark.parametrize("identity", IMPROPER, ids=lambda value: repr(value[:12]))
+def test_an_improper_request_id_is_replaced(identity: bytes, service: Service) -> None:
+    answer = service.send("GET", "/nope", headers=[(b"X-Request-ID", identity)])
+    must(answer.headers["X-Request-ID"].encode() != identity, "an improper X-Request-ID is replaced", answer)
+    must("X-Evil" not in answer.headers, "a request id cannot add a header", answer)
+
+
+def test_each_request_gets_an_id_of_its_own(service: Service) -> None:
+    identities = {service.send("GET", "/health/live").headers["X-Request-ID"] for _ in range(10)}
+    assert len(identities) == 10, f"each request gets an id of its own: {identities}"
+
+
+def test_two_request_ids_do_no_harm(service: Service) -> None:
+    answer = service.send("GET", "/health/live", headers=[("X-Request-ID", "one"), ("X-Request-ID", "two")])
+    must(len(answer.headers.get_list("X-Request-ID")) == 1, "an answer has one X-Request-ID", answer)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"a\r\n X-Evil: 1", b"a\rX-Evil: 1", b"a\nX-Evil: 1", b"a\x00b", b"a\x0bX-Evil: 1", b"a\x85X-Evil: 1"],
+)
+def test_a_request_id_cannot_add_a_header(value: bytes, service: Service) -> None:
+    where = urlsplit(service.base_url)
+    request = b"GET /nope HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Request-ID: " + value + b"\r\n\r\n"
+    with socket.create_connection((str(where.hostname), where.port or 80), timeout=5) as connection:
+        connection.sendall(request)
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+    status, headers = answer.split(b"\r\n", 1)[0], answer.split(b"\r\n\r\n")[0].lower()
+    assert re.match(rb"HTTP/1.1 4\d\d ", status), (
+        f"a request with a broken header is answered with 4xx: {answer[:200]!r}"
+    )
+    # A server may take a bare line feed for the end of a line: then X-Evil was a header of the request.
+    assert not re.search(rb"[\r\n]\s*x-evil", headers), f"a request id cannot add a header: {answer[:300]!r}"

@@ -41,9 +41,11 @@ def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 @pytest.fixture(scope="session")
 def copier_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    no_settings = tmp_path_factory.mktemp("settings") / "settings.yml"
+    no_settings.write_text("{}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COPIER_CACHE_DIR", str(tmp_path_factory.mktemp("copier")))
-        patch.setenv("COPIER_SETTINGS_PATH", os.devnull)
+        patch.setenv("COPIER_SETTINGS_PATH", str(no_settings))
         yield
 
 
@@ -171,9 +173,11 @@ def test_an_installation_from_a_clone_records_the_clone(clone: Path, tmp_path: P
 
 
 def test_an_installation_from_a_git_url_records_the_url(clone: Path, tmp_path: Path) -> None:
-    document = new_project(pip_install(f"git+{clone.as_uri()}", tmp_path / "site"), tmp_path / "out").document
+    plain = clone.rename(tmp_path / "plain")
 
-    assert document["source"] == {"url": f"git+{clone.as_uri()}", "commit": "v1.0.0"}
+    document = new_project(pip_install(f"git+{plain.as_uri()}", tmp_path / "site"), tmp_path / "out").document
+
+    assert document["source"] == {"url": f"git+{plain.as_uri()}", "commit": "v1.0.0"}
 
 
 def test_commits_after_a_tag_are_described(clone: Path, tmp_path: Path) -> None:

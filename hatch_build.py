@@ -36,7 +36,7 @@ class TemplateBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         facts_file.write_text(json.dumps(build_facts(root)) + "\n")
         return facts_file
 
-    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+    def finalize(self, version: str, _build_data: dict[str, Any], _artifact_path: str) -> None:
         """Remove what `initialize` wrote for the build."""
         if version != "editable":
             self.scratch.cleanup()

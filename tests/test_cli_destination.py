@@ -138,6 +138,10 @@ def test_a_folder_that_may_not_be_written_is_refused(fastforge: RunFastForge, wo
     assert list((work / "locked").iterdir()) == []
 
 
+def limit_file_size() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+
+
 def test_a_full_disk_leaves_everything_as_it_was(
     installation: Installation, environment: dict[str, str], work: Path
 ) -> None:
@@ -154,7 +158,7 @@ def test_a_full_disk_leaves_everything_as_it_was(
             capture_output=True,
             text=True,
             check=False,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)),
+            preexec_fn=limit_file_size,
         )
         assert done.returncode == 1
         assert "The disk is full" in done.stderr

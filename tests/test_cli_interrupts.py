@@ -19,7 +19,7 @@ MOMENTS = 20
 def test_a_signal_at_any_moment_leaves_all_or_nothing(
     installation: Installation, environment: dict[str, str], work: Path, number: signal.Signals
 ) -> None:
-    moments = random.Random(number)  # noqa: S311 (no secret)
+    moments = random.Random(number)
     outcomes = set()
     for attempt in range(MOMENTS):
         parent = work / str(attempt)
@@ -57,7 +57,7 @@ def interrupt(
 def test_a_signal_while_overwriting_leaves_the_users_files(
     installation: Installation, environment: dict[str, str], work: Path
 ) -> None:
-    moments = random.Random(1)  # noqa: S311 (no secret)
+    moments = random.Random(1)
     for attempt in range(MOMENTS // 2):
         project = work / str(attempt)
         project.mkdir()

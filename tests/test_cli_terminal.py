@@ -27,7 +27,7 @@ def terminal(installation: Installation, environment: dict[str, str], work: Path
             command,
             [*first, "new", *arguments],
             cwd=str(work),
-            env=environment | {"TERM": "xterm-256color"},  # type: ignore[arg-type]
+            env=environment | {"TERM": "xterm-256color"},
             encoding="utf-8",
             timeout=20,
             dimensions=(40, 120),
@@ -145,7 +145,7 @@ def test_sigterm_at_a_question_gives_the_terminal_back(
 ) -> None:
     shell = pexpect.spawn(
         "sh", cwd=str(work), env=environment | {"TERM": "xterm", "PS1": "$ "}, encoding="utf-8"
-    )  # type: ignore[arg-type]
+    )
     shell.sendline("stty -a; echo before-$?")
     shell.expect(r"before-0")
     shell.sendline(f"{' '.join(installation.command)} new orders; echo left-$?")

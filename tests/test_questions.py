@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
-
 from fastforge.answers import load_presets
 from fastforge.errors import UserError
 from fastforge.questions import check_answers, load_questions
 from fastforge.schema import answers_schema
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
 from tests.conftest import REPOSITORY, RunFastForge
 
 QUESTIONS = load_questions()

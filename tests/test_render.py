@@ -15,12 +15,12 @@ from typing import Any
 import copier
 import pytest
 import yaml
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
-
 from fastforge.errors import UserError
 from fastforge.render import Order, render
 from fastforge.source import Source
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
 from tests.conftest import Installation, Result, RunFastForge, commit_all, copy_checkout, git, pip_install
 
 ANSWERS: list[dict[str, str]] = [
@@ -142,9 +142,6 @@ def test_a_project_can_be_updated_from_what_it_records(
     assert (work / "a/NEWS.md").read_text() == "new\n"
     recorded = yaml.safe_load((work / "a/.copier-answers.yml").read_text())
     assert (recorded["_commit"], recorded["description"]) == ("v0.0.2", "Kept.")
-
-
-# --- Where an installation came from --------------------------------------------------------------------------
 
 
 def new_project(environment: Any, folder: Path) -> Result:

@@ -129,6 +129,8 @@ def _worker(order: Order, project: Path, on_file: Callable[[], None]) -> Worker:
         data=dict(order.answers),
         # The user's own Copier settings may hold other defaults; those shown by `options` must be true.
         settings=SettingsModel(),
+        # pip compiles the packaged template; its own rules would take that along with the chosen folders.
+        exclude=["__pycache__"],
         defaults=not order.ask,
         overwrite=True,
         quiet=True,

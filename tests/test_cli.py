@@ -31,7 +31,7 @@ def test_new_makes_a_committed_project(fastforge: RunFastForge, work: Path) -> N
 def test_new_ends_with_what_to_type_next(fastforge: RunFastForge) -> None:
     result = fastforge("new", "orders", "--defaults")
 
-    assert "Next:\n  cd orders\n  make install\n" in result.errors
+    assert "Next:\n  cd orders\n  make test\n  make dev\n" in result.errors
     assert "fastforge new --defaults --project-name orders" in result.errors
 
 
@@ -42,6 +42,7 @@ def test_json_is_one_document_that_lists_the_files(fastforge: RunFastForge, work
     assert set(document["files"]) == {path for path in on_disk if not path.startswith(".git/")}
     assert document["path"] == str(work / "a")
     assert document["answers"] == answers_of(work / "a")
+    assert list(document["answers"])[:3] == ["project_name", "description", "database"]
     assert git(work / "a", "rev-parse", "--short", "HEAD") == document["commit"]
 
 

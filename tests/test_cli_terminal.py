@@ -47,7 +47,7 @@ def test_enter_takes_every_default(terminal: Terminal, work: Path) -> None:
         child.expect(question)
         child.send("\r")
     child.expect("Rendering")
-    child.expect("make install")
+    child.expect("make test")
     child.expect(pexpect.EOF)
     child.close()
 

@@ -43,8 +43,7 @@ class NewProject:
     def next_commands(self) -> list[str]:
         """What to type next in a shell."""
         enter = [] if self.folder == Path.cwd() else [shlex.join(["cd", *self._safe_path])]
-        migrate = ["make migrate"] if "alembic.ini" in self.files else []
-        return [*enter, "make install", *migrate, "make dev"]
+        return [*enter, "make test", "make dev"]
 
     @property
     def _safe_path(self) -> list[str]:

@@ -56,7 +56,7 @@ def render(order: Order, project: Path, on_file: Callable[[], None]) -> dict[str
     except (CopierError, TemplateError) as error:
         raise WorkFailed(f"The template cannot be rendered: {error}.", "Install FastForge anew.") from error
     answers = worker._answers_to_remember()
-    return {name: str(value) for name, value in answers.items() if not name.startswith("_")}
+    return {name: str(answers[name]) for name in worker.template.questions_data if name in answers}
 
 
 def ask_for_path() -> str:

@@ -77,6 +77,23 @@ def test_a_signal_while_overwriting_leaves_the_users_files(
             assert git(project, "status", "--porcelain") == ""
 
 
+@pytest.mark.parametrize(("path", "first_sign"), [("a", "a"), (".", ".copier-answers.yml")])
+def test_a_signal_after_the_first_file_is_in_place_comes_too_late(
+    installation: Installation, environment: dict[str, str], work: Path, path: str, first_sign: str
+) -> None:
+    process = subprocess.Popen(
+        [*installation.command, "new", path], cwd=work, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    while not (work / first_sign).exists():
+        assert process.poll() is None
+    process.terminate()
+    _, errors = process.communicate(timeout=30)
+
+    assert process.returncode == 0
+    assert "The same answers again:" in errors
+    assert git(work / path, "status", "--porcelain") == ""
+
+
 def test_an_interrupted_command_answers_in_json(
     installation: Installation, environment: dict[str, str], work: Path
 ) -> None:

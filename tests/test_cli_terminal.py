@@ -45,8 +45,9 @@ def test_enter_takes_every_default(terminal: Terminal, work: Path) -> None:
     child = terminal("orders")
     for question in QUESTIONS:
         child.expect(question)
+        assert "Rendering" not in str(child.before)
         child.send("\r")
-    child.expect("Rendering")
+    child.expect("Rendering.*100%")
     child.expect("make test")
     child.expect(pexpect.EOF)
     child.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -90,6 +91,17 @@ def test_the_schema_and_the_command_agree(
 
     assert Draft202012Validator(SCHEMA).is_valid(answers) == is_valid
     assert (result.exit_code == 0) == is_valid
+
+
+def test_a_condition_that_a_default_fulfils_needs_no_answer() -> None:
+    first, second = (question for question in QUESTIONS if question.name in ("database", "cache"))
+    conditional = replace(second, condition="database in ('sqlite', 'postgres')")
+
+    validator = Draft202012Validator(answers_schema([first, conditional], []))
+
+    assert validator.is_valid({"cache": "ttl"})
+    assert validator.is_valid({"cache": "ttl", "database": "postgres"})
+    assert not validator.is_valid({"cache": "ttl", "database": "mongodb"})
 
 
 def test_the_command_prints_the_schema(fastforge: RunFastForge) -> None:

@@ -15,16 +15,15 @@ from fastforge.answers import load_presets, preset_answers, read_answers
 from fastforge.errors import write_json
 from fastforge.questions import Question, check_answers, load_questions
 
+if TYPE_CHECKING:
+    from fastforge.new import NewProject
+
 
 class PlainHelpGroup(TyperGroup):
     """Shows its own help without Rich, which is half of the time that `fastforge --help` takes."""
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401 (passed on as they are)
         super().__init__(**settings | {"rich_markup_mode": None})
-
-
-if TYPE_CHECKING:
-    from fastforge.new import NewProject
 
 
 app = typer.Typer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,15 @@ class TemplateBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         build_data["force_include"] |= included | {str(self._facts_file(root)): facts_name}
 
     def _facts_file(self, root: Path) -> Path:
-        facts_file = Path(self.directory) / BUILD_FACTS
-        facts_file.parent.mkdir(parents=True, exist_ok=True)
+        self.scratch = tempfile.TemporaryDirectory()
+        facts_file = Path(self.scratch.name) / BUILD_FACTS
         facts_file.write_text(json.dumps(build_facts(root)) + "\n")
         return facts_file
+
+    def finalize(self, version: str, _build_data: dict[str, Any], _artifact_path: str) -> None:
+        """Remove what `initialize` wrote for the build."""
+        if version != "editable":
+            self.scratch.cleanup()
 
 
 def template_files(root: Path) -> list[str]:

@@ -116,7 +116,7 @@ def work(tmp_path: Path) -> Path:
 @pytest.fixture
 def environment(installation: Installation, home: Path) -> dict[str, str]:
     """Return the environment in which commands run: no settings of git, no terminal size."""
-    removed = ("XDG_CONFIG_HOME", "GIT_DIR", "FASTFORGE_DEBUG")
+    removed = ("XDG_CONFIG_HOME", "GIT_DIR", "FASTFORGE_DEBUG", "PYTHONDONTWRITEBYTECODE")
     kept = {name: value for name, value in installation.environment.items() if name not in removed}
     return kept | {"HOME": str(home), "GIT_CONFIG_NOSYSTEM": "1"}
 

@@ -31,7 +31,7 @@ def test_new_makes_a_committed_project(fastforge: RunFastForge, work: Path) -> N
 def test_new_ends_with_what_to_type_next(fastforge: RunFastForge) -> None:
     result = fastforge("new", "orders", "--defaults")
 
-    assert "Next:\n  cd orders\n  make install\n" in result.errors
+    assert "Next:\n  cd orders\n  make test\n  make dev\n" in result.errors
     assert "fastforge new --defaults --project-name orders" in result.errors
 
 
@@ -42,6 +42,7 @@ def test_json_is_one_document_that_lists_the_files(fastforge: RunFastForge, work
     assert set(document["files"]) == {path for path in on_disk if not path.startswith(".git/")}
     assert document["path"] == str(work / "a")
     assert document["answers"] == answers_of(work / "a")
+    assert list(document["answers"])[:3] == ["project_name", "description", "database"]
     assert git(work / "a", "rev-parse", "--short", "HEAD") == document["commit"]
 
 
@@ -86,8 +87,6 @@ def test_a_dry_run_lists_the_files_and_makes_nothing(fastforge: RunFastForge, wo
     assert dry["files"] == real["files"]
     assert (dry["dry_run"], real["dry_run"]) == (True, False)
 
-
-# --- Where answers come from ----------------------------------------------------------------------------------
 
 FILES = {
     "a.yml": "database: postgres\ncache: none\n",
@@ -139,8 +138,6 @@ def test_underscores_in_a_flag_are_suggested_away(fastforge: RunFastForge) -> No
     assert result.exit_code == 2
     assert "Did you mean --project-name?" in result.errors
 
-
-# --- Bad input ------------------------------------------------------------------------------------------------
 
 BAD_COMMAND_LINES = {
     "unknown flag": (["new", "a", "--databse", "sqlite"], "'--databse'", "--database?"),
@@ -247,7 +244,7 @@ def test_an_unexpected_error_says_how_to_get_its_traceback(
 ) -> None:
     import subprocess
 
-    code = "import sys, fastforge.cli as c; c.run = lambda _: 1 // 0; from fastforge.__main__ import main; main()"
+    code = "import fastforge.cli as c, fastforge.__main__ as m; c.run = lambda _: 1 // 0; m.main()"
     command = [sys.executable, "-c", code]
     plain = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     debug = subprocess.run(
@@ -260,9 +257,6 @@ def test_an_unexpected_error_says_how_to_get_its_traceback(
     assert "FASTFORGE_DEBUG=1" in plain.stderr
     assert "Traceback" in debug.stderr
     assert installation.command
-
-
-# --- Names in every alphabet ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("locale", ["C", "POSIX", "en_US.ISO-8859-1", "C.UTF-8"])
@@ -298,9 +292,6 @@ def test_a_path_that_is_no_utf8_needs_a_name(fastforge: RunFastForge, work: Path
     assert (work / path).is_dir()
 
 
-# --- Streams --------------------------------------------------------------------------------------------------
-
-
 def test_a_closed_standard_input_takes_the_defaults(fastforge: RunFastForge) -> None:
     shell = ("sh", "-c", 'exec "$0" "$@" <&-')
 
@@ -331,9 +322,6 @@ def test_output_that_cannot_be_written_is_a_failure(fastforge: RunFastForge) -> 
 
     assert result.exit_code == 1
     assert "No space left" in result.errors
-
-
-# --- Version, help, options, completion -----------------------------------------------------------------------
 
 
 def test_the_version_names_the_template(fastforge: RunFastForge) -> None:

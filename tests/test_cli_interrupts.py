@@ -19,7 +19,7 @@ MOMENTS = 20
 def test_a_signal_at_any_moment_leaves_all_or_nothing(
     installation: Installation, environment: dict[str, str], work: Path, number: signal.Signals
 ) -> None:
-    moments = random.Random(number)  # noqa: S311 (no secret)
+    moments = random.Random(number)
     outcomes = set()
     for attempt in range(MOMENTS):
         parent = work / str(attempt)
@@ -57,7 +57,7 @@ def interrupt(
 def test_a_signal_while_overwriting_leaves_the_users_files(
     installation: Installation, environment: dict[str, str], work: Path
 ) -> None:
-    moments = random.Random(1)  # noqa: S311 (no secret)
+    moments = random.Random(1)
     for attempt in range(MOMENTS // 2):
         project = work / str(attempt)
         project.mkdir()
@@ -75,6 +75,23 @@ def test_a_signal_while_overwriting_leaves_the_users_files(
             assert (project / "pyproject.toml").read_text() == "mine"
         else:
             assert git(project, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize(("path", "first_sign"), [("a", "a"), (".", ".copier-answers.yml")])
+def test_a_signal_after_the_first_file_is_in_place_comes_too_late(
+    installation: Installation, environment: dict[str, str], work: Path, path: str, first_sign: str
+) -> None:
+    process = subprocess.Popen(
+        [*installation.command, "new", path], cwd=work, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    while not (work / first_sign).exists():
+        assert process.poll() is None
+    process.terminate()
+    _, errors = process.communicate(timeout=30)
+
+    assert process.returncode == 0
+    assert "The same answers again:" in errors
+    assert git(work / path, "status", "--porcelain") == ""
 
 
 def test_an_interrupted_command_answers_in_json(

@@ -6,7 +6,7 @@ import inspect
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -14,6 +14,9 @@ from typer.core import TyperGroup
 from fastforge.answers import load_presets, preset_answers, read_answers
 from fastforge.errors import write_json
 from fastforge.questions import Question, check_answers, load_questions
+
+if TYPE_CHECKING:
+    from fastforge.new import NewProject
 
 
 class PlainHelpGroup(TyperGroup):
@@ -164,11 +167,16 @@ def _new(
         f"{'Would make' if dry_run else 'Made'} {project.folder} ({len(project.files)} files"
         + (f", first commit {project.commit})." if project.commit else ")."),
         *([f"  {file}" for file in project.files] if dry_run else []),
-        *([] if dry_run else ["", "Next:", *(f"  {command}" for command in project.next_commands)]),
+        *([] if dry_run else _next_steps(project)),
         "",
         "The same answers again:",
         f"  {project.command}",
     )
+
+
+def _next_steps(project: NewProject) -> list[str]:
+    commands = [f"  {command}" for command in project.next_commands]
+    return ["", "Next:", *commands, "Its README.md says which servers it needs, and what else it can do."]
 
 
 @app.command()

@@ -12,13 +12,15 @@ from fastforge.errors import Interrupted
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
+_WATCHED = (signal.SIGINT, signal.SIGTERM)
+
 _pending: int | None = None
 _past_the_point_of_no_return = False
 
 
 def watch() -> None:
     """Turn the first SIGINT or SIGTERM into `Interrupted`; later ones must not interrupt the clean-up."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _WATCHED:
         # A command started with SIGINT ignored (nohup, a background job) keeps ignoring it.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _handle)
@@ -40,6 +42,9 @@ def pass_the_point_of_no_return() -> None:
     global _past_the_point_of_no_return
     raise_pending()
     _past_the_point_of_no_return = True
+    for number in _WATCHED:
+        # Python puts the default action back while it exits, which would kill a command that has succeeded.
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _handle(number: int, _frame: FrameType | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,8 +43,7 @@ class NewProject:
     def next_commands(self) -> list[str]:
         """What to type next in a shell."""
         enter = [] if self.folder == Path.cwd() else [shlex.join(["cd", *self._safe_path])]
-        migrate = ["make migrate"] if "alembic.ini" in self.files else []
-        return [*enter, "make install", *migrate, "make dev"]
+        return [*enter, "make test", "make dev"]
 
     @property
     def _safe_path(self) -> list[str]:
@@ -139,8 +138,21 @@ def _progress() -> Iterator[Any]:
     if not (sys.stderr and sys.stderr.isatty()):
         yield lambda: None
         return
-    with typer.progressbar(length=count_files(), label="Rendering", file=sys.stderr) as bar:
-        yield lambda: bar.update(1)
+    total = count_files()
+    bars: list[Any] = []
+    with ExitStack() as shown:
+
+        def on_file() -> None:
+            # Not before the first file: the questions come first, on the same terminal.
+            if not bars:
+                bars.append(
+                    shown.enter_context(typer.progressbar(length=total, label="Rendering", file=sys.stderr))
+                )
+            bars[0].update(1)
+
+        yield on_file
+        for bar in bars:
+            bar.update(total)
 
 
 def _flag(name: str) -> str:

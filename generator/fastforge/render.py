@@ -56,7 +56,7 @@ def render(order: Order, project: Path, on_file: Callable[[], None]) -> dict[str
     except (CopierError, TemplateError) as error:
         raise WorkFailed(f"The template cannot be rendered: {error}.", "Install FastForge anew.") from error
     answers = worker._answers_to_remember()
-    return {name: str(value) for name, value in answers.items() if not name.startswith("_")}
+    return {name: str(answers[name]) for name in worker.template.questions_data if name in answers}
 
 
 def ask_for_path() -> str:
@@ -129,6 +129,8 @@ def _worker(order: Order, project: Path, on_file: Callable[[], None]) -> Worker:
         data=dict(order.answers),
         # The user's own Copier settings may hold other defaults; those shown by `options` must be true.
         settings=SettingsModel(),
+        # pip compiles the packaged template; its own rules would take that along with the chosen folders.
+        exclude=["__pycache__"],
         defaults=not order.ask,
         overwrite=True,
         quiet=True,

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any, LiteralString, TypeVar
 from uuid import UUID
 
-from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints
+from pydantic import AfterValidator, PositiveFloat, PositiveInt
 
 from app.environment import Environment
 from app.errors import NameTaken, NotFound, Unavailable
@@ -64,12 +64,18 @@ STEPS_BETWEEN_LOOKS = 10_000
 Result = TypeVar("Result")
 
 
+def _of_a_file(url: str) -> str:
+    path = url.removeprefix("sqlite:///")
+    # Every connection to a database in memory has one of its own, and the store has several.
+    if path in (url, "", ":memory:"):
+        raise ValueError("must name a file, such as sqlite:///var/items.db")
+    return url
+
+
 class StoreSettings(Environment):
     """Where the items live, and how long the database may take."""
 
-    database_url: Annotated[
-        str, StringConstraints(pattern=r"^sqlite:///[^:]+$"), Field(description="sqlite:///path/of/file.db")
-    ] = "sqlite:///var/items.db"
+    database_url: Annotated[str, AfterValidator(_of_a_file)] = "sqlite:///var/items.db"
     database_timeout_seconds: PositiveFloat = 5.0
     database_max_waiting_writes: PositiveInt = 1_000
 

@@ -52,6 +52,7 @@ def nginx(port: int, environment: dict[str, str]) -> Iterator[int]:
         deadline = time.monotonic() + START_SECONDS
         while not accepts(port) and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
+        assert accepts(port), "Nginx did not start; its reason is above."
         yield port
         process.send_signal(signal.SIGTERM)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from app.server.nginx import CannotStart, find_nginx
+from app.server.nginx import DEPLOYMENT, CannotStart, find_nginx
 
 START_SECONDS = 30
 START = "from app.server.nginx import serve; from app.settings import Settings; serve(Settings())"
@@ -154,6 +154,16 @@ def test_connections_are_kept_open_on_both_sides(ask: Ask) -> None:
     for _ in range(10):
         response, _ = ask("/health/live")
         assert (response.status, response.headers["Connection"]) == (200, "keep-alive")
+
+
+def test_large_answers_are_compressed_where_that_was_chosen(ask: Ask) -> None:
+    chosen = "gzip" if (DEPLOYMENT / "compression").is_dir() else None
+    response, _ = ask("/openapi.json", {"Accept-Encoding": "gzip"})
+    assert response.headers["Content-Encoding"] == chosen
+    response, _ = ask("/openapi.json", {"Accept-Encoding": "gzip;q=0"})
+    assert response.headers["Content-Encoding"] is None
+    response, _ = ask("/health/live", {"Accept-Encoding": "gzip"})
+    assert response.headers["Content-Encoding"] is None
 
 
 def test_nothing_of_nginx_itself_can_be_asked_for(ask: Ask) -> None:

@@ -1,8 +1,7 @@
 """Nginx in front of one Uvicorn per CPU, each on a Unix socket of its own, so that Nginx knows who is busy.
 
 One process starts, watches and stops them all. SIGTERM stops after the accepted requests are answered, SIGHUP
-makes Nginx read its configuration and certificates again, whatever is killed is started anew. Nginx does the
-compression: the workers carry no code for it.
+makes Nginx read its configuration and certificates again, whatever is killed is started anew.
 """
 
 import logging

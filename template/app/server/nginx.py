@@ -81,7 +81,7 @@ def find_nginx() -> str:
     found = shutil.which(wanted, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
     if found is None:
         raise CannotStart(
-            f"{wanted!r} is not on PATH. Install Nginx (Debian: apt-get install nginx-light, macOS: brew install "
+            f"{wanted!r} is not on PATH. Install Nginx (Debian: apt-get install nginx, macOS: brew install "
             f"nginx), or set NGINX_PATH to where it is."
         )
     return found

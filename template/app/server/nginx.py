@@ -1,8 +1,7 @@
 """Nginx in front of one Uvicorn per CPU, each on a Unix socket of its own, so that Nginx knows who is busy.
 
 One process starts, watches and stops them all. SIGTERM stops after the accepted requests are answered, SIGHUP
-makes Nginx read its configuration and certificates again, whatever is killed is started anew. Nginx does the
-compression: the workers carry no code for it.
+makes Nginx read its configuration and certificates again, whatever is killed is started anew.
 """
 
 import logging
@@ -82,7 +81,7 @@ def find_nginx() -> str:
     found = shutil.which(wanted, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
     if found is None:
         raise CannotStart(
-            f"{wanted!r} is not on PATH. Install Nginx (Debian: apt-get install nginx-light, macOS: brew install "
+            f"{wanted!r} is not on PATH. Install Nginx (Debian: apt-get install nginx, macOS: brew install "
             f"nginx), or set NGINX_PATH to where it is."
         )
     return found

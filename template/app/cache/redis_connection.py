@@ -28,7 +28,7 @@ async def open_connection(url: str) -> AsyncIterator["RedisConnection"]:
     pool = ConnectionPool.from_url(
         url, protocol=2, driver_info=None, socket_timeout=None, socket_connect_timeout=CONNECT_SECONDS
     )
-    connection = pool.make_connection()
+    connection = pool.make_connection()  # type: ignore[no-untyped-call]
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             await connection.connect()

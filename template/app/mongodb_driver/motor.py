@@ -3,7 +3,7 @@
 Motor runs PyMongo's blocking client in threads: five per CPU, or as many as MOTOR_MAX_WORKERS says.
 """
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -24,7 +24,7 @@ async def open_collection(url: str, name: str, **options: Any) -> AsyncIterator[
         client.close()
 
 
-async def aggregate(collection: Collection, pipeline: Sequence[Document]) -> list[Document]:
+async def aggregate(collection: Collection, pipeline: list[Document]) -> list[Document]:
     """Return the documents that come out of the pipeline."""
     return await collection.aggregate(pipeline).to_list()
 

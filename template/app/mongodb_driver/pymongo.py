@@ -1,6 +1,6 @@
 """What the item store does differently with each driver; here for PyMongo."""
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,7 +20,7 @@ async def open_collection(url: str, name: str, **options: Any) -> AsyncIterator[
         yield client.get_default_database()[name]
 
 
-async def aggregate(collection: Collection, pipeline: Sequence[Document]) -> list[Document]:
+async def aggregate(collection: Collection, pipeline: list[Document]) -> list[Document]:
     """Return the documents that come out of the pipeline."""
     return await (await collection.aggregate(pipeline)).to_list()
 

@@ -11,7 +11,13 @@ from uuid import UUID
 
 from pydantic import PositiveFloat, PositiveInt, SecretStr, field_validator
 from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
-from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError, ExecutionTimeout, PyMongoError
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    DuplicateKeyError,
+    ExecutionTimeout,
+    PyMongoError,
+)
 
 from app.about import NAME
 from app.errors import NameTaken, NotFound, Unavailable
@@ -24,13 +30,13 @@ from app.server.settings import ServerSettings
 from app.server.sizing import share
 
 # Ids are UUIDv7, whose order is the order of creation, so the index on _id serves the pages too.
-INDEXES = (
+INDEXES = [
     IndexModel([("name", ASCENDING)], unique=True),
     IndexModel([("tags", ASCENDING), ("_id", DESCENDING)]),
-)
-FIELDS = ("name", "description", "price_cents", "tags", "created_at", "updated_at")
-NEWEST_FIRST = (("_id", DESCENDING),)
-PRICES: Sequence[Document] = (
+]
+FIELDS = ["name", "description", "price_cents", "tags", "created_at", "updated_at"]
+NEWEST_FIRST = [("_id", DESCENDING)]
+PRICES: list[Document] = [
     {
         "$group": {
             "_id": None,
@@ -40,14 +46,14 @@ PRICES: Sequence[Document] = (
             "mean": {"$avg": "$price_cents"},
         }
     },
-)
+]
 # A set, because an item that carries a tag twice counts once.
-TOP_TAGS: Sequence[Document] = (
+TOP_TAGS: list[Document] = [
     {"$project": {"tags": {"$setUnion": ["$tags", []]}}},
     {"$unwind": "$tags"},
     {"$group": {"_id": "$tags", "items": {"$sum": 1}}},
     {"$sort": {"items": -1, "_id": 1}},
-)
+]
 
 EXPORT_CHUNK_ITEMS = 1_000
 DUPLICATE_KEY = 11_000
@@ -218,7 +224,7 @@ class MongoItemStore:
     async def ping(self) -> None:
         async with self._in_time():
             await self._prepare()
-            await self._items.find_one({}, ("_id",))
+            await self._items.find_one({}, ["_id"])
 
     @asynccontextmanager
     async def _in_time(self) -> AsyncIterator[None]:
@@ -261,7 +267,5 @@ class MongoItemStore:
         older: Document = {} if after is None else {"_id": {"$lt": after}}
         async with self._in_time():
             # Without a batch size, the server sends 101 items and waits to be asked for the others.
-            found = self._items.find(
-                wanted | older, FIELDS, sort=NEWEST_FIRST, limit=limit, batch_size=limit
-            )
+            found = self._items.find(wanted | older, FIELDS, sort=NEWEST_FIRST, limit=limit, batch_size=limit)
             return [_row(document) for document in await found.to_list(None)]

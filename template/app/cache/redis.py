@@ -1,0 +1,189 @@
+"""Items in Redis, shared by all workers and forgotten for all of them at once.
+
+A worker that cannot reach Redis reads from the database, and catches up on what it could not forget before it
+reads from Redis again; until then, for CACHE_TTL_SECONDS at most, other workers may see the old items.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
+from secrets import token_hex
+from uuid import UUID
+
+from pydantic import PositiveFloat, SecretStr, field_validator
+from redis.asyncio.connection import parse_url
+from redis.exceptions import RedisError, ResponseError
+
+from app.about import NAME
+from app.cache.cached_store import HIT
+from app.cache.redis_connection import RedisConnection, open_connection
+from app.environment import Environment
+from app.errors import Unavailable
+from app.items.documents import ItemDocument
+
+logger = logging.getLogger(__name__)
+
+KEY_PREFIX = f"{NAME}:item:"
+# A read that takes longer is not kept.
+LEASE_MILLISECONDS = 10_000
+# The document takes the place of the lease that its reader had, if no change has removed that meanwhile.
+PUT = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end"
+
+RECONNECT_SECONDS = 1.0
+# What can be caught up on. Whoever missed more waits until all that was kept has expired.
+MAX_UNCONFIRMED = 10_000
+
+# The lease that the running request's own read has: what is put is what was read under it.
+_lease: ContextVar[tuple[UUID, bytes] | None] = ContextVar("_lease", default=None)
+
+
+class CacheSettings(Environment):
+    """Where Redis is, and how long items are kept."""
+
+    redis_url: SecretStr
+    cache_ttl_seconds: PositiveFloat = 30.0
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_a_redis_url(cls, url: SecretStr) -> SecretStr:
+        parse_url(url.get_secret_value())
+        return url
+
+
+@asynccontextmanager
+async def open_item_cache(settings: CacheSettings) -> AsyncIterator["RedisItemCache"]:
+    """Yield the cache, connected if Redis answers at once, and close its connection in the end."""
+    cache = RedisItemCache(settings.cache_ttl_seconds)
+    connecting = asyncio.create_task(cache.stay_connected(settings.redis_url.get_secret_value()))
+    try:
+        await cache.wait_for_first_attempt()
+        yield cache
+    finally:
+        connecting.cancel()
+        await asyncio.gather(connecting, return_exceptions=True)
+
+
+def _key(item_id: UUID) -> str:
+    return f"{KEY_PREFIX}{item_id}"
+
+
+class RedisItemCache:
+    """See `app.cache.cached_store.ItemCache`.
+
+    A key holds an item's entity tag, a line break and its JSON; or a lease, while somebody reads the item from
+    the database. A change removes the lease too, so that what was read before the change cannot be put after it.
+    """
+
+    def __init__(self, ttl_seconds: float) -> None:
+        self._ttl_seconds = ttl_seconds
+        # There while Redis can be trusted: it answers, and has forgotten all that this worker changed.
+        self._connection: RedisConnection | None = None
+        self._attempted = asyncio.Event()
+        self._is_reported_down = False
+        # Keys that Redis has not confirmed to have forgotten; each value stands for one change.
+        self._unconfirmed: dict[str, object] = {}
+        self._trusted_from = 0.0
+
+    async def get(self, item_id: UUID) -> ItemDocument | None:
+        connection = self._connection
+        if connection is None:
+            return None
+        key = _key(item_id)
+        try:
+            kept: bytes | None = await connection.execute("GET", key)
+            if kept is None:
+                kept = token_hex(16).encode()
+                # Sent only: the next command comes after it in any case.
+                await connection.send("SET", key, kept, "NX", "PX", LEASE_MILLISECONDS)
+        except RedisError:
+            return None
+        etag, line_break, body = kept.partition(b"\n")
+        if line_break:
+            return ItemDocument(body, etag.decode(), HIT)
+        _lease.set((item_id, kept))
+        return None
+
+    async def put(self, item_id: UUID, document: ItemDocument) -> None:
+        connection, lease = self._connection, _lease.get()
+        if connection is None or lease is None or lease[0] != item_id:
+            return
+        value = b"%s\n%s" % (document.etag.encode(), document.body)
+        milliseconds = max(1, round(self._ttl_seconds * 1_000))
+        with suppress(RedisError):
+            await connection.send("EVAL", PUT, 1, _key(item_id), lease[1], value, milliseconds)
+
+    async def forget(self, item_id: UUID) -> None:
+        # Noted before it is sent: the connection may fail, or the request be cancelled, at any moment.
+        key, change = _key(item_id), object()
+        self._note(key, change)
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            await connection.execute("DEL", key)
+        except ResponseError as error:
+            # A Redis that does not forget (a read-only replica) cannot be trusted.
+            connection.fail(error)
+        except RedisError:
+            return
+        else:
+            self._confirm(key, change)
+
+    async def ping(self) -> None:
+        """Return when Redis answers, or raise `Unavailable`."""
+        if self._connection is None:
+            raise Unavailable("Redis does not answer.")
+        try:
+            await self._connection.execute("PING")
+        except RedisError as error:
+            raise Unavailable("Redis does not answer.") from error
+
+    async def wait_for_first_attempt(self) -> None:
+        """Return when Redis is connected or has failed to."""
+        await self._attempted.wait()
+
+    async def stay_connected(self, url: str) -> None:
+        """Keep a connection for as long as this runs, whatever happens to Redis."""
+        while True:
+            try:
+                async with open_connection(url) as connection:
+                    await self._use(connection)
+            except (RedisError, OSError) as error:
+                self._report_down(error)
+            finally:
+                self._connection = None
+                self._attempted.set()
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _use(self, connection: RedisConnection) -> None:
+        # Raises what the connection fails with.
+        await connection.wait_for_failure(max(0.0, self._trusted_from - asyncio.get_running_loop().time()))
+        while self._unconfirmed:
+            changes = self._unconfirmed.copy()
+            await connection.execute("DEL", *changes)
+            for key, change in changes.items():
+                self._confirm(key, change)
+        self._connection = connection
+        self._attempted.set()
+        if self._is_reported_down:
+            logger.info("Redis answers again.")
+            self._is_reported_down = False
+        await connection.wait_for_failure()
+
+    def _note(self, key: str, change: object) -> None:
+        if len(self._unconfirmed) >= MAX_UNCONFIRMED:
+            self._unconfirmed.clear()
+            self._trusted_from = asyncio.get_running_loop().time() + self._ttl_seconds
+        self._unconfirmed[key] = change
+
+    def _confirm(self, key: str, change: object) -> None:
+        # A later change of the same item waits for a confirmation of its own.
+        if self._unconfirmed.get(key) is change:
+            del self._unconfirmed[key]
+
+    def _report_down(self, error: Exception) -> None:
+        if not self._is_reported_down:
+            logger.warning("Redis does not answer, so every read goes to the database: %s", error)
+            self._is_reported_down = True

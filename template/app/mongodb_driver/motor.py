@@ -1,0 +1,37 @@
+"""What the item store does differently with each driver; here for Motor.
+
+Motor runs PyMongo's blocking client in threads: five per CPU, or as many as MOTOR_MAX_WORKERS says.
+"""
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession, AsyncIOMotorCollection
+
+Document = dict[str, Any]
+Collection = AsyncIOMotorCollection[Document]
+Session = AsyncIOMotorClientSession
+
+
+@asynccontextmanager
+async def open_collection(url: str, name: str, **options: Any) -> AsyncIterator[Collection]:
+    """Yield the collection in the database that the URL names; the server may be down meanwhile."""
+    client = AsyncIOMotorClient[Document](url, **options)
+    try:
+        yield client.get_default_database()[name]
+    finally:
+        client.close()
+
+
+async def aggregate(collection: Collection, pipeline: list[Document]) -> list[Document]:
+    """Return the documents that come out of the pipeline."""
+    return await collection.aggregate(pipeline).to_list()
+
+
+async def in_transaction(
+    collection: Collection, write: Callable[[Session], Coroutine[Any, Any, None]]
+) -> None:
+    """Write all or nothing; a write that met another transaction is made again."""
+    async with await collection.database.client.start_session() as session:
+        await session.with_transaction(write)

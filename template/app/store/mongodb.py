@@ -1,0 +1,271 @@
+"""Items in MongoDB, one document each.
+
+The unique index on names is what keeps a name from being taken twice, so nothing is written before it is there.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from uuid import UUID
+
+from pydantic import PositiveFloat, PositiveInt, SecretStr, field_validator
+from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    DuplicateKeyError,
+    ExecutionTimeout,
+    PyMongoError,
+)
+
+from app.about import NAME
+from app.errors import NameTaken, NotFound, Unavailable
+from app.items.documents import ItemDocument, item_document, page_document
+from app.items.models import ItemChanges
+from app.items.store import ItemRow, PriceFigures
+from app.mongodb_driver import Collection, Document, Session, aggregate, in_transaction, open_collection
+from app.serializer import item_json, items_json
+from app.server.settings import ServerSettings
+from app.server.sizing import share
+
+# Ids are UUIDv7, whose order is the order of creation, so the index on _id serves the pages too.
+INDEXES = [
+    IndexModel([("name", ASCENDING)], unique=True),
+    IndexModel([("tags", ASCENDING), ("_id", DESCENDING)]),
+]
+FIELDS = ["name", "description", "price_cents", "tags", "created_at", "updated_at"]
+NEWEST_FIRST = [("_id", DESCENDING)]
+PRICES: list[Document] = [
+    {
+        "$group": {
+            "_id": None,
+            "items": {"$sum": 1},
+            "lowest": {"$min": "$price_cents"},
+            "highest": {"$max": "$price_cents"},
+            "mean": {"$avg": "$price_cents"},
+        }
+    },
+]
+# A set, because an item that carries a tag twice counts once.
+TOP_TAGS: list[Document] = [
+    {"$project": {"tags": {"$setUnion": ["$tags", []]}}},
+    {"$unwind": "$tags"},
+    {"$group": {"_id": "$tags", "items": {"$sum": 1}}},
+    {"$sort": {"items": -1, "_id": 1}},
+]
+
+EXPORT_CHUNK_ITEMS = 1_000
+DUPLICATE_KEY = 11_000
+# https://www.mongodb.com/docs/manual/reference/limits/#mongodb-limit-Application-Name
+APPLICATION_NAME_BYTES = 128
+
+# What PyMongo and Motor raise where the server is away, starting, stopping, stepping down or overloaded.
+UNAVAILABLE_ERRORS = (TimeoutError, ConnectionFailure, ExecutionTimeout)
+
+
+class StoreSettings(ServerSettings):
+    """Where the items live, and how much of the database this service may take."""
+
+    database_url: SecretStr
+    database_timeout_seconds: PositiveFloat = 5.0
+    # What this service may take of the server's connections, over all workers. The smallest clusters of MongoDB
+    # Atlas allow 500, of which every worker needs two more for watching each server.
+    database_max_connections: PositiveInt = 400
+    # What one worker opens at most. More than the server has CPUs for only makes queries wait in the server.
+    database_pool_size: PositiveInt = 10
+
+    @property
+    def connections_per_worker(self) -> int:
+        """The size of each worker's pool, so that all workers together keep to the limit."""
+        return share(self.database_max_connections, self.workers, self.database_pool_size)
+
+    @field_validator("database_url")
+    @classmethod
+    def _names_a_database(cls, url: SecretStr) -> SecretStr:
+        scheme, _, rest = url.get_secret_value().partition("://")
+        _, _, database = rest.partition("?")[0].partition("/")
+        if scheme not in ("mongodb", "mongodb+srv") or not database:
+            raise ValueError("it must name a server and a database: mongodb://host:port/database")
+        return url
+
+
+@asynccontextmanager
+async def open_item_store(settings: StoreSettings) -> AsyncIterator["MongoItemStore"]:
+    """Yield the store and close its connections in the end. The database may be down meanwhile."""
+    timeout_seconds = settings.database_timeout_seconds
+    milliseconds = round(timeout_seconds * 1_000)
+    async with open_collection(
+        settings.database_url.get_secret_value(),
+        "items",
+        appname=NAME.encode()[:APPLICATION_NAME_BYTES].decode(errors="ignore"),
+        maxPoolSize=settings.connections_per_worker,
+        # Bounds a whole operation, with its wait for a connection, and tells the server the bound too.
+        timeoutMS=milliseconds,
+        serverSelectionTimeoutMS=milliseconds,
+        connectTimeoutMS=milliseconds,
+        uuidRepresentation="standard",
+        tz_aware=True,
+        tzinfo=UTC,
+    ) as items:
+        yield MongoItemStore(items, timeout_seconds)
+
+
+def _document(row: ItemRow) -> Document:
+    document: Document = {"_id": row["id"], **row}
+    del document["id"]
+    return document
+
+
+def _row(document: Document) -> ItemRow:
+    return {
+        "id": document["_id"],
+        "name": document["name"],
+        "description": document["description"],
+        "price_cents": document["price_cents"],
+        "tags": document["tags"],
+        "created_at": document["created_at"],
+        "updated_at": document["updated_at"],
+    }
+
+
+def _no_item(item_id: UUID) -> NotFound:
+    return NotFound(f"No item has the id {item_id}.")
+
+
+class MongoItemStore:
+    """See `app.items.store.ItemStore`."""
+
+    def __init__(self, items: Collection, timeout_seconds: float) -> None:
+        self._items = items
+        self._timeout_seconds = timeout_seconds
+        self._preparing = asyncio.Lock()
+        self._prepared = False
+        self._has_transactions = False
+
+    async def get(self, item_id: UUID) -> ItemDocument:
+        async with self._in_time():
+            found = await self._items.find_one({"_id": item_id}, FIELDS)
+        if found is None:
+            raise _no_item(item_id)
+        return item_document(item_json(_row(found)))
+
+    async def insert(self, row: ItemRow) -> None:
+        try:
+            async with self._in_time():
+                await self._prepare()
+                await self._items.insert_one(_document(row))
+        except DuplicateKeyError:
+            raise NameTaken(f"The name {row['name']!r} is taken.") from None
+
+    async def insert_many(self, rows: Sequence[ItemRow]) -> None:
+        documents = [_document(row) for row in rows]
+        try:
+            async with self._in_time():
+                await self._prepare()
+                if self._has_transactions:
+                    await self._insert_in_transaction(documents)
+                else:
+                    await self._insert_or_undo(documents)
+        except BulkWriteError as error:
+            if error.details["writeErrors"][0]["code"] != DUPLICATE_KEY:
+                raise
+            raise NameTaken("A name in the batch is taken. Nothing was created.") from None
+
+    async def update(self, item_id: UUID, changes: ItemChanges, updated_at: datetime) -> ItemDocument:
+        try:
+            async with self._in_time():
+                await self._prepare()
+                changed = await self._items.find_one_and_update(
+                    {"_id": item_id},
+                    {"$set": {**changes, "updated_at": updated_at}},
+                    FIELDS,
+                    return_document=ReturnDocument.AFTER,
+                )
+        except DuplicateKeyError:
+            raise NameTaken(f"The name {changes.get('name')!r} is taken.") from None
+        if changed is None:
+            raise _no_item(item_id)
+        return item_document(item_json(_row(changed)))
+
+    async def delete(self, item_id: UUID) -> None:
+        async with self._in_time():
+            deleted = await self._items.delete_one({"_id": item_id})
+        if not deleted.deleted_count:
+            raise _no_item(item_id)
+
+    async def page(self, limit: int, after: UUID | None, tag: str | None) -> bytes:
+        wanted: Document = {} if tag is None else {"tags": tag}
+        # One item more than asked for tells whether there is a next page.
+        found = await self._newest(wanted, after, limit + 1)
+        items = found[:limit]
+        return page_document(items_json(items), items[-1]["id"] if len(found) > limit else None)
+
+    async def export(self) -> AsyncIterator[bytes]:
+        last: UUID | None = None
+        # Page by page, because a cursor that a slow client leaves alone for ten minutes is closed by the server.
+        while rows := await self._newest({}, last, EXPORT_CHUNK_ITEMS):
+            yield b"".join([item_json(row) + b"\n" for row in rows])
+            last = rows[-1]["id"]
+
+    async def prices(self) -> PriceFigures:
+        async with self._in_time():
+            figures = await aggregate(self._items, PRICES)
+        if not figures:
+            return PriceFigures(0, None, None, None)
+        (found,) = figures
+        return PriceFigures(found["items"], found["lowest"], found["highest"], found["mean"])
+
+    async def top_tags(self, limit: int) -> list[tuple[str, int]]:
+        async with self._in_time():
+            tags = await aggregate(self._items, [*TOP_TAGS, {"$limit": limit}])
+        return [(tag["_id"], tag["items"]) for tag in tags]
+
+    async def ping(self) -> None:
+        async with self._in_time():
+            await self._prepare()
+            await self._items.find_one({}, ["_id"])
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        # The driver's own timeout does not count the wait for one of Motor's threads.
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                yield
+        except UNAVAILABLE_ERRORS as error:
+            raise Unavailable("The database did not answer in time.") from error
+
+    async def _prepare(self) -> None:
+        """Make the indexes, unless this process has done so, and learn what the server can do."""
+        if self._prepared:
+            return
+        async with self._preparing:
+            if self._prepared:
+                return
+            await self._items.create_indexes(INDEXES)
+            hello = await self._items.database.command("hello")
+            # Members of a replica set, and the routers of a sharded cluster.
+            self._has_transactions = "setName" in hello or hello.get("msg") == "isdbgrid"
+            self._prepared = True
+
+    async def _insert_in_transaction(self, documents: list[Document]) -> None:
+        async def insert(session: Session) -> None:
+            await self._items.insert_many(documents, session=session)
+
+        await in_transaction(self._items, insert)
+
+    async def _insert_or_undo(self, documents: list[Document]) -> None:
+        # A standalone server has no transactions, and stops at the first name that is taken. What it inserted
+        # before is deleted again; others may see it meanwhile, and it stays if the server dies at this moment.
+        try:
+            await self._items.insert_many(documents)
+        except PyMongoError:
+            await self._items.delete_many({"_id": {"$in": [document["_id"] for document in documents]}})
+            raise
+
+    async def _newest(self, wanted: Document, after: UUID | None, limit: int) -> list[ItemRow]:
+        older: Document = {} if after is None else {"_id": {"$lt": after}}
+        async with self._in_time():
+            # Without a batch size, the server sends 101 items and waits to be asked for the others.
+            found = self._items.find(wanted | older, FIELDS, sort=NEWEST_FIRST, limit=limit, batch_size=limit)
+            return [_row(document) for document in await found.to_list(None)]

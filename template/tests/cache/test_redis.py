@@ -1,0 +1,260 @@
+"""The cache in Redis is right for all workers, and nobody waits for it when it is down.
+
+Each `RedisItemCache` is what another worker would have. They reach Redis through a line that a test can cut.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from time import monotonic
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+import pytest
+from pydantic import ValidationError
+
+from app.cache.cached_store import HIT
+from app.cache.redis import CacheSettings, RedisItemCache, open_item_cache
+from app.errors import Unavailable
+from app.items.documents import ItemDocument, item_document
+
+OLD, NEW = item_document(b'{"is":"old"}'), item_document(b'{"is":"new\xe2\x80\xa8"}')
+OpenCache = Callable[..., Awaitable[RedisItemCache]]
+
+
+class Line:
+    """A port that leads to Redis, unless it is cut or held up."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._redis = host, port
+        self._flows = asyncio.Event()
+        self._flows.set()
+        self._ends: list[asyncio.StreamWriter] = []
+        self._port = 0
+
+    async def restore(self) -> int:
+        """Let connections through and return the port, which stays the same."""
+        self._server = await asyncio.start_server(self._connect, "127.0.0.1", self._port)
+        self._port = self._server.sockets[0].getsockname()[1]
+        return self._port
+
+    async def cut(self) -> None:
+        """End every connection and refuse new ones."""
+        self._flows.set()
+        self._server.close()
+        for end in self._ends:
+            end.close()
+        self._ends.clear()
+        await self._server.wait_closed()
+
+    def hold(self) -> None:
+        """Keep what is sent from arriving, as a Redis that hangs does."""
+        self._flows.clear()
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        redis_reader, redis_writer = await asyncio.open_connection(*self._redis)
+        self._ends += [writer, redis_writer]
+        await asyncio.gather(self._carry(reader, redis_writer), self._carry(redis_reader, writer))
+
+    async def _carry(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        while data := await source.read(65_536):
+            await self._flows.wait()
+            target.write(data)
+        target.close()
+
+
+@pytest.fixture
+async def line(redis_url: str) -> AsyncIterator[Line]:
+    where = urlsplit(redis_url)
+    line = Line(where.hostname or "127.0.0.1", where.port or 6379)
+    await line.restore()
+    yield line
+    await line.cut()
+
+
+@pytest.fixture
+async def open_cache(line: Line, redis_url: str) -> AsyncIterator[OpenCache]:
+    """Yield a function that opens one more worker's cache, over a line of its own choice."""
+    async with AsyncExitStack() as stack:
+
+        async def open_one(over: Line = line, ttl_seconds: float = 60) -> RedisItemCache:
+            where = urlsplit(redis_url)
+            credentials, at, _ = where.netloc.rpartition("@")
+            url = where._replace(netloc=f"{credentials}{at}127.0.0.1:{over._port}").geturl()
+            settings = CacheSettings(_env_file=None, redis_url=url, cache_ttl_seconds=ttl_seconds)
+            return await stack.enter_async_context(open_item_cache(settings))
+
+        yield open_one
+
+
+@asynccontextmanager
+async def another_line(redis_url: str) -> AsyncIterator[Line]:
+    where = urlsplit(redis_url)
+    line = Line(where.hostname or "127.0.0.1", where.port or 6379)
+    await line.restore()
+    try:
+        yield line
+    finally:
+        await line.cut()
+
+
+async def keep(cache: RedisItemCache, item_id: UUID, document: ItemDocument) -> None:
+    assert await cache.get(item_id) is None
+    await cache.put(item_id, document)
+
+
+async def read(cache: RedisItemCache, item_id: UUID) -> bytes | None:
+    document = await cache.get(item_id)
+    return document and document.body
+
+
+async def until_it_answers(cache: RedisItemCache) -> None:
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                return await cache.ping()
+            except Unavailable:
+                await asyncio.sleep(0.05)
+
+
+async def test_what_one_worker_keeps_is_a_hit_for_another(open_cache: OpenCache) -> None:
+    one, other, item_id = await open_cache(), await open_cache(), uuid4()
+    await keep(one, item_id, NEW)
+    assert await one.get(item_id) == await other.get(item_id) == NEW._replace(headers=HIT)
+
+
+async def test_a_document_is_kept_for_its_time_only(open_cache: OpenCache) -> None:
+    cache, item_id = await open_cache(ttl_seconds=0.05), uuid4()
+    await keep(cache, item_id, OLD)
+    assert await read(cache, item_id) == OLD.body
+    await asyncio.sleep(0.06)
+    assert await read(cache, item_id) is None
+
+
+async def test_what_one_worker_forgets_is_forgotten_for_all(open_cache: OpenCache) -> None:
+    one, other, item_id = await open_cache(), await open_cache(), uuid4()
+    await keep(one, item_id, OLD)
+    await other.forget(item_id)
+    await keep(one, item_id, NEW)
+    assert await read(other, item_id) == NEW.body
+
+
+async def test_what_was_read_before_another_worker_changed_it_is_not_kept(open_cache: OpenCache) -> None:
+    one, other, item_id = await open_cache(), await open_cache(), uuid4()
+    assert await one.get(item_id) is None
+    await other.forget(item_id)
+    await one.put(item_id, OLD)
+    assert await read(other, item_id) is None
+
+
+async def test_what_was_read_before_a_change_does_not_replace_what_was_read_after_it(
+    open_cache: OpenCache,
+) -> None:
+    one, other, item_id = await open_cache(), await open_cache(), uuid4()
+    assert await one.get(item_id) is None
+    await other.forget(item_id)
+    await asyncio.create_task(keep(other, item_id, NEW))
+    await one.put(item_id, OLD)
+    assert await read(one, item_id) == NEW.body
+
+
+async def test_a_read_that_failed_does_not_keep_the_next_one_from_being_kept(open_cache: OpenCache) -> None:
+    cache, item_id = await open_cache(), uuid4()
+    assert await cache.get(item_id) is None
+    await keep(cache, item_id, NEW)
+    assert await read(cache, item_id) == NEW.body
+
+
+async def test_without_redis_reads_miss_at_once_and_nothing_is_raised(
+    open_cache: OpenCache, line: Line
+) -> None:
+    await line.cut()
+    cache, item_id = await open_cache(), uuid4()
+    started_at = monotonic()
+    for _ in range(100):
+        await keep(cache, item_id, OLD)
+        await cache.forget(item_id)
+    assert monotonic() - started_at < 0.1
+    with pytest.raises(Unavailable):
+        await cache.ping()
+
+
+async def test_redis_that_hangs_holds_all_requests_up_once_and_briefly(
+    open_cache: OpenCache, line: Line
+) -> None:
+    cache = await open_cache()
+    line.hold()
+    started_at = monotonic()
+    assert set(await asyncio.gather(*(cache.get(uuid4()) for _ in range(100)))) == {None}
+    assert monotonic() - started_at < 0.5
+    assert await cache.get(uuid4()) is None
+    assert monotonic() - started_at < 0.5
+
+
+async def test_redis_that_comes_back_is_used_again(open_cache: OpenCache, line: Line) -> None:
+    cache, item_id = await open_cache(), uuid4()
+    await line.cut()
+    await line.restore()
+    await until_it_answers(cache)
+    await keep(cache, item_id, NEW)
+    assert await read(cache, item_id) == NEW.body
+
+
+async def test_what_could_not_be_forgotten_is_forgotten_before_redis_is_used_again(
+    open_cache: OpenCache, line: Line, redis_url: str
+) -> None:
+    cache, item_id = await open_cache(), uuid4()
+    await keep(cache, item_id, OLD)
+    await line.cut()
+    await cache.forget(item_id)
+    await line.restore()
+    await until_it_answers(cache)
+    assert await read(cache, item_id) is None
+    async with another_line(redis_url) as unbroken:
+        assert await read(await open_cache(unbroken), item_id) is None
+
+
+async def test_a_change_while_redis_hangs_is_caught_up_on(open_cache: OpenCache, line: Line) -> None:
+    cache, item_id = await open_cache(), uuid4()
+    await keep(cache, item_id, OLD)
+    line.hold()
+    await cache.forget(item_id)
+    await line.cut()
+    await line.restore()
+    await until_it_answers(cache)
+    assert await read(cache, item_id) is None
+
+
+async def test_who_missed_too_many_changes_waits_until_all_has_expired(
+    open_cache: OpenCache, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.cache.redis.MAX_UNCONFIRMED", 10)
+    cache, item_ids = await open_cache(ttl_seconds=2), [uuid4() for _ in range(25)]
+    await keep(cache, item_ids[0], OLD)
+    await line.cut()
+    for item_id in item_ids:
+        await cache.forget(item_id)
+    missed_at = monotonic()
+    await line.restore()
+    await until_it_answers(cache)
+    assert monotonic() - missed_at > 1.9
+    assert await read(cache, item_ids[0]) is None
+
+
+async def test_a_request_that_is_cancelled_does_not_mix_up_the_answers(open_cache: OpenCache) -> None:
+    cache, kept, others = await open_cache(), uuid4(), [uuid4() for _ in range(50)]
+    await keep(cache, kept, NEW)
+    reads = [asyncio.create_task(cache.get(item_id)) for item_id in others]
+    await asyncio.sleep(0)
+    for task in reads[::2]:
+        task.cancel()
+    assert await read(cache, kept) == NEW.body
+    outcomes = await asyncio.gather(*reads, return_exceptions=True)
+    assert {type(outcome).__name__ for outcome in outcomes} == {"CancelledError", "NoneType"}
+
+
+@pytest.mark.parametrize("url", ["", "localhost:6379", "http://localhost:6379", "redis://localhost:port"])
+def test_a_url_that_does_not_lead_to_redis_is_refused_without_being_repeated(url: str) -> None:
+    with pytest.raises(ValidationError, match="redis_url") as refusal:
+        CacheSettings(_env_file=None, redis_url=url)
+    assert "localhost" not in str(refusal.value)

@@ -16,6 +16,11 @@ ASKS_FOR_NOTHING = [
     "gzip;q=0.000",
     "gzip; q=0, *;q=0",
 ]
+LIKED_BETTER = [
+    ("zstd;q=0.2, br;q=0.3, gzip;q=0.9", "gzip"),
+    ("gzip;q=0.2, br;q=1, zstd;q=0.999", "br"),
+    ("*;q=0.1, gzip;q=0.05, br;q=0.05", "zstd"),
+]
 MUST_NOT_GET = [("gzip;q=0, *", "gzip"), ("br;q=0, gzip, zstd", "br"), ("zstd;q=0, gzip, br", "zstd")]
 ODD = [
     ",,,",
@@ -109,6 +114,16 @@ def test_a_coding_with_a_weight_of_zero_is_never_used(
         "a client gets no coding that was not chosen",
         answer,
     )
+
+
+@pytest.mark.parametrize(("accept", "liked"), LIKED_BETTER)
+def test_the_coding_that_a_client_likes_better_is_used(
+    accept: str, liked: str, page: str, service: Service
+) -> None:
+    answer = must_answer(service.send("GET", page, headers={"Accept-Encoding": accept}), 200, "a page is answered")
+    has_choice = service.encodings == {"gzip", "br", "zstd"}
+    wanted = {liked} if has_choice else {*service.possible_encodings, None}
+    must(answer.headers.get("Content-Encoding") in wanted, f"a client that likes {liked} best gets {wanted}", answer)
 
 
 @pytest.mark.parametrize("accept", ODD)

@@ -1,7 +1,7 @@
 """The exact versions: writes template/requirements*.txt.jinja and FastForge's own, hashes included.
 
-`python -m tests.lock` keeps the versions that still fit the ranges; `python -m tests.lock --upgrade` takes the
-newest. All variants share one resolution, good for CPython 3.11 and later on Linux, macOS and Windows. Each
+`python -m tests.lock` keeps the versions that still fit the ranges; with `--upgrade` it takes the newest.
+All variants share one resolution, good for CPython 3.11 and later on Linux, macOS and Windows. Each
 package stands there once, under the condition on the answers that need it, directly or not.
 """
 
@@ -31,7 +31,7 @@ OWN_DEVELOPMENT = REPOSITORY / "requirements" / "dev.txt"
 
 HEADER = """\
 # {title}, with the hashes of
-# their files, for CPython 3.11 and later on Linux, macOS and Windows. After a change there, write it anew with uv:
+# their files, for CPython 3.11 and later on Linux, macOS and Windows. After a change there, write it anew:
 #   uv pip compile --universal --python-version 3.11 --generate-hashes{flags}
 """
 RUNTIME_HEADER = HEADER.format(
@@ -42,7 +42,9 @@ DEVELOPMENT_HEADER = HEADER.format(
     title="What tests and checks need beyond requirements.txt, as pyproject.toml lists it",
     flags=" --group dev -c requirements.txt \\\n#     pyproject.toml -o requirements-dev.txt",
 )
-OWN_HEADER = "# What `make lock` made of pyproject.toml and its group {}: exact versions, with the hashes of their files.\n\n"
+OWN_HEADER = (
+    "# Made by `make lock` of pyproject.toml and its group {}: exact versions, with the files' hashes.\n\n"
+)
 
 # One per package: its name, and every line that pip reads about it.
 Blocks = dict[str, str]
@@ -112,7 +114,7 @@ def _resolve_own(group: str, preferred: str) -> Blocks:
 
 
 def _compile(source: list[str], exact: Path, preferred: str) -> Blocks:
-    """Return what uv makes of the source; it keeps the preferred versions, those that `exact` holds before."""
+    """Return what uv makes of the source; it keeps the preferred versions where they fit."""
     exact.write_text(preferred)
     flags = [
         "--universal",

@@ -41,20 +41,33 @@ def test_a_twin_is_what_its_joint_renders_by_default(expected: dict[Path, str]) 
     assert not stale, "Run: make twins"
 
 
-@pytest.mark.parametrize("command", ["ruff format --check --no-cache", "ruff check --no-cache", "mypy"])
-def test_the_template_is_clean_where_it_lies(command: str, tmp_path: Path) -> None:
-    tool, *arguments = command.split()
-
+def check_in_place(tool: str, *arguments: str) -> None:
     done = subprocess.run(
         [environment_of_all() / "bin" / tool, *arguments],
         cwd=TEMPLATE,
-        env=clean_environment(MYPY_CACHE_DIR=str(tmp_path)),
+        env=clean_environment(),
         capture_output=True,
         text=True,
         check=False,
     )
-
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_all_options_are_formatted_where_they_lie() -> None:
+    check_in_place("ruff", "format", "--check", "--no-cache")
+
+
+def test_all_options_are_without_lint_where_they_lie() -> None:
+    check_in_place("ruff", "check", "--no-cache")
+
+
+def test_the_default_variant_is_strictly_typed_where_it_lies(
+    default_project: Project, tmp_path: Path
+) -> None:
+    # What other options need, such as settings for packages without types, is in their own projects only.
+    files = [str(path.relative_to(default_project.folder)) for path in default_project.files("*.py")]
+
+    check_in_place("mypy", "--cache-dir", str(tmp_path), *files)
 
 
 def test_the_template_in_place_is_the_default_project(default_project: Project) -> None:

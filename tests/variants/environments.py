@@ -1,4 +1,4 @@
-"""Virtual environments made from a project's own hash-pinned requirements, shared by projects with equal ones."""
+"""Virtual environments made from a project's own pinned requirements, shared by projects with equal ones."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def environment_of(project: Path) -> Path:
 
 
 def environment_of_all() -> Path:
-    """Return an environment with what any variant needs: the template's requirement files without conditions."""
+    """Return an environment with what any variant needs: the template's requirements without conditions."""
     folder = VAR / "environments" / "all"
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder.with_suffix(".lock")):
@@ -66,7 +66,7 @@ def normalized(name: str) -> str:
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """Return this process's environment for a project: nothing of FastForge's own Python, bytecode is kept."""
+    """Return this process's environment for a project: without FastForge's own Python, bytecode kept."""
     ours = (
         "PYTHONDONTWRITEBYTECODE",
         "PYTHONPATH",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that asks for `any_variant` with every variant, one that asks for `variant` with the chosen."""
+    """Run tests that ask for `any_variant` with every variant, those that ask for `variant` with the chosen."""
     wish = metafunc.config.getoption("--variants")
     chosen = variants_named(wish)
     if "variant" in metafunc.fixturenames:
@@ -45,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class Summary:
-    """What the tests of this run said about variants; with pytest-xdist, all of it reaches the one process that writes."""
+    """What the tests of this run said about variants, whichever process they ran in."""
 
     def __init__(self) -> None:
         self.rendered: set[str] = set()
@@ -55,7 +56,8 @@ class Summary:
         """Keep what a test recorded, once it is over."""
         if report.when != "teardown":
             return
-        for name, value in report.user_properties:
+        properties: list[tuple[str, Any]] = report.user_properties
+        for name, value in properties:
             if name == "rendered":
                 self.rendered.add(str(value))
             elif name == "outcome":

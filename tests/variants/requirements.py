@@ -1,4 +1,4 @@
-"""What a project declares to need, what its requirement files list, and what follows from the packages themselves."""
+"""What a project declares to need, what its requirement files list, and what the packages themselves need."""
 
 from __future__ import annotations
 

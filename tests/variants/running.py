@@ -1,4 +1,4 @@
-"""One variant as its user has it: rendered, installed, tested, migrated, served, and every step kept as a log."""
+"""One variant as its user has it: rendered, installed, tested, migrated, served; each step leaves its log."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Run:
     """One variant's way from its answers to its last request; `VAR/variants/<name>` keeps what it leaves."""
 
     def __init__(self, variant: Variant, servers: Mapping[str, str]) -> None:
-        """`servers` are the variables, such as PATH and TEST_DATABASE_URL, that lead to this variant's servers."""
+        """`servers` are the variables, such as PATH and DATABASE_URL, that lead to the variant's servers."""
         self.variant = variant
         self.servers = dict(servers)
         self.folder = VAR / "variants" / variant.name
@@ -96,7 +96,7 @@ class Run:
 
     @contextmanager
     def served(self) -> Iterator[Service]:
-        """Yield the service as it runs in production; afterwards it must end in good order and leave nothing."""
+        """Yield the service as it runs in production; then it must end in good order and leave nothing."""
         with self.log("serve").open("wb") as log:
             started, port = time.monotonic(), free_port()
             variables = {"HOST": "127.0.0.1", "PORT": str(port), "WORKERS": str(WORKERS), "LOG_LEVEL": "INFO"}
@@ -120,7 +120,7 @@ class Run:
                 process.wait()
 
     def accept(self, service: Service) -> tuple[int, int]:
-        """Take the service through the acceptance suite, and return how many tests passed and were skipped."""
+        """Take the service through the acceptance suite; return how many tests passed and were skipped."""
         pytest = [sys.executable, "-m", "pytest", "tests/acceptance", "-p", "no:cacheprovider"]
         answers = self.project / ".copier-answers.yml"
         where = ["--base-url", service.url, "--answers", str(answers), "--workers", str(WORKERS)]

@@ -1,4 +1,4 @@
-"""The space of variants: every combination of answers, read from copier.yml, and a small set that covers it."""
+"""The space of variants, read from copier.yml: every combination of answers, and a small covering set."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def default_variant() -> Variant:
 def covering_variants() -> tuple[Variant, ...]:
     """Return a few variants, the default one first, that hold every two answers that can occur together.
 
-    Greedy: of the variants with the most pairs that no earlier one had, the first in the order of the questions.
+    Greedy: next is the variant with the most pairs that no earlier one had, the first of these.
     """
     chosen = [default_variant()]
     missing = set().union(*(variant.pairs for variant in every_variant())) - chosen[0].pairs
@@ -73,10 +73,11 @@ def covering_variants() -> tuple[Variant, ...]:
 
 
 def variants_named(wish: str) -> tuple[Variant, ...]:
-    """Return the variants for `covering`, `all`, or names separated by commas; raise `ValueError` for others."""
-    sets = {"all": every_variant, "covering": covering_variants}
-    if wish in sets:
-        return sets[wish]()
+    """Return the variants for `covering`, `all`, or names and commas; raise `ValueError` for others."""
+    if wish == "all":
+        return every_variant()
+    if wish == "covering":
+        return covering_variants()
     by_name = {variant.name: variant for variant in every_variant()}
     unknown = [name for name in wish.split(",") if name not in by_name]
     if unknown:

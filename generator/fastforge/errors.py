@@ -72,7 +72,8 @@ def _in_words(error: BaseException) -> tuple[str, str, int]:
             return error.message, error.hint, error.exit_code
         case Interrupted():
             return "Interrupted.", "Nothing was changed; run the command again.", error.exit_code
-        case BrokenPipeError():
+        # Rich ends the program by itself where nobody reads its help any more.
+        case BrokenPipeError() | SystemExit(__context__=BrokenPipeError()):
             return "The reader of the output went away.", "Read it to its end.", EXIT_WORK_FAILED
         case OSError():
             return *_operating_system_error(error), EXIT_WORK_FAILED

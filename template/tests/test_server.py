@@ -227,8 +227,8 @@ def test_a_port_in_use_ends_the_service(start: Callable[..., Service], port: int
 
 
 def test_an_app_that_cannot_start_ends_the_service(start: Callable[..., Service], tmp_path: Path) -> None:
-    # Workers alone read it: the module that `app.main` needs is not there.
-    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['app.errors'] = None\n")
+    # Only the workers import app.main.
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['app.main'] = None\n")
     assert start(PYTHONPATH=str(tmp_path)).process.wait(START_SECONDS) != 0
 
 

@@ -13,7 +13,7 @@ from benchmarks.service import HOST, Answer, Service
 ITEMS = "/api/v1/items"
 SEEDED_ITEMS = 1_000
 ITEMS_ASKED = 100
-BATCH_SIZE = 100
+BATCH_SIZE = 20
 
 
 class Workload(NamedTuple):

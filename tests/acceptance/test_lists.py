@@ -283,7 +283,7 @@ def test_the_summary_counts_what_was_created_and_deleted(service: Service) -> No
 def test_the_summary_has_the_lowest_the_highest_and_the_mean_price(service: Service) -> None:
     service.batch([service.draft(price_cents=price) for price in (0, MAX_PRICE)])
     prices = [item["price_cents"] for item in _export(service)]
-    mean = pytest.approx(sum(prices) / len(prices), rel=1e-9)
+    mean = pytest.approx(sum(prices) / len(prices), rel=1e-12)
     expected = {"min": 0, "max": MAX_PRICE, "mean": mean}
     told = f"the summary's prices are {expected}"
     _eventually_in_summary(service, lambda summary: summary["price_cents"] == expected, told)

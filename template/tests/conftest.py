@@ -1,5 +1,6 @@
 """Every test that asks for `client` gets the whole service over an empty database."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -23,8 +24,15 @@ def anyio_backend() -> str:
 @pytest.fixture
 def settings(database: dict[str, str], cache: dict[str, str]) -> Settings:
     """Return settings that owe nothing to the environment or to .env."""
-    values = {"workers": 1, **database, **cache}
-    return Settings(_env_file=None, **values)  # type: ignore[arg-type]
+    values = {**database, **cache}
+    return Settings(_env_file=None, workers=1, **values)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def environment(database_url: str, cache: dict[str, str]) -> dict[str, str]:
+    """Return the environment of a service that runs as a process of its own."""
+    cache_variables = {name.upper(): value for name, value in cache.items()}
+    return {**os.environ, **cache_variables, "DATABASE_URL": database_url}
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What Nginx adds in front of the service: its own errors, addresses, limits."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -31,24 +30,10 @@ def port() -> int:
 
 
 @pytest.fixture(scope="module")
-def environment(port: int, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    for_tests = {
-        name.removeprefix("TEST_"): value for name, value in os.environ.items() if name.startswith("TEST_")
-    }
-    return {
-        **os.environ,
-        "DATABASE_URL": f"sqlite:///{tmp_path_factory.mktemp('nginx')}/test.db",
-        "PORT": str(port),
-        "WORKERS": "2",
-        "MAX_BODY_BYTES": str(MAX_BODY_BYTES),
-        "FORWARDED_ALLOW_IPS": "127.0.0.1",
-        **for_tests,
-    }
-
-
-@pytest.fixture(scope="module")
 def nginx(port: int, environment: dict[str, str]) -> Iterator[int]:
-    with subprocess.Popen([sys.executable, "-c", START], env=environment) as process:
+    own = {"WORKERS": "2", "MAX_BODY_BYTES": str(MAX_BODY_BYTES), "FORWARDED_ALLOW_IPS": "127.0.0.1"}
+    command = [sys.executable, "-c", START]
+    with subprocess.Popen(command, env=environment | own | {"PORT": str(port)}) as process:
         deadline = time.monotonic() + START_SECONDS
         while not accepts(port) and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)

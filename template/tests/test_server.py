@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import NamedTuple
@@ -69,52 +70,39 @@ def eventually(is_so: Callable[[], bool], seconds: float = START_SECONDS) -> boo
     return is_so()
 
 
-@pytest.fixture
-def port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        bound: int = probe.getsockname()[1]
-        return bound
+        port: int = probe.getsockname()[1]
+        return port
 
 
-@pytest.fixture
-def environment(port: int, tmp_path: Path) -> dict[str, str]:
-    for_tests = {
-        name.removeprefix("TEST_"): value for name, value in os.environ.items() if name.startswith("TEST_")
-    }
-    return {
-        **os.environ,
-        "DATABASE_URL": f"sqlite:///{tmp_path}/test.db",
-        "PORT": str(port),
-        "WORKERS": str(WORKERS),
-        "GRACEFUL_TIMEOUT_SECONDS": str(GRACEFUL_SECONDS),
-        **for_tests,
-    }
-
-
-@pytest.fixture
-def start(environment: dict[str, str], port: int, tmp_path: Path) -> Iterator[Callable[..., Service]]:
-    started: list[subprocess.Popen[str]] = []
-    log = tmp_path / "log"
-
-    def start_service(**variables: str) -> Service:
-        command = [sys.executable, "-m", "app"]
-        with log.open("w") as output:
-            process = subprocess.Popen(command, env=environment | variables, stderr=output, text=True)
-        started.append(process)
-        return Service(process, port, log)
-
-    yield start_service
-    for process in started:
+@contextmanager
+def started(environment: dict[str, str], folder: Path, **variables: str) -> Iterator[Service]:
+    port, log = free_port(), folder / "log"
+    own = {"WORKERS": str(WORKERS), "GRACEFUL_TIMEOUT_SECONDS": str(GRACEFUL_SECONDS), "PORT": str(port)}
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app"], env=environment | own | variables, stderr=output, text=True
+        )
+    try:
+        yield Service(process, port, log)
+    finally:
         process.terminate()
         process.wait(GRACEFUL_SECONDS * 3)
 
 
 @pytest.fixture
-def service(start: Callable[..., Service]) -> Service:
-    service = start()
-    assert eventually(service.is_ready)
-    return service
+def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    with ExitStack() as stack:
+        yield lambda **variables: stack.enter_context(started(environment, tmp_path, **variables))
+
+
+@pytest.fixture(scope="module")
+def service(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with started(environment, tmp_path_factory.mktemp("service")) as service:
+        assert eventually(service.is_ready), service.log.read_text()
+        yield service
 
 
 def request_without_its_end(port: int) -> socket.socket:
@@ -133,7 +121,13 @@ def answer(connection: socket.socket) -> bytes:
     return received
 
 
-def test_sigterm_lets_accepted_requests_be_answered(service: Service) -> None:
+@needs_proc
+def test_sigterm_lets_accepted_requests_be_answered_and_leaves_nothing_behind(
+    start: Callable[..., Service],
+) -> None:
+    service = start()
+    assert eventually(service.is_ready)
+    children = service.children()
     connections = [request_without_its_end(service.port) for _ in range(20)]
     time.sleep(0.3)
     service.process.send_signal(signal.SIGTERM)
@@ -142,47 +136,16 @@ def test_sigterm_lets_accepted_requests_be_answered(service: Service) -> None:
         answers = list(pool.map(answer, connections))
     assert [answered.split(b"\r\n")[0] for answered in answers] == [b"HTTP/1.1 422 Unprocessable Entity"] * 20
     assert service.process.wait(GRACEFUL_SECONDS) == 0
+    assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
 
 
 def test_sigterm_waits_no_longer_than_it_may(start: Callable[..., Service]) -> None:
-    service = start(GRACEFUL_TIMEOUT_SECONDS="1")
+    service = start(GRACEFUL_TIMEOUT_SECONDS="1", WORKERS="1")
     assert eventually(service.is_alive)
     with request_without_its_end(service.port):
         time.sleep(0.3)
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(1 + GRACEFUL_SECONDS / 2) == 0
-
-
-def test_sigterm_ends_a_single_worker_with_exit_code_0(start: Callable[..., Service]) -> None:
-    service = start(WORKERS="1")
-    assert eventually(service.is_alive)
-    service.process.send_signal(signal.SIGTERM)
-    assert service.process.wait(GRACEFUL_SECONDS) == 0
-
-
-@needs_proc
-def test_nothing_is_left_running_after_sigterm(service: Service) -> None:
-    children = service.children()
-    service.process.send_signal(signal.SIGTERM)
-    service.process.wait(GRACEFUL_SECONDS)
-    assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
-
-
-@needs_proc
-def test_whatever_is_killed_is_replaced(service: Service) -> None:
-    before = service.children()
-    assert len(before) >= 2
-    for pid in before:
-        os.kill(pid, signal.SIGKILL)
-    assert eventually(lambda: len(service.children() - before) == len(before))
-    assert eventually(service.is_alive)
-
-
-@needs_proc
-def test_the_other_workers_answer_while_one_is_replaced(service: Service) -> None:
-    os.kill(min(service.children()), signal.SIGKILL)
-    assert eventually(service.is_alive, seconds=1)
-    assert all(service.is_alive() for _ in range(20))
 
 
 def test_metrics_add_up_over_the_workers(service: Service) -> None:
@@ -201,29 +164,39 @@ def answers_to_live(metrics: bytes) -> float:
     )
 
 
-def test_a_forwarded_scheme_is_believed_of_trusted_proxies_only(start: Callable[..., Service]) -> None:
-    claim = {"X-Forwarded-Proto": "https"}
-    service = start(FORWARDED_ALLOW_IPS="127.0.0.1")
+def test_a_forwarded_scheme_is_believed_of_a_trusted_proxy(service: Service) -> None:
+    answered, _ = service.get("/api/v1/items/", {"X-Forwarded-Proto": "https"})
+    assert answered.headers["Location"].startswith("https://")
+
+
+def test_a_forwarded_scheme_is_not_believed_of_anyone_else(start: Callable[..., Service]) -> None:
+    service = start(FORWARDED_ALLOW_IPS="192.0.2.0/24", WORKERS="1")
     assert eventually(service.is_alive)
-    assert service.get("/api/v1/items/", claim)[0].headers["Location"].startswith("https://")
-    service.process.send_signal(signal.SIGTERM)
-    service.process.wait(GRACEFUL_SECONDS)
-    service = start(FORWARDED_ALLOW_IPS="192.0.2.0/24")
+    answered, _ = service.get("/api/v1/items/", {"X-Forwarded-Proto": "https"})
+    assert answered.headers["Location"].startswith("http://")
+
+
+@needs_proc
+def test_whatever_is_killed_is_replaced(service: Service) -> None:
+    before = service.children()
+    assert len(before) >= 2
+    os.kill(min(before), signal.SIGKILL)
+    assert eventually(service.is_alive, seconds=1), "The other workers answer meanwhile."
+    for pid in service.children() & before:
+        os.kill(pid, signal.SIGKILL)
+    assert eventually(lambda: len(service.children() - before) == len(before))
     assert eventually(service.is_alive)
-    assert service.get("/api/v1/items/", claim)[0].headers["Location"].startswith("http://")
 
 
 def test_every_line_of_the_log_is_json(service: Service) -> None:
-    service.process.send_signal(signal.SIGTERM)
-    service.process.wait(GRACEFUL_SECONDS)
     assert [json.loads(line)["level"] for line in service.log.read_text().splitlines()]
 
 
-def test_a_port_in_use_ends_the_service(start: Callable[..., Service], port: int) -> None:
+def test_a_port_in_use_ends_the_service(start: Callable[..., Service]) -> None:
     with socket.socket() as other:
-        other.bind(("127.0.0.1", port))
+        other.bind(("127.0.0.1", 0))
         other.listen()
-        assert start().process.wait(START_SECONDS) != 0
+        assert start(PORT=str(other.getsockname()[1])).process.wait(START_SECONDS) != 0
 
 
 def test_an_app_that_cannot_start_ends_the_service(start: Callable[..., Service], tmp_path: Path) -> None:

@@ -147,12 +147,15 @@ class Service:
 
     def pages(self, **query: Json) -> Iterator[list[Item]]:
         """Yield the pages of the list, one request each, until `next` is null."""
+        followed: set[str] = set()
         while True:
             page = self.page(**query)
             yield page["items"]
             if page["next"] is None:
                 return
             query["after"] = page["next"]
+            assert query["after"] not in followed, f"a walk ends, but {query} came twice"
+            followed.add(query["after"])
 
     def tagged(self, tag: str) -> list[Item]:
         """Return all items with this tag."""

@@ -3,15 +3,17 @@
 Motor runs PyMongo's blocking client in threads: five per CPU, or as many as MOTOR_MAX_WORKERS says.
 """
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession, AsyncIOMotorCollection
 
 Document = dict[str, Any]
 Collection = AsyncIOMotorCollection[Document]
 Session = AsyncIOMotorClientSession
+Result = TypeVar("Result")
 
 
 @asynccontextmanager
@@ -22,6 +24,12 @@ async def open_collection(url: str, name: str, **options: Any) -> AsyncIterator[
         yield client.get_default_database()[name]
     finally:
         client.close()
+
+
+async def in_time(operation: Awaitable[Result], seconds: float) -> Result:
+    """Return the operation's result, or raise `TimeoutError`; it is not begun if no thread was free by then."""
+    async with asyncio.timeout(seconds):
+        return await operation
 
 
 async def aggregate(collection: Collection, pipeline: list[Document]) -> list[Document]:

@@ -1,8 +1,9 @@
 """What the item store does differently with each driver; here for PyMongo."""
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -11,6 +12,10 @@ from pymongo.asynchronous.collection import AsyncCollection
 Document = dict[str, Any]
 Collection = AsyncCollection[Document]
 Session = AsyncClientSession
+Result = TypeVar("Result")
+
+# Operations that nobody waits for any more, which otherwise nothing would keep alive.
+_running: set[asyncio.Future[Any]] = set()
 
 
 @asynccontextmanager
@@ -18,6 +23,18 @@ async def open_collection(url: str, name: str, **options: Any) -> AsyncIterator[
     """Yield the collection in the database that the URL names; the server may be down meanwhile."""
     async with AsyncMongoClient[Document](url, **options) as client:
         yield client.get_default_database()[name]
+
+
+async def in_time(operation: Awaitable[Result], seconds: float) -> Result:
+    """Return the operation's result, or raise `TimeoutError` and leave it to its own timeout.
+
+    It is never cancelled: PyMongo 4.20 can lose the lock of its pool by that, and then hangs for ever.
+    """
+    running = asyncio.ensure_future(operation)
+    _running.add(running)
+    running.add_done_callback(_running.discard)
+    async with asyncio.timeout(seconds):
+        return await asyncio.shield(running)
 
 
 async def aggregate(collection: Collection, pipeline: list[Document]) -> list[Document]:

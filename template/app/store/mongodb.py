@@ -4,9 +4,10 @@ The unique index on names is what keeps a name from being taken twice, so nothin
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import TypeVar
 from uuid import UUID
 
 from pydantic import PositiveFloat, PositiveInt, SecretStr, field_validator
@@ -24,7 +25,15 @@ from app.errors import NameTaken, NotFound, Unavailable
 from app.items.documents import ItemDocument, item_document, page_document
 from app.items.models import ItemChanges
 from app.items.store import ItemRow, PriceFigures
-from app.mongodb_driver import Collection, Document, Session, aggregate, in_transaction, open_collection
+from app.mongodb_driver import (
+    Collection,
+    Document,
+    Session,
+    aggregate,
+    in_time,
+    in_transaction,
+    open_collection,
+)
 from app.serializer import item_json, items_json
 from app.server.settings import ServerSettings
 from app.server.sizing import share
@@ -62,6 +71,8 @@ APPLICATION_NAME_BYTES = 128
 
 # What PyMongo and Motor raise where the server is away, starting, stopping, stepping down or overloaded.
 UNAVAILABLE_ERRORS = (TimeoutError, ConnectionFailure, ExecutionTimeout)
+
+Result = TypeVar("Result")
 
 
 class StoreSettings(ServerSettings):
@@ -138,35 +149,27 @@ class MongoItemStore:
 
     def __init__(self, items: Collection, timeout_seconds: float) -> None:
         self._items = items
-        self._timeout_seconds = timeout_seconds
+        # The driver gives up first, and says why.
+        self._patience_seconds = timeout_seconds * 1.2
         self._preparing = asyncio.Lock()
         self._prepared = False
         self._has_transactions = False
 
     async def get(self, item_id: UUID) -> ItemDocument:
-        async with self._in_time():
-            found = await self._items.find_one({"_id": item_id}, FIELDS)
+        found = await self._answer(self._items.find_one({"_id": item_id}, FIELDS))
         if found is None:
             raise _no_item(item_id)
         return item_document(item_json(_row(found)))
 
     async def insert(self, row: ItemRow) -> None:
         try:
-            async with self._in_time():
-                await self._prepare()
-                await self._items.insert_one(_document(row))
+            await self._answer(self._insert(_document(row)))
         except DuplicateKeyError:
             raise NameTaken(f"The name {row['name']!r} is taken.") from None
 
     async def insert_many(self, rows: Sequence[ItemRow]) -> None:
-        documents = [_document(row) for row in rows]
         try:
-            async with self._in_time():
-                await self._prepare()
-                if self._has_transactions:
-                    await self._insert_in_transaction(documents)
-                else:
-                    await self._insert_or_undo(documents)
+            await self._answer(self._insert_all([_document(row) for row in rows]))
         except BulkWriteError as error:
             if error.details["writeErrors"][0]["code"] != DUPLICATE_KEY:
                 raise
@@ -174,14 +177,7 @@ class MongoItemStore:
 
     async def update(self, item_id: UUID, changes: ItemChanges, updated_at: datetime) -> ItemDocument:
         try:
-            async with self._in_time():
-                await self._prepare()
-                changed = await self._items.find_one_and_update(
-                    {"_id": item_id},
-                    {"$set": {**changes, "updated_at": updated_at}},
-                    FIELDS,
-                    return_document=ReturnDocument.AFTER,
-                )
+            changed = await self._answer(self._update(item_id, {**changes, "updated_at": updated_at}))
         except DuplicateKeyError:
             raise NameTaken(f"The name {changes.get('name')!r} is taken.") from None
         if changed is None:
@@ -189,8 +185,7 @@ class MongoItemStore:
         return item_document(item_json(_row(changed)))
 
     async def delete(self, item_id: UUID) -> None:
-        async with self._in_time():
-            deleted = await self._items.delete_one({"_id": item_id})
+        deleted = await self._answer(self._items.delete_one({"_id": item_id}))
         if not deleted.deleted_count:
             raise _no_item(item_id)
 
@@ -209,31 +204,46 @@ class MongoItemStore:
             last = rows[-1]["id"]
 
     async def prices(self) -> PriceFigures:
-        async with self._in_time():
-            figures = await aggregate(self._items, PRICES)
+        figures = await self._answer(aggregate(self._items, PRICES))
         if not figures:
             return PriceFigures(0, None, None, None)
         (found,) = figures
         return PriceFigures(found["items"], found["lowest"], found["highest"], found["mean"])
 
     async def top_tags(self, limit: int) -> list[tuple[str, int]]:
-        async with self._in_time():
-            tags = await aggregate(self._items, [*TOP_TAGS, {"$limit": limit}])
+        tags = await self._answer(aggregate(self._items, [*TOP_TAGS, {"$limit": limit}]))
         return [(tag["_id"], tag["items"]) for tag in tags]
 
     async def ping(self) -> None:
-        async with self._in_time():
-            await self._prepare()
-            await self._items.find_one({}, ["_id"])
+        await self._answer(self._ping())
 
-    @asynccontextmanager
-    async def _in_time(self) -> AsyncIterator[None]:
-        # The driver's own timeout does not count the wait for one of Motor's threads.
+    async def _answer(self, operation: Awaitable[Result]) -> Result:
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                yield
+            return await in_time(operation, self._patience_seconds)
         except UNAVAILABLE_ERRORS as error:
             raise Unavailable("The database did not answer in time.") from error
+
+    async def _ping(self) -> None:
+        await self._prepare()
+        await self._items.find_one({}, ["_id"])
+
+    async def _insert(self, document: Document) -> None:
+        await self._prepare()
+        await self._items.insert_one(document)
+
+    async def _insert_all(self, documents: list[Document]) -> None:
+        await self._prepare()
+        if self._has_transactions:
+            await self._insert_in_transaction(documents)
+        else:
+            await self._insert_or_undo(documents)
+
+    async def _update(self, item_id: UUID, values: Document) -> Document | None:
+        await self._prepare()
+        changed: Document | None = await self._items.find_one_and_update(
+            {"_id": item_id}, {"$set": values}, FIELDS, return_document=ReturnDocument.AFTER
+        )
+        return changed
 
     async def _prepare(self) -> None:
         """Make the indexes, unless this process has done so, and learn what the server can do."""
@@ -265,7 +275,6 @@ class MongoItemStore:
 
     async def _newest(self, wanted: Document, after: UUID | None, limit: int) -> list[ItemRow]:
         older: Document = {} if after is None else {"_id": {"$lt": after}}
-        async with self._in_time():
-            # Without a batch size, the server sends 101 items and waits to be asked for the others.
-            found = self._items.find(wanted | older, FIELDS, sort=NEWEST_FIRST, limit=limit, batch_size=limit)
-            return [_row(document) for document in await found.to_list(None)]
+        # Without a batch size, the server sends 101 items and waits to be asked for the others.
+        found = self._items.find(wanted | older, FIELDS, sort=NEWEST_FIRST, limit=limit, batch_size=limit)
+        return [_row(document) for document in await self._answer(found.to_list(None))]

@@ -3,7 +3,7 @@
 import pytest
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def cache() -> dict[str, str]:
     """Return the settings that lead to an empty cache."""
     return {}

@@ -21,7 +21,7 @@ class TestSettings(Environment):
 
 
 @pytest.fixture(scope="session")
-def empty_database() -> str:
+def database_url() -> str:
     """Return the URL of the database; everything in it before is gone."""
     url = TestSettings().test_database_url.get_secret_value()
     if not url:
@@ -38,9 +38,9 @@ def empty_database() -> str:
 
 
 @pytest.fixture
-def database(empty_database: str) -> dict[str, str]:
+def database(database_url: str) -> dict[str, str]:
     """Return the settings that lead to an empty database."""
-    with pymongo.MongoClient[dict[str, Any]](empty_database) as client:
+    with pymongo.MongoClient[dict[str, Any]](database_url) as client:
         # Not dropped: the indexes stay for the next test.
         client.get_default_database()["items"].delete_many({})
-    return {"database_url": empty_database}
+    return {"database_url": database_url}

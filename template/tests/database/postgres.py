@@ -30,7 +30,7 @@ async def _execute(url: str, sql: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def migrated_database() -> str:
+def database_url() -> str:
     """Return the URL of a migrated database; everything in it before is gone."""
     url = TestSettings().test_database_url.get_secret_value()
     name = urlsplit(url).path.removeprefix("/")
@@ -49,7 +49,7 @@ def migrated_database() -> str:
 
 
 @pytest.fixture
-def database(migrated_database: str) -> dict[str, str]:
+def database(database_url: str) -> dict[str, str]:
     """Return the settings that lead to an empty database."""
-    asyncio.run(_execute(migrated_database, "TRUNCATE items"))
-    return {"database_url": migrated_database}
+    asyncio.run(_execute(database_url, "TRUNCATE items"))
+    return {"database_url": database_url}

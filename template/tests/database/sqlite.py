@@ -9,15 +9,20 @@ from tests.migrate import migrate
 
 
 @pytest.fixture(scope="session")
-def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return the URL of a migrated, empty database."""
-    url = f"sqlite:///{tmp_path_factory.mktemp('database') / 'migrated.db'}"
-    migrate(url)
-    return url
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a migrated, empty database, to be copied."""
+    path = tmp_path_factory.mktemp("migrated") / "items.db"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def database_url(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the URL of a migrated database that tests share."""
+    return f"sqlite:///{shutil.copy(migrated_file, tmp_path_factory.mktemp('shared'))}"
 
 
 @pytest.fixture
-def database(migrated_database: str, tmp_path: Path) -> dict[str, str]:
+def database(migrated_file: Path, tmp_path: Path) -> dict[str, str]:
     """Return the settings that lead to an empty database."""
-    copy = shutil.copy(migrated_database.removeprefix("sqlite:///"), tmp_path / "items.db")
-    return {"database_url": f"sqlite:///{copy}"}
+    return {"database_url": f"sqlite:///{shutil.copy(migrated_file, tmp_path)}"}

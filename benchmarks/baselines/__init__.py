@@ -1,0 +1,1 @@
+"""What FastForge's services are compared with: each module has an ASGI application `app`."""

@@ -1,0 +1,134 @@
+"""Servers under measurement: services that the template renders, and what they are compared with."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.servers import Servers
+from tests.twins import ANSWERS, REPOSITORY, render_without_git
+
+HOST = "127.0.0.1"
+START_SECONDS = 30
+# What an application that has grown brings along, declared before the items.
+UNRELATED_ROUTES = """
+    for number in range(200):
+        app.add_api_route(f"/api/v1/things{number}/{{thing_id}}", health.read_liveness)
+"""
+ROUTES_COMMENT = "    # Routes are matched in this order"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One server: a rendered service with these answers, or else a module of benchmarks.baselines."""
+
+    name: str
+    database: str
+    answers: tuple[tuple[str, str], ...] = ()
+    baseline: str = ""
+    unrelated_routes: str = ""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A contender that answers."""
+
+    pid: int
+    port: int
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time of the server so far; it is one process with its threads."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(") ")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, dict[str, str], bytes]:
+        """Return status, headers and body of an answer."""
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=60)
+        connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+        response = connection.getresponse()
+        answer = (
+            response.status,
+            {name.lower(): value for name, value in response.getheaders()},
+            response.read(),
+        )
+        connection.close()
+        return answer
+
+
+def database_urls(servers: Servers, folder: Path) -> dict[str, str]:
+    """Return a URL for every kind of database; what is there is dropped."""
+    return {
+        "sqlite": f"sqlite:///{folder}/items.db",
+        "postgres": servers.postgres.database("benchmarks_test"),
+        "mongodb": servers.mongodb.database("benchmarks_test"),
+        "redis": servers.redis.database(),
+        "none": "",
+    }
+
+
+@contextmanager
+def running(contender: Contender, urls: Mapping[str, str], folder: Path) -> Iterator[Running]:
+    """Yield the contender when it answers; it has ended afterwards."""
+    port = _free_port()
+    variables = {"DATABASE_URL": urls[contender.database], "REDIS_URL": urls["redis"], "LOG_LEVEL": "ERROR"}
+    if contender.baseline:
+        where, application = REPOSITORY, [f"benchmarks.baselines.{contender.baseline}:app"]
+    else:
+        where, application = _rendered(contender, variables, folder), ["--factory", "app.main:create_app"]
+    options = ["--port", str(port), "--http", "httptools", "--loop", "uvloop", "--no-access-log"]
+    command = [sys.executable, "-m", "uvicorn", *application, *options, "--log-level", "error"]
+    with ExitStack() as stack:
+        # Long cache times, because some read what was cached before their round.
+        environment = {**os.environ, **variables, "CACHE_TTL_SECONDS": "3600", "WORKERS": "1"}
+        process = subprocess.Popen(command, cwd=where, env=environment, start_new_session=True)
+        stack.callback(_stop, process)
+        _wait_for(port, process)
+        yield Running(process.pid, port)
+
+
+def _rendered(contender: Contender, variables: Mapping[str, str], folder: Path) -> Path:
+    project = folder / contender.name
+    render_without_git(project, {**ANSWERS, **dict(contender.answers)})
+    if contender.unrelated_routes:
+        main = project / "app/main.py"
+        text = main.read_text()
+        assert ROUTES_COMMENT in text
+        main.write_text(text.replace(ROUTES_COMMENT, contender.unrelated_routes + ROUTES_COMMENT))
+    if (project / "alembic.ini").exists():
+        command = [sys.executable, "-m", "alembic", "upgrade", "head"]
+        subprocess.run(command, cwd=project, env={**os.environ, **variables}, check=True, capture_output=True)
+    return project
+
+
+def _free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind((HOST, 0))
+        port: int = listening.getsockname()[1]
+        return port
+
+
+def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            socket.create_connection((HOST, port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise SystemExit(f"{' '.join(map(str, process.args))} does not answer.")  # type: ignore[arg-type]
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

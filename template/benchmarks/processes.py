@@ -1,0 +1,55 @@
+"""The processes of the service: what they cost, and how they end."""
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+def tree(root: int) -> list[int]:
+    """Return the process and all that it started, directly or not. Other systems than Linux show the first only."""
+    parents = _parents()
+    found = [root]
+    for pid in found:
+        found += [child for child, parent in parents.items() if parent == pid]
+    return found
+
+
+def cpu_seconds(root: int) -> float | None:
+    """Return the CPU time that the tree of this process has used, or None where the system does not show it."""
+    if not sys.platform.startswith("linux"):
+        return None
+    ticks = sum(int(time) for pid in tree(root) for time in _stat(pid)[11:13])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def end(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """End the process, which stops what it started; what is left after so many seconds is killed."""
+    if process.poll() is not None:
+        return
+    pids = tree(process.pid)
+    process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait()
+
+
+def _parents() -> dict[int, int]:
+    pids = [int(entry.name) for entry in PROC.glob("[0-9]*")] if PROC.is_dir() else []
+    return {pid: int(fields[1]) for pid in pids if (fields := _stat(pid))}
+
+
+def _stat(pid: int) -> list[str]:
+    # From the state on: the name before it, in parentheses, may hold anything. See man 5 proc.
+    try:
+        return (PROC / str(pid) / "stat").read_text().rpartition(") ")[2].split()
+    except OSError:
+        return []

@@ -31,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run tests that ask for `any_variant` with every variant, those that ask for `variant` with the chosen."""
+    """Run tests that ask for `any_variant` with every variant, for `variant` with the chosen."""
     wish = metafunc.config.getoption("--variants")
     chosen = variants_named(wish)
     if "variant" in metafunc.fixturenames:

@@ -104,8 +104,9 @@ async def summarize_items(request: Request) -> ItemSummary:
 async def read_item(item_id: UUID, request: Request) -> Response:
     """Return one item, or 304 where `If-None-Match` names its entity tag."""
     document = await item_service(request).get(item_id)
-    if_none_match = request.headers.get("if-none-match")
-    if if_none_match is not None and etag_matches(if_none_match, document.etag):
+    # Several headers of this name are one list (RFC 9110, section 5.3).
+    if_none_match = ", ".join(request.headers.getlist("if-none-match"))
+    if if_none_match and etag_matches(if_none_match, document.etag):
         headers = {"ETag": document.etag, "Cache-Control": CACHE_CONTROL, **dict(document.headers)}
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     return item_response(document)

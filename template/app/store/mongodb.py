@@ -115,6 +115,8 @@ async def open_item_store(settings: StoreSettings) -> AsyncIterator["MongoItemSt
         timeoutMS=milliseconds,
         serverSelectionTimeoutMS=milliseconds,
         connectTimeoutMS=milliseconds,
+        # A write is acknowledged when it is on disk; without, a crash may lose the last tenth of a second.
+        journal=True,
         uuidRepresentation="standard",
         tz_aware=True,
         tzinfo=UTC,

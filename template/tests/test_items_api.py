@@ -159,6 +159,13 @@ def test_a_matching_entity_tag_answers_304(client: TestClient, matching: str) ->
     assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", tag)
 
 
+def test_several_if_none_match_headers_are_one_list(client: TestClient) -> None:
+    item = create(client, name="a")
+    tag = client.get(path_of(item)).headers["etag"]
+    answer = client.get(path_of(item), headers=[("If-None-Match", '"other"'), ("If-None-Match", tag)])
+    assert answer.status_code == 304
+
+
 @pytest.mark.parametrize("other", ['"other"', 'W/"other"', "", '"a", "b"', "{tag}x"])
 def test_another_entity_tag_answers_the_item(client: TestClient, other: str) -> None:
     item = create(client, name="a")

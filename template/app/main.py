@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from app import health, metrics
 from app.about import DESCRIPTION, NAME, VERSION
 from app.compression import CompressionMiddleware
-from app.direct_routes import DirectRoutes
+from app.direct_routes import DirectRoutesMiddleware
 from app.errors import Problem, add_error_handlers
 from app.items import routes as items
 from app.lifespan import lifespan
@@ -34,13 +34,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings()
     app = Service(title=NAME, description=DESCRIPTION, version=VERSION, lifespan=lifespan)
     app.state.settings = settings
-    app.router.routes.insert(0, DirectRoutes(app))
     # Routes are matched in this order: what is asked most comes first.
     app.include_router(items.router)
     app.include_router(health.router)
     app.include_router(metrics.router)
     add_error_handlers(app)
     # The last one added is the outermost.
+    app.add_middleware(DirectRoutesMiddleware)
     app.add_middleware(BodyLimitMiddleware, max_body_bytes=settings.max_body_bytes)
     app.add_middleware(CompressionMiddleware)
     app.add_middleware(MetricsMiddleware)

@@ -1,8 +1,8 @@
 """The short way to an endpoint, in front of FastAPI's own.
 
 FastAPI looks through all routes for every request, included ones twice, and works out anew what each endpoint
-takes. `DirectRoutes` does both once. It says only yes: what it does not understand completely, an invalid request
+takes. `DirectRoutesMiddleware` does both once. It says only yes: what it does not understand completely, an invalid request
 as much as a dependency, goes FastAPI's way, so routes are declared, checked, documented and answered as ever.
 """
 
-from app.direct_routes.routes import DirectRoutes as DirectRoutes
+from app.direct_routes.middleware import DirectRoutesMiddleware as DirectRoutesMiddleware

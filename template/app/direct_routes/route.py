@@ -2,26 +2,23 @@
 
 import inspect
 import json
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import date, datetime
-from http import HTTPStatus
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
-from fastapi import HTTPException, Request, Response, params
+from fastapi import Request, Response, params
 from fastapi.routing import APIRoute, RouteContext
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # Parameters of other types may be made from several values of a request.
 SCALARS = frozenset({str, int, float, bool, UUID, date, datetime, type(None)})
 JSON = b"application/json"
 
 
-class _NotDirect(Exception):
+class NotDirect(Exception):
     """The request has to go FastAPI's way: it is invalid, or says things in an unusual form."""
 
 
@@ -31,81 +28,46 @@ class DirectRoute:
 
     route: APIRoute
     endpoint: Callable[..., Awaitable[Response]]
-    path_names: list[str]
     path_fields: list[Any]
     query_fields: list[Any]
     body_field: Any | None
     request_name: str | None
-    # FastAPI's own way to the same endpoint.
-    detour: ASGIApp
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer the request, or let FastAPI do it."""
-        request = Request(scope, receive, send)
-        try:
-            arguments = self._parameters(request)
-            if self.body_field is not None:
-                body = await _read_json(request)
-                receive = _replayed(body, receive)
-                arguments[self.body_field.name] = _validated(self.body_field, _parsed(body))
-        except _NotDirect:
-            await self.detour(scope, receive, send)
-            return
+    async def arguments(self, request: Request) -> dict[str, Any]:
+        """Return what the endpoint takes, or raise `NotDirect`."""
+        path_params = request.path_params
+        arguments = {field.name: _validated(field, path_params[field.alias]) for field in self.path_fields}
+        for field in self.query_fields:
+            given = request.query_params.get(field.alias)
+            if given is not None:
+                arguments[field.name] = _validated(field, given)
+            elif field.field_info.is_required():
+                raise NotDirect
+        if self.body_field is not None:
+            arguments[self.body_field.name] = _validated(self.body_field, await _read_json(request))
         if self.request_name is not None:
             arguments[self.request_name] = request
-        response = await self.endpoint(**arguments)
-        await response(scope, receive, send)
-
-    def _parameters(self, request: Request) -> dict[str, Any]:
-        path_params = request.path_params
-        arguments = {
-            parameter.name: _validated(parameter, path_params[parameter.alias])
-            for parameter in self.path_fields
-        }
-        for parameter in self.query_fields:
-            given = request.query_params.get(parameter.alias)
-            if given is not None:
-                arguments[parameter.name] = _validated(parameter, given)
-            elif parameter.field_info.is_required():
-                raise _NotDirect
         return arguments
 
 
 def _validated(field: Any, given: object) -> Any:
     value, errors = field.validate(given)
     if errors:
-        raise _NotDirect
+        raise NotDirect
     return value
 
 
-async def _read_json(request: Request) -> bytes:
+async def _read_json(request: Request) -> Any:
     # Told in another way, or not at all, FastAPI decides what it is.
     if (b"content-type", JSON) not in request.scope["headers"]:
-        raise _NotDirect
+        raise NotDirect
     try:
-        return await request.body()
-    except ClientDisconnect:
-        raise HTTPException(HTTPStatus.BAD_REQUEST, "There was an error parsing the body") from None
-
-
-def _parsed(body: bytes) -> Any:
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        raise _NotDirect from None
+        value = json.loads(await request.body())
+    except (ClientDisconnect, ValueError, RecursionError):
+        raise NotDirect from None
     if value is None:
-        raise _NotDirect
+        raise NotDirect
     return value
-
-
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that has the body still to give, for whoever reads it after us."""
-    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def receive_again() -> Message:
-        return messages.pop() if messages else await receive()
-
-    return receive_again
 
 
 def direct_route(context: RouteContext) -> DirectRoute | None:
@@ -125,12 +87,10 @@ def direct_route(context: RouteContext) -> DirectRoute | None:
     return DirectRoute(
         route=route,
         endpoint=endpoint,
-        path_names=re.findall(r"{(\w+)}", str(context.path_format)),
         path_fields=dependant.path_params,
         query_fields=dependant.query_params,
         body_field=next(iter(dependant.body_params), None),
         request_name=dependant.request_param_name,
-        detour=context.app,
     )
 
 

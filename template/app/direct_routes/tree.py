@@ -5,76 +5,48 @@ from dataclasses import dataclass, field
 from fastapi import FastAPI
 from fastapi.routing import RouteContext, iter_route_contexts
 from starlette.convertors import StringConvertor
-from starlette.routing import BaseRoute, Match, Route, WebSocketRoute
-from starlette.types import Receive, Scope, Send
+from starlette.routing import Route, WebSocketRoute
 
 from app.direct_routes.route import DirectRoute, direct_route
 
 
 @dataclass
-class _Node:
+class Node:
     """Where paths that begin alike go on: with a literal segment, else with a parameter."""
 
-    literals: dict[str, "_Node"] = field(default_factory=dict)
-    parameter: "_Node | None" = None
-    # By method; None where only FastAPI can answer.
-    routes: dict[str, DirectRoute | None] = field(default_factory=dict)
+    literals: dict[str, "Node"] = field(default_factory=dict)
+    parameter: "Node | None" = None
+    # By method, with the names of the parameters on the way; None where only FastAPI can answer.
+    routes: dict[str, tuple[DirectRoute, list[str]] | None] = field(default_factory=dict)
 
-    def at(self, segment: str) -> "_Node":
+    def at(self, segment: str) -> "Node":
         """Return the node after this segment of a route's path, made where there is none."""
         if not _is_parameter(segment):
-            return self.literals.setdefault(segment, _Node())
-        self.parameter = self.parameter or _Node()
+            return self.literals.setdefault(segment, Node())
+        self.parameter = self.parameter or Node()
         return self.parameter
 
-
-class DirectRoutes(BaseRoute):
-    """The first of an application's routes, `app.router.routes.insert(0, DirectRoutes(app))`."""
-
-    def __init__(self, app: FastAPI) -> None:
-        self._app = app
-        self._root: _Node | None = None
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Return the direct route that FastAPI would choose too, or no match where it has to choose."""
-        # FastAPI's own way is the one that tells OpenTelemetry, and knows what is mounted where.
-        if scope["type"] != "http" or "fastapi.telemetry" in scope or scope.get("root_path"):
-            return Match.NONE, {}
-        direct, values = self._find(scope["path"], scope["method"])
-        if direct is None:
-            return Match.NONE, {}
-        path_params = dict(zip(direct.path_names, values, strict=True))
-        return Match.FULL, {
-            "route": direct.route,
-            "endpoint": direct.endpoint,
-            "path_params": path_params,
-            "direct_route": direct,
-        }
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer the request."""
-        direct: DirectRoute = scope["direct_route"]
-        await direct(scope, receive, send)
-
-    def _find(self, path: str, method: str) -> tuple[DirectRoute | None, list[str]]:
-        # Made for the first request, when all routes are declared. One that is declared later comes after them.
-        node = self._root = self._root or _tree(self._app)
+    def find(self, method: str, path: str) -> tuple[DirectRoute, dict[str, str]] | None:
+        """Return the direct route that FastAPI would choose too and its parameters, or None."""
+        node = self
         values: list[str] = []
         for segment in path.split("/"):
             following = node.literals.get(segment)
             if following is None:
                 if node.parameter is None or not segment:
-                    return None, values
+                    return None
                 following = node.parameter
                 values.append(segment)
             node = following
-        return node.routes.get(method), values
+        found = node.routes.get(method)
+        return None if found is None else (found[0], dict(zip(found[1], values, strict=True)))
 
 
-def _tree(app: FastAPI) -> _Node:
-    root, earlier = _Node(), _Earlier()
+def tree_of(app: FastAPI) -> Node:
+    """Return the root of all routes of the application."""
+    root, earlier = Node(), _Earlier()
     for context in iter_route_contexts(app.routes):
-        if isinstance(context.original_route, DirectRoutes | WebSocketRoute):
+        if isinstance(context.original_route, WebSocketRoute):
             continue
         path = context.path_format or ""
         if not _is_plain(context):
@@ -84,8 +56,9 @@ def _tree(app: FastAPI) -> _Node:
         for segment in path.split("/"):
             node = node.at(segment)
         direct = None if earlier.may_take(path) else direct_route(context)
+        names = [segment[1:-1] for segment in path.split("/") if _is_parameter(segment)]
         for method in context.methods or ():
-            node.routes.setdefault(method, direct)
+            node.routes.setdefault(method, None if direct is None else (direct, names))
         earlier.paths.append(path)
     return root
 

@@ -61,6 +61,7 @@ class Summary:
             if name == "rendered":
                 self.rendered.add(str(value))
             elif name == "outcome":
+                self.rendered.add(value["variant"])
                 self.outcomes.append(Outcome(**value))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

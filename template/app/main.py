@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from app import health, metrics
+from app import docs, health, metrics
 from app.about import DESCRIPTION, NAME, VERSION
 from app.compression import CompressionMiddleware
 from app.direct_routes import DirectRoutesMiddleware
@@ -32,12 +32,16 @@ class Service(FastAPI):
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Return the service with these settings, by default those of the environment."""
     settings = settings or Settings()
-    app = Service(title=NAME, description=DESCRIPTION, version=VERSION, lifespan=lifespan)
+    # app.docs serves the documentation: FastAPI's own page does not escape the title.
+    app = Service(
+        title=NAME, description=DESCRIPTION, version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None
+    )
     app.state.settings = settings
     # Routes are matched in this order: what is asked most comes first.
     app.include_router(items.router)
     app.include_router(health.router)
     app.include_router(metrics.router)
+    app.include_router(docs.router)
     add_error_handlers(app)
     # The last one added is the outermost.
     app.add_middleware(DirectRoutesMiddleware)

@@ -11,7 +11,7 @@ from http.client import HTTPException
 from types import FrameType
 from typing import NoReturn
 
-from benchmarks.database import throwaway_databases
+from benchmarks.database import throwaway_database
 from benchmarks.errors import CannotMeasure
 from benchmarks.measurement import Load, Measurement, measure
 from benchmarks.report import as_data, as_text
@@ -74,9 +74,9 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
 def _measure(load: Load, options: argparse.Namespace, measured: dict[str, Measurement]) -> None:
     workers = {"WORKERS": str(options.workers)} if options.workers else {}
     port = available_port(options.port)
-    with throwaway_databases() as databases:
+    with throwaway_database() as url:
         _progress("Starting the service")
-        with running_service({**databases, **workers}, port) as service:
+        with running_service({"DATABASE_URL": url, **workers}, port) as service:
             workloads = prepare(service)
             for measurement in measure(service, workloads, load):
                 measured[measurement.workload.name] = measurement

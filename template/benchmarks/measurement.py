@@ -11,7 +11,7 @@ from itertools import count
 from statistics import median, quantiles
 from typing import NamedTuple
 
-from benchmarks.database import PROJECT
+from benchmarks import PROJECT
 from benchmarks.errors import CannotMeasure
 from benchmarks.generator import Job, Outcome
 from benchmarks.service import HOST, Service

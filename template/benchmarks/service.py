@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import BinaryIO, NamedTuple
 
-from benchmarks.database import PROJECT
+from benchmarks import PROJECT
 from benchmarks.errors import CannotMeasure
 from benchmarks.processes import cpu_seconds, end
 

@@ -176,6 +176,10 @@ def test_a_forwarded_scheme_is_not_believed_of_anyone_else(start: Callable[..., 
     assert answered.headers["Location"].startswith("http://")
 
 
+def test_every_line_of_the_log_is_json(service: Service) -> None:
+    assert [json.loads(line)["level"] for line in service.log.read_text().splitlines()]
+
+
 @needs_proc
 def test_whatever_is_killed_is_replaced(service: Service) -> None:
     before = service.children()
@@ -186,10 +190,6 @@ def test_whatever_is_killed_is_replaced(service: Service) -> None:
         os.kill(pid, signal.SIGKILL)
     assert eventually(lambda: len(service.children() - before) == len(before))
     assert eventually(service.is_alive)
-
-
-def test_every_line_of_the_log_is_json(service: Service) -> None:
-    assert [json.loads(line)["level"] for line in service.log.read_text().splitlines()]
 
 
 def test_a_port_in_use_ends_the_service(start: Callable[..., Service]) -> None:

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 STRICT = ConfigDict(strict=True, extra="forbid")
 
-# PostgreSQL cannot store NUL in text, so no variant accepts it.
+# Not every database can store NUL in text (PostgreSQL cannot), and no client needs it.
 NO_NUL = r"^[^\x00]*$"
 # The largest integer that every JSON reader keeps exact (RFC 8259, section 6).
 MAX_EXACT_INTEGER = 2**53 - 1

@@ -1,0 +1,1 @@
+from benchmarks.database.sqlite import throwaway_database as throwaway_database

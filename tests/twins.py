@@ -1,27 +1,17 @@
 """The twins: beside each `x.jinja` in template/ lies `x`, its rendering with default answers.
 
+Where the default variant has no such file, the twin comes from the variant that differs least and has one.
 `python -m tests.twins` writes them anew; tests/test_template.py fails where one is out of date.
 """
 
-import shutil
 import tempfile
 from pathlib import Path
 
-import copier
+from tests.repository import TEMPLATE
+from tests.variants.rendering import Renderer
+from tests.variants.space import Variant, default_variant, every_variant
 
-REPOSITORY = Path(__file__).parent.parent
-TEMPLATE = REPOSITORY / "template"
 ANSWERS = {"project_name": "Items API", "description": "A FastAPI service that keeps items."}
-
-
-def render_without_git(destination: Path, answers: dict[str, str]) -> None:
-    """Render the template as it lies in the working tree, uncommitted changes included."""
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder)
-        shutil.copy(REPOSITORY / "copier.yml", source)
-        ignored = shutil.ignore_patterns(".venv", "var", "__pycache__", ".*_cache")
-        shutil.copytree(TEMPLATE, source / "template", ignore=ignored)
-        copier.run_copy(str(source), destination, data=answers, defaults=True, quiet=True, overwrite=True)
 
 
 def twins() -> list[Path]:
@@ -30,15 +20,29 @@ def twins() -> list[Path]:
     return sorted(path.with_suffix("") for path in joints if "{{" not in path.name)
 
 
+def twin_texts(renderer: Renderer) -> dict[Path, str]:
+    """Return what should be in each twin."""
+    texts: dict[Path, str] = {}
+    for variant in sorted(every_variant(), key=_distance_from_default):
+        if texts.keys() >= set(twins()):
+            break
+        project = renderer.render({**ANSWERS, **dict(variant.answers)})
+        rendered = {twin: project.read(twin) for twin in twins() if (project.folder / twin).exists()}
+        texts = rendered | texts
+        renderer.remove(project)
+    return texts
+
+
+def _distance_from_default(variant: Variant) -> int:
+    return len(set(variant.answers) - set(default_variant().answers))
+
+
 def main() -> None:
-    """Write every twin that the default variant contains."""
+    """Write every twin."""
     with tempfile.TemporaryDirectory() as folder:
-        rendered = Path(folder)
-        render_without_git(rendered, ANSWERS)
-        for twin in twins():
-            if (rendered / twin).exists():
-                shutil.copy(rendered / twin, TEMPLATE / twin)
-                print(twin)
+        for twin, text in twin_texts(Renderer(Path(folder))).items():
+            (TEMPLATE / twin).write_text(text, encoding="utf-8")
+            print(twin)
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ class Service:
 
     # --- Requests -------------------------------------------------------------------------------------------
 
-    def send(self, method: str, path: str, **options: Any) -> httpx2.Response:  # noqa: ANN401
+    def send(self, method: str, path: str, **options: Any) -> httpx2.Response:
         """Return the answer to one request."""
         return self.client.request(method, path, **options)
 

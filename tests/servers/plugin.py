@@ -46,7 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_configure_node(node: Any) -> None:  # noqa: ANN401
+def pytest_configure_node(node: Any) -> None:
     """Tell each pytest-xdist worker the folder."""
     node.workerinput["servers_folder"] = str(node.config.stash[FOLDER])
 

@@ -1,0 +1,56 @@
+# `make` lists the targets. $(PYTHON) makes .venv; everything else runs in it.
+PYTHON ?= python3
+BIN := .venv/bin
+DIR ?=
+JOBS ?= auto
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: new
+new: .venv/fastforge ## Generate a service: make new DIR=../myapi
+	@$(BIN)/fastforge new $(DIR)
+
+.PHONY: test
+test: lint ## Check and test everything; VARIANTS=all or a variant's name says which variants run
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --maxprocesses 4 --dist loadgroup
+
+.PHONY: lint
+lint: install ## Check formatting, style and types of the generator and the tests
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+.PHONY: format
+format: install ## Format, and mend what can be mended
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+.PHONY: lock
+lock: install ## Write the exact versions anew; FLAGS=--upgrade takes the newest
+	$(BIN)/python -m tests.lock $(FLAGS)
+	$(BIN)/python -m tests.twins
+
+.PHONY: twins
+twins: install ## Write the default renderings beside the template's joints anew
+	$(BIN)/python -m tests.twins
+
+.PHONY: install
+install: .venv/tested ## Install into .venv
+
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# What FastForge runs on, in the exact, tested versions; then FastForge itself, as it lies here.
+.venv/fastforge: requirements/fastforge.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	$(PYTHON) -m venv .venv
+	$(PIP) --require-hashes -r requirements/fastforge.txt
+	$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/tested: .venv/fastforge requirements/dev.txt
+	$(PIP) --require-hashes -r requirements/dev.txt
+	@touch $@

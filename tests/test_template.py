@@ -1,0 +1,94 @@
+"""The template's own files: the twins of the joints, and what may be in them at all."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.repository import REPOSITORY, TEMPLATE
+from tests.twins import ANSWERS, twin_texts, twins
+from tests.variants.environments import clean_environment, environment_of_all
+from tests.variants.rendering import NOT_TEMPLATE, Project, Renderer
+
+# A joint is a place where options meet; more of them is how a template rots.
+MOST_JINJA_LINES_IN_PYTHON = 24
+
+
+@pytest.fixture(scope="module")
+def default_project(renderer: Renderer) -> Project:
+    """The project that the twins are part of."""
+    return renderer.render(ANSWERS)
+
+
+def template_files() -> list[Path]:
+    names = {path: path.relative_to(TEMPLATE).parts for path in TEMPLATE.rglob("*") if path.is_file()}
+    return [path for path, parts in names.items() if not NOT_TEMPLATE(str(TEMPLATE), list(parts))]
+
+
+@pytest.fixture(scope="module")
+def expected(renderer: Renderer) -> dict[Path, str]:
+    """What the twins should hold."""
+    return twin_texts(renderer)
+
+
+def test_a_twin_is_what_its_joint_renders_by_default(expected: dict[Path, str]) -> None:
+    stale = [twin for twin in twins() if (TEMPLATE / twin).read_text(encoding="utf-8") != expected[twin]]
+
+    assert not stale, "Run: make twins"
+
+
+@pytest.mark.parametrize("command", ["ruff format --check --no-cache", "ruff check --no-cache", "mypy"])
+def test_the_template_is_clean_where_it_lies(command: str, tmp_path: Path) -> None:
+    tool, *arguments = command.split()
+
+    done = subprocess.run(
+        [environment_of_all() / "bin" / tool, *arguments],
+        cwd=TEMPLATE,
+        env=clean_environment(MYPY_CACHE_DIR=str(tmp_path)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_template_in_place_is_the_default_project(default_project: Project) -> None:
+    in_project = {path.relative_to(default_project.folder) for path in default_project.files()}
+    in_template = {path.relative_to(TEMPLATE) for path in template_files()}
+
+    assert in_project - {Path(".copier-answers.yml")} <= in_template
+
+
+def test_only_joints_hold_jinja() -> None:
+    plain = [path for path in template_files() if path.suffix == ".py" and not path.name.endswith(".jinja")]
+
+    assert not [path for path in plain if "{%" in path.read_text(encoding="utf-8")]
+
+
+def test_python_joints_stay_tiny() -> None:
+    joints = [path for path in template_files() if path.name.endswith(".py.jinja")]
+
+    lines = {
+        path.name: len(re.findall(r"^.*\{[{%].*$", path.read_text("utf-8"), re.MULTILINE)) for path in joints
+    }
+
+    assert max(lines.values()) <= MOST_JINJA_LINES_IN_PYTHON, lines
+
+
+def test_generation_runs_nothing_and_asks_for_no_trust() -> None:
+    config = yaml.safe_load((REPOSITORY / "copier.yml").read_text(encoding="utf-8"))
+
+    assert not config.keys() & {"_tasks", "_migrations", "_jinja_extensions", "_external_data"}
+
+
+def test_each_package_is_pinned_once_in_alphabetical_order() -> None:
+    text = (TEMPLATE / "requirements.txt.jinja").read_text(encoding="utf-8")
+
+    names = re.findall(r"^([a-z0-9-]+)==", text, re.MULTILINE)
+
+    assert names == sorted(set(names))

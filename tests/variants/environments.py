@@ -1,0 +1,123 @@
+"""Virtual environments made from a project's own hash-pinned requirements, shared by projects with equal ones."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+
+import uv
+
+from tests.repository import TEMPLATE, VAR
+
+FILES = ("requirements.txt", "requirements-dev.txt")
+
+
+class NotInstalled(Exception):
+    """Neither uv nor pip could install the requirements; the message has their last words."""
+
+
+def environment_of(project: Path) -> Path:
+    """Return an environment with what the project's requirement files list, or raise `NotInstalled`."""
+    texts = [(project / name).read_bytes() for name in FILES]
+    key = hashlib.sha256(b"\0".join([*texts, sys.version.encode()])).hexdigest()[:16]
+    folder = VAR / "environments" / key
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(folder.with_suffix(".lock")):
+        if not (folder / "complete").exists():
+            _make(folder, project / FILES[1])
+            (folder / "complete").touch()
+    return folder
+
+
+def environment_of_all() -> Path:
+    """Return an environment with what any variant needs: the template's requirement files without conditions."""
+    folder = VAR / "environments" / "all"
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder.with_suffix(".lock")):
+        for name in FILES:
+            source = (TEMPLATE / f"{name}.jinja").read_text(encoding="utf-8")
+            (folder / name).write_text(re.sub(r"^{%.*\n", "", source, flags=re.MULTILINE), encoding="utf-8")
+    return environment_of(folder)
+
+
+def site_packages(environment: Path) -> Path:
+    """Return the folder in which the environment's distributions are."""
+    return next(environment.glob("lib/python*/site-packages"))
+
+
+def installed(environment: Path) -> dict[str, Distribution]:
+    """Return what is installed in the environment, by normalized name."""
+    found = distributions(path=[str(site_packages(environment))])
+    return {normalized(distribution.metadata["Name"]): distribution for distribution in found}
+
+
+def normalized(name: str) -> str:
+    """Return the one spelling of a distribution's name."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """Return this process's environment for a project: nothing of FastForge's own Python, bytecode is kept."""
+    ours = (
+        "PYTHONDONTWRITEBYTECODE",
+        "PYTHONPATH",
+        "PYTHONHOME",
+        "VIRTUAL_ENV",
+        "MAKEFLAGS",
+        "MAKELEVEL",
+        "MFLAGS",
+    )
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ours and not name.startswith(("PYTEST_", "TEST_"))
+    }
+    return kept | more
+
+
+def _make(folder: Path, requirements: Path) -> None:
+    """Install with uv, which is fast; or with pip, whose settings may know an index that uv does not."""
+    python = str(folder / "bin" / "python")
+    target = ["--require-hashes", "--requirement", str(requirements)]
+    fast = [uv.find_uv_bin(), "--quiet"]
+    by_uv = [
+        [*fast, "venv", "--python", sys.executable, str(folder)],
+        [*fast, "pip", "install", "--python", python, *target],
+    ]
+    by_pip = [
+        [sys.executable, "-m", "venv", str(folder)],
+        [python, "-m", "pip", "install", "--quiet", *target],
+    ]
+    last_words = []
+    for commands in (by_uv, by_pip):
+        shutil.rmtree(folder, ignore_errors=True)
+        failures = list(_failures(commands))
+        if not failures:
+            return
+        last_words += failures
+    raise NotInstalled("\n".join(last_words))
+
+
+def _failures(commands: list[list[str]]) -> Iterator[str]:
+    """Run the commands up to the first that fails, and yield its last words."""
+    for command in commands:
+        done = subprocess.run(command, check=False, capture_output=True, text=True, env=clean_environment())
+        if done.returncode != 0:
+            yield f"{' '.join(command)}\n{done.stderr[-2000:]}"
+            return
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

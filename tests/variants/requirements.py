@@ -1,0 +1,59 @@
+"""What a project declares to need, what its requirement files list, and what follows from the packages themselves."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from importlib.metadata import Distribution
+
+from packaging.requirements import Requirement
+
+from tests.variants.environments import normalized
+from tests.variants.rendering import Project
+
+Installed = Mapping[str, Distribution]
+
+
+def declared(project: Project) -> tuple[list[Requirement], list[Requirement]]:
+    """Return the ranges of pyproject.toml: those of the service, and those of its development."""
+    document = tomllib.loads(project.read("pyproject.toml"))
+    service, development = document["project"]["dependencies"], document["dependency-groups"]["dev"]
+    return [Requirement(line) for line in service], [Requirement(line) for line in development]
+
+
+def listed(project: Project, name: str) -> dict[str, str]:
+    """Return the exact versions that a requirements file lists for this platform, by normalized name."""
+    lines = re.findall(r"^([^\s#-].*?) *\\?$", project.read(name), re.MULTILINE)
+    exact = [Requirement(line) for line in lines]
+    here = [requirement for requirement in exact if _applies(requirement, "")]
+    return {
+        normalized(requirement.name): str(requirement.specifier).removeprefix("==") for requirement in here
+    }
+
+
+def closure(ranges: Iterable[Requirement], installed: Installed) -> dict[str, str]:
+    """Return the versions of all distributions that the ranges need, as these say themselves.
+
+    Raises `AssertionError` where a version that is installed is outside a range.
+    """
+    needed: dict[str, str] = {}
+    waiting = [(requirement, "") for requirement in ranges]
+    seen = set()
+    while waiting:
+        requirement, extra = waiting.pop()
+        if (str(requirement), extra) in seen or not _applies(requirement, extra):
+            continue
+        seen.add((str(requirement), extra))
+        distribution = installed[normalized(requirement.name)]
+        assert distribution.version in requirement.specifier, (
+            f"{distribution.version} does not fit {requirement}"
+        )
+        needed[normalized(requirement.name)] = distribution.version
+        needs = [Requirement(line) for line in distribution.requires or []]
+        waiting += [(need, wish) for need in needs for wish in ("", *requirement.extras)]
+    return needed
+
+
+def _applies(requirement: Requirement, extra: str) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate({"extra": extra})

@@ -1,0 +1,216 @@
+"""One variant as its user has it: rendered, installed, tested, migrated, served, and every step kept as a log."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+
+from tests.repository import REPOSITORY, VAR
+from tests.servers.process import free_port, kill_processes_in, processes_in
+from tests.variants.environments import NotInstalled, clean_environment, environment_of
+from tests.variants.rendering import Renderer
+from tests.variants.space import Variant
+
+WORKERS = 2
+CACHE_TTL_SECONDS = 1
+STEP_SECONDS = 300
+BOOT_SECONDS = 30
+STOP_SECONDS = 20
+POLL_SECONDS = 0.02
+COUNTS = re.compile(r"\b\d+ (?:passed|skipped)\b")
+REQUESTS = re.compile(r"^http_requests_total\{.*\} (\d+(?:\.\d+)?)$", re.MULTILINE)
+
+
+class StepFailed(Exception):
+    """A step did not do what it should; the message names variant, step and log, and how to see it again."""
+
+    def __init__(self, variant: Variant, step: str, log: Path, what: str) -> None:
+        last_words = log.read_text(errors="replace").splitlines()[-30:] if log.exists() else []
+        lines = [
+            f"{variant.name}: {step}: {what}",
+            f"  log: {log.relative_to(REPOSITORY)}",
+            f"  again: make test VARIANTS={variant.name}",
+            *(f"  | {line}" for line in last_words),
+        ]
+        super().__init__("\n".join(lines))
+        self.step = step
+
+
+class Run:
+    """One variant's way from its answers to its last request; `VAR/variants/<name>` keeps what it leaves."""
+
+    def __init__(self, variant: Variant, servers: Mapping[str, str]) -> None:
+        """`servers` are the variables, such as PATH and TEST_DATABASE_URL, that lead to this variant's servers."""
+        self.variant = variant
+        self.servers = dict(servers)
+        self.folder = VAR / "variants" / variant.name
+        self.project = self.folder / "project"
+
+    def log(self, step: str) -> Path:
+        """Return the file with everything that this step printed."""
+        return self.folder / f"{step}.log"
+
+    def render(self, renderer: Renderer) -> None:
+        """Make the project, in a folder from which an interrupted run's processes and files are gone."""
+        kill_processes_in(self.folder)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        shutil.move(renderer.render_variant(self.variant).folder, self.project)
+
+    def install(self) -> None:
+        """Give the project a `.venv` made from its own requirements, as `make install` would make it."""
+        try:
+            environment = environment_of(self.project)
+        except NotInstalled as failure:
+            self.log("install").write_text(str(failure))
+            raise self._failed("install", "its requirements cannot be installed") from failure
+        (self.project / ".venv").symlink_to(environment)
+        # Newer than the requirements: make need not install again.
+        (environment / "installed").touch()
+
+    def install_as_a_user_does(self) -> None:
+        """Install with the project's own `make install`."""
+        self._step("install", ["make", "install"])
+
+    def test(self) -> int:
+        """Run the project's own tests, and return how many passed; none may be skipped."""
+        self._step("test", ["make", "test"])
+        passed, skipped = self._counted("test")
+        if skipped:
+            raise self._failed("test", f"it skipped {skipped} of its own tests")
+        return passed
+
+    def migrate(self) -> None:
+        """Run `make migrate`."""
+        self._step("migrate", ["make", "migrate"])
+
+    @contextmanager
+    def served(self) -> Iterator[Service]:
+        """Yield the service as it runs in production; afterwards it must end in good order and leave nothing."""
+        with self.log("serve").open("wb") as log:
+            started, port = time.monotonic(), free_port()
+            variables = {"HOST": "127.0.0.1", "PORT": str(port), "WORKERS": str(WORKERS), "LOG_LEVEL": "INFO"}
+            process = subprocess.Popen(
+                [".venv/bin/python", "-m", "app"],
+                cwd=self.project,
+                env=self._environment(CACHE_TTL_SECONDS=str(CACHE_TTL_SECONDS), **variables),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+            try:
+                service = Service(f"http://127.0.0.1:{port}")
+                self._wait_until_ready(process, service)
+                service.boot_seconds = time.monotonic() - started
+                yield service
+                self._stop(process)
+            finally:
+                kill_processes_in(self.folder)
+                process.wait()
+
+    def accept(self, service: Service) -> tuple[int, int]:
+        """Take the service through the acceptance suite, and return how many tests passed and were skipped."""
+        pytest = [sys.executable, "-m", "pytest", "tests/acceptance", "-p", "no:cacheprovider"]
+        answers = self.project / ".copier-answers.yml"
+        where = ["--base-url", service.url, "--answers", str(answers), "--workers", str(WORKERS)]
+        suite = [*pytest, *where, "--cache-ttl-seconds", str(CACHE_TTL_SECONDS)]
+        self._step("accept", suite, cwd=REPOSITORY)
+        return self._counted("accept")
+
+    def _environment(self, **more: str) -> dict[str, str]:
+        return clean_environment(**self.servers, **more)
+
+    def _step(self, step: str, command: list[str], cwd: Path | None = None) -> None:
+        """Run a command to its end, and raise `StepFailed` where that is not 0."""
+        with self.log(step).open("wb") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=cwd or self.project,
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+            try:
+                code = process.wait(STEP_SECONDS)
+            except subprocess.TimeoutExpired as late:
+                raise self._failed(step, f"it did not end within {STEP_SECONDS} s") from late
+            finally:
+                _kill_group(process)
+        if code != 0:
+            raise self._failed(step, f"`{' '.join(command)}` ended with {code}")
+
+    def _counted(self, step: str) -> tuple[int, int]:
+        """Return how many tests passed and how many were skipped, by pytest's closing line."""
+        told = dict(
+            reversed(count.split()) for count in COUNTS.findall(self.log(step).read_text(errors="replace"))
+        )
+        if not int(told.get("passed", 0)):
+            raise self._failed(step, "no test passed")
+        return int(told["passed"]), int(told.get("skipped", 0))
+
+    def _wait_until_ready(self, process: subprocess.Popen[bytes], service: Service) -> None:
+        deadline = time.monotonic() + BOOT_SECONDS
+        while not service.is_ready():
+            if process.poll() is not None:
+                raise self._failed("serve", f"it ended with {process.returncode} before it was ready")
+            if time.monotonic() > deadline:
+                raise self._failed("serve", f"it was not ready within {BOOT_SECONDS} s")
+            time.sleep(POLL_SECONDS)
+
+    def _stop(self, process: subprocess.Popen[bytes]) -> None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            code = process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired as late:
+            raise self._failed("serve", f"it did not end within {STOP_SECONDS} s of SIGTERM") from late
+        if code != 0:
+            raise self._failed("serve", f"it ended with {code} on SIGTERM")
+        if "Traceback" in self.log("serve").read_text(errors="replace"):
+            raise self._failed("serve", "its log shows a traceback")
+        if left := processes_in(self.folder):
+            raise self._failed("serve", f"it left processes behind: {left}")
+
+    def _failed(self, step: str, what: str) -> StepFailed:
+        return StepFailed(self.variant, step, self.log(step), what)
+
+
+class Service:
+    """A service that was booted, and how long that took."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.boot_seconds = 0.0
+
+    def is_ready(self) -> bool:
+        """Return whether the service and everything it depends on answers."""
+        try:
+            return httpx2.get(f"{self.url}/health/ready", timeout=5, trust_env=False).status_code == 200
+        except httpx2.TransportError:
+            return False
+
+    def answered(self) -> int:
+        """Return how many requests the service says its workers have answered."""
+        metrics = httpx2.get(f"{self.url}/metrics", timeout=5, trust_env=False).text
+        return int(sum(float(count) for count in REQUESTS.findall(metrics)))
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    finally:
+        process.wait()

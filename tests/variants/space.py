@@ -1,0 +1,124 @@
+"""The space of variants: every combination of answers, read from copier.yml, and a small set that covers it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from itertools import combinations, product
+from typing import Any
+
+import yaml
+from fastforge.questions import Question, load_questions
+from jinja2.sandbox import SandboxedEnvironment
+
+from tests.repository import REPOSITORY
+
+Answer = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One combination of answers to the questions that offer choices."""
+
+    answers: tuple[Answer, ...]
+
+    @property
+    def name(self) -> str:
+        """The answers in the order of the questions: `sqlite-ttl-orjson-negotiated-uvicorn`."""
+        return "-".join(value for _, value in self.answers)
+
+    def __getitem__(self, question: str) -> str | None:
+        """Return the answer, or None where the question is not asked."""
+        return dict(self.answers).get(question)
+
+    @property
+    def pairs(self) -> set[tuple[Answer, Answer]]:
+        """Every two answers that this variant has together."""
+        return set(combinations(self.answers, 2))
+
+
+@cache
+def every_variant() -> tuple[Variant, ...]:
+    """Return all variants: every choice of every question, unless the question is not asked."""
+    environment = SandboxedEnvironment()
+    choices = [question for question in load_questions() if question.choices]
+    combined = product(*(question.choices for question in choices))
+    asked = (_asked(environment, choices, values) for values in combined)
+    return tuple(dict.fromkeys(map(Variant, asked)))
+
+
+def default_variant() -> Variant:
+    """Return the variant that has the default answer everywhere."""
+    defaults = {question.name: question.default for question in load_questions()}
+    return next(
+        variant
+        for variant in every_variant()
+        if all(defaults[key] == value for key, value in variant.answers)
+    )
+
+
+def covering_variants() -> tuple[Variant, ...]:
+    """Return a few variants, the default one first, that hold every two answers that can occur together.
+
+    Greedy: of the variants with the most pairs that no earlier one had, the first in the order of the questions.
+    """
+    chosen = [default_variant()]
+    missing = set().union(*(variant.pairs for variant in every_variant())) - chosen[0].pairs
+    while missing:
+        best = max(every_variant(), key=lambda variant: len(variant.pairs & missing))
+        chosen.append(best)
+        missing -= best.pairs
+    return tuple(chosen)
+
+
+def variants_named(wish: str) -> tuple[Variant, ...]:
+    """Return the variants for `covering`, `all`, or names separated by commas; raise `ValueError` for others."""
+    sets = {"all": every_variant, "covering": covering_variants}
+    if wish in sets:
+        return sets[wish]()
+    by_name = {variant.name: variant for variant in every_variant()}
+    unknown = [name for name in wish.split(",") if name not in by_name]
+    if unknown:
+        names = "names such as " + next(iter(by_name))
+        raise ValueError(f"{unknown[0]!r} is no variant. Use covering, all, or {names}.")
+    return tuple(by_name[name] for name in wish.split(","))
+
+
+def all_answers(answers: Mapping[str, str]) -> dict[str, Any]:
+    """Return the answers with the computed ones, as Copier has them when it renders."""
+    config = yaml.safe_load((REPOSITORY / "copier.yml").read_text())
+    environment = SandboxedEnvironment(
+        extensions=["jinja2_ansible_filters.AnsibleCoreFiltersExtension"],
+        **{name: option for name, option in config["_envops"].items() if name != "undefined"},
+    )
+    known: dict[str, Any] = dict(answers)
+    for name, details in config.items():
+        if not name.startswith("_") and name not in known:
+            known[name] = _default(environment, details, known)
+    return known
+
+
+def _default(environment: SandboxedEnvironment, details: Mapping[str, Any], known: Mapping[str, Any]) -> Any:
+    default = details["default"]
+    if not isinstance(default, str):
+        return default
+    rendered = environment.from_string(default).render(**known)
+    return yaml.safe_load(rendered) if details["type"] == "yaml" else rendered
+
+
+def _asked(
+    environment: SandboxedEnvironment, questions: list[Question], values: tuple[str, ...]
+) -> tuple[Answer, ...]:
+    """Return the answers to the questions that are asked, given the answers before them."""
+    known: dict[str, str] = {}
+    for question, value in zip(questions, values, strict=True):
+        if question.condition is None or environment.compile_expression(question.condition)(**known):
+            known[question.name] = value
+    return tuple(known.items())
+
+
+def answers_and_pairs() -> Iterator[tuple[Answer, ...]]:
+    """Yield every answer and every two answers that occur in some variant."""
+    yield from sorted({(answer,) for variant in every_variant() for answer in variant.answers})
+    yield from sorted({pair for variant in every_variant() for pair in variant.pairs})

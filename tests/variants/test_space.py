@@ -1,0 +1,43 @@
+"""The space of variants is what copier.yml says, and the covering set leaves no pair of answers out."""
+
+from __future__ import annotations
+
+from tests.variants.space import (
+    answers_and_pairs,
+    covering_variants,
+    default_variant,
+    every_variant,
+    variants_named,
+)
+
+
+def test_no_two_variants_have_the_same_name() -> None:
+    assert len({variant.name for variant in every_variant()}) == len(every_variant())
+
+
+def test_a_question_that_is_not_asked_is_not_answered() -> None:
+    asked = {(variant["database"], variant["mongodb_driver"] is not None) for variant in every_variant()}
+
+    assert asked == {("sqlite", False), ("postgres", False), ("mongodb", True)}
+
+
+def test_the_covering_set_has_every_answer_and_every_two_that_occur_together() -> None:
+    held = [set(variant.answers) for variant in covering_variants()]
+
+    missing = [
+        answers for answers in answers_and_pairs() if not any(set(answers) <= variant for variant in held)
+    ]
+
+    assert not missing
+
+
+def test_the_covering_set_is_small_and_always_the_same() -> None:
+    assert len(covering_variants()) * 10 <= len(every_variant())
+    assert covering_variants() == covering_variants()
+    assert covering_variants()[0] == default_variant()
+
+
+def test_variants_can_be_chosen_by_name() -> None:
+    first, second = every_variant()[:2]
+
+    assert variants_named(f"{second.name},{first.name}") == (second, first)

@@ -18,6 +18,8 @@ from app.errors import Unavailable
 UNAVAILABLE_ERRORS = (
     OSError,
     asyncpg.InterfaceError,
+    # Where the server hangs up on a connection that nobody uses, and its last words are not yet read.
+    asyncpg.InternalClientError,
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
     asyncpg.PostgresConnectionError,
@@ -66,11 +68,11 @@ class ConnectionPool:
         connection = await self._acquire()
         try:
             rows: list[Any] = await connection.fetch(sql, *values)
-        except asyncpg.PostgresError:
-            raise
-        except BaseException:
-            # The answer may still be on its way, so nobody else may read from this connection.
-            connection.terminate()
+        except BaseException as error:
+            # Only the refusal of a statement leaves a connection to the next: after anything else an answer may
+            # still be on its way, or the server is hanging up.
+            if not isinstance(error, asyncpg.PostgresError) or isinstance(error, UNAVAILABLE_ERRORS):
+                connection.terminate()
             raise
         finally:
             self._release(connection)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -21,9 +22,10 @@ from tests.servers.postgres import run
 from tests.servers.server import Server
 
 NAME = "faults_test"
+SETTLED_SECONDS = 0.2
 TIME = "2026-01-02T03:04:05.678Z"
 # Read by Python when it starts, because its folder is on PYTHONPATH: notes each statement that SQLite runs.
-SQLITE_TRACE = '''\
+SQLITE_TRACE = """\
 import os, sqlite3
 connect, log = sqlite3.connect, os.open({path!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 def traced(*arguments, **options):
@@ -31,7 +33,7 @@ def traced(*arguments, **options):
     connection.set_trace_callback(lambda sql: os.write(log, (" ".join(sql.split()) + "\\n").encode()))
     return connection
 sqlite3.connect = traced
-'''
+"""
 
 
 class Database(ABC):
@@ -55,9 +57,17 @@ class Database(ABC):
     def frozen(self) -> Any:
         """Return a context in which no write is answered."""
 
-    @abstractmethod
     def queries(self) -> int:
-        """Return how many statements of services the database counts; only differences mean something."""
+        """Return how many statements the database has counted, once it has caught up with its answers."""
+        before, now = -1, self.count()
+        while now != before:
+            time.sleep(SETTLED_SECONDS)
+            before, now = now, self.count()
+        return now
+
+    @abstractmethod
+    def count(self) -> int:
+        """Return how many statements of services the database has counted; only differences mean something."""
 
     @abstractmethod
     def put_bad_item(self) -> str:
@@ -93,7 +103,7 @@ class Sqlite(Database):
             yield
             connection.execute("ROLLBACK")
 
-    def queries(self) -> int:
+    def count(self) -> int:
         return len(self.trace.read_text().splitlines())
 
     def put_bad_item(self) -> str:
@@ -135,7 +145,7 @@ class Postgres(WithServer):
         self.secrets = (*self.secrets, str(urlsplit(self.url).password))
         self._execute(f"ALTER DATABASE {NAME} SET log_statement TO 'all'")
 
-    def queries(self) -> int:
+    def count(self) -> int:
         log = self.server.own_process.log.read_text(errors="replace")
         return sum("LOG:  execute" in line or "LOG:  statement:" in line for line in log.splitlines())
 
@@ -161,18 +171,24 @@ class Mongo(WithServer):
     def __init__(self, server: MongoServer) -> None:
         super().__init__(server, server.database(NAME))
 
-    def queries(self) -> int:
+    def count(self) -> int:
         with self._client() as client:
             counted: dict[str, int] = client.admin.command("serverStatus")["opcounters"]
         return sum(counted[kind] for kind in ("insert", "query", "update", "delete", "getmore"))
 
     def put_bad_item(self) -> str:
         item_id = uuid.uuid4()
-        item = {"_id": Binary.from_uuid(item_id), "name": "", "description": None, "price_cents": 1, "tags": []}
+        item = {
+            "_id": Binary.from_uuid(item_id),
+            "name": "",
+            "description": None,
+            "price_cents": 1,
+            "tags": [],
+        }
         with self._client() as client:
             times = dict.fromkeys(("created_at", "updated_at"), client.admin.command("hello")["localTime"])
             client[NAME]["items"].insert_one(item | times)
         return str(item_id)
 
-    def _client(self) -> "pymongo.MongoClient[dict[str, Any]]":
+    def _client(self) -> pymongo.MongoClient[dict[str, Any]]:
         return pymongo.MongoClient(self.url, serverSelectionTimeoutMS=5_000)

@@ -25,7 +25,7 @@ from tests.variants.running import Run
 from tests.variants.space import Variant
 
 WORKERS = 2
-DATABASE_TIMEOUT_SECONDS = 3
+DATABASE_TIMEOUT_SECONDS = 2
 MAX_WAITING = 64
 CACHE_TTL_SECONDS = 1
 GRACEFUL_SECONDS = 10
@@ -91,7 +91,9 @@ class Deployment:
         """Start the service with these settings over the usual ones; return after how many seconds it is ready."""
         started_at = time.monotonic()
         chosen = SETTINGS | {"HOST": "127.0.0.1", "PORT": self.port} | settings
-        environment = clean_environment(**self.variables, **{name: str(value) for name, value in chosen.items()})
+        environment = clean_environment(
+            **self.variables, **{name: str(value) for name, value in chosen.items()}
+        )
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [".venv/bin/python", "-m", "app"],
@@ -111,7 +113,9 @@ class Deployment:
         deadline = time.monotonic() + BOOT_SECONDS
         while not (self.is_ready() and len(self.workers()) == self.worker_count):
             assert self.process is not None
-            assert self.process.poll() is None, f"It ended with {self.process.returncode}: {self.last_words()}"
+            assert self.process.poll() is None, (
+                f"It ended with {self.process.returncode}: {self.last_words()}"
+            )
             assert time.monotonic() < deadline, f"It is not ready: {self.last_words()}"
             time.sleep(POLL_SECONDS)
 
@@ -122,8 +126,8 @@ class Deployment:
 
     def is_ready(self) -> bool:
         """Return whether the service answers that it is."""
-        with suppress(httpx2.TransportError), httpx2.Client(trust_env=False, timeout=5) as client:
-            answer = client.get(f"{self.url}/health/ready")
+        with suppress(httpx2.TransportError), new_client(self.url) as client:
+            answer = client.get("/health/ready")
             return answer.status_code == 200 and answer.json()["status"] == "ready"
         return False
 
@@ -177,6 +181,13 @@ class Deployment:
 
     def leaks(self, text: str) -> list[str]:
         """Return what `text` says that no client may know."""
-        inner = ["Traceback", 'File "', str(self.run.project), "site-packages", "127.0.0.1", *self.database.secrets]
+        inner = [
+            "Traceback",
+            'File "',
+            str(self.run.project),
+            "site-packages",
+            "127.0.0.1",
+            *self.database.secrets,
+        ]
         inner += ["asyncpg", "pymongo", "sqlite3", "redis", "Errno"]
         return [word for word in inner if word in text]

@@ -59,7 +59,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for mark in metafunc.definition.iter_markers("only"):
         wanted |= mark.kwargs
     chosen = [
-        pytest.param(variant, id=variant.name, marks=pytest.mark.xdist_group(f"faults of {variant.name}"))
+        pytest.param(variant, id=variant.name)
         for variant in fault_variants(metafunc.config.getoption("--variants"))
         if all(variant[question] in answers for question, answers in wanted.items())
     ]
@@ -100,7 +100,9 @@ def table(faults: list[Fault]) -> list[str]:
     rows = [("fault", "variant", "s", "measured")]
     rows += sorted((fault.fault, fault.variant, f"{fault.seconds:.2f}", fault.measured) for fault in faults)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
 
 
 Note = Callable[[str, float, str], None]

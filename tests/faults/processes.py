@@ -22,7 +22,9 @@ def descendants(pid: int) -> list[int]:
 def command(pid: int) -> str:
     """Return the command line of a process, empty where it has ended."""
     try:
-        return (PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        return (
+            (PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        )
     except OSError:
         return ""
 

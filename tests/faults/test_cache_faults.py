@@ -70,7 +70,11 @@ def test_without_redis_reads_go_on_from_the_database_and_none_is_stale_after_it_
     assert {price_in(answer) for answer in degraded + recovered} == {"7"}
     slowest = max(answer.seconds for answer in load.answers)
     assert slowest < DEGRADED_SECONDS
-    note("Redis killed under load", seconds, f"from its return to the next hit; slowest answer {slowest:.2f} s, no 5xx")
+    note(
+        "Redis killed under load",
+        seconds,
+        f"from its return to the next hit; slowest answer {slowest:.2f} s, no 5xx",
+    )
 
 
 def test_a_redis_that_stands_still_delays_little_and_shows_nothing_old_beyond_the_bound(

@@ -111,14 +111,20 @@ def test_without_a_proxy_heads_that_never_end_hold_their_connections(service: De
         drip(clients, b"GET /health/live HTTP/1.1\r\nHost: slow\r\n")
         time.sleep(2)
         gone = len(closed(clients))
-    note("heads that never end, nothing in front", 2.0, f"{gone} of {SLOW_CLIENTS} hung up on: {NOTHING_IN_FRONT}")
+    note(
+        "heads that never end, nothing in front",
+        2.0,
+        f"{gone} of {SLOW_CLIENTS} hung up on: {NOTHING_IN_FRONT}",
+    )
 
 
 def send_body(service: Deployment, head: str, piece: bytes, count: int) -> tuple[bytes, float]:
     """Send a body until the service answers; return how its answer begins, and after how many seconds."""
     began_at = time.monotonic()
     with socket.create_connection(("127.0.0.1", service.port), timeout=30) as client:
-        client.sendall(f"POST /api/v1/items HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{head}".encode())
+        client.sendall(
+            f"POST /api/v1/items HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{head}".encode()
+        )
         with suppress(OSError):
             for _ in range(count):
                 client.sendall(piece)
@@ -153,4 +159,8 @@ def test_a_body_of_64_mb_is_refused_without_being_kept(
     assert more < MORE_BYTES
     assert slowest_of_ten(service) < SERVED_SECONDS
     told = answer[9:12].decode() or "connection closed"
-    note(f"body of 64 MB, {request.node.callspec.id.split('-')[-1]}", seconds, f"{told}; {more / 2**20:.1f} MiB more memory")
+    note(
+        f"body of 64 MB, {request.node.callspec.id.split('-')[-1]}",
+        seconds,
+        f"{told}; {more / 2**20:.1f} MiB more memory",
+    )

@@ -36,7 +36,8 @@ def test_a_killed_database_answers_503_until_it_is_back_and_has_lost_nothing(
         time.sleep(1)
         service.database.server.kill()
         killed_at = time.monotonic()
-        time.sleep(2)
+        # Twice: what is under way when it dies ends first, then what is asked while it is dead.
+        time.sleep(2 * DATABASE_TIMEOUT_SECONDS + 1)
         restarted_at = time.monotonic()
         service.database.server.start()
         back_at = time.monotonic()
@@ -47,7 +48,7 @@ def test_a_killed_database_answers_503_until_it_is_back_and_has_lost_nothing(
     outage = load.during(killed_at, restarted_at)
 
     must_be_unavailable(outage, service)
-    assert len(outage) > 20
+    assert len(outage) >= len(load.threads)
     assert {answer.status for answer in load.answers} <= {201, 404, 503}
     assert max(answer.seconds for answer in load.answers) < LONGEST_SECONDS
     lost = load.acknowledged() - service.stored_names()
@@ -111,13 +112,15 @@ def test_reads_of_a_database_that_stands_still_end_too(service: Deployment, note
     note("database stands still, reads", max(answer.seconds for answer in answers), "slowest of 12 × 503")
 
 
-def test_more_requests_than_connections_wait_in_a_queue_that_has_an_end(service: Deployment, note: Note) -> None:
+def test_more_requests_than_connections_wait_in_a_queue_that_has_an_end(
+    service: Deployment, note: Note
+) -> None:
     with service.database.frozen():
         answers = at_once(service.url, 4 * MAX_WAITING, lambda client, _: create(client))
-    recovered = at_once(service.url, 12, lambda client, _: create(client))
+    recovered = at_once(service.url, 12, lambda client, _: read_absent(client))
 
     must_be_unavailable(answers, service)
-    assert {answer.status for answer in recovered} == {201}
+    assert {answer.status for answer in recovered} == {404}
     at_once_refused = sum(answer.seconds < DATABASE_TIMEOUT_SECONDS for answer in answers)
     note(
         "connections exhausted",

@@ -17,7 +17,13 @@ from tests.variants.space import Variant, every_variant
 
 LONG_SECONDS = 60
 ASKED = {
-    "negotiated": {"zstd": "zstd", "br": "br", "gzip": "gzip", "br;q=0.5, gzip;q=1": "gzip", "gzip;q=0": None},
+    "negotiated": {
+        "zstd": "zstd",
+        "br": "br",
+        "gzip": "gzip",
+        "br;q=0.5, gzip;q=1": "gzip",
+        "gzip;q=0": None,
+    },
     "gzip": {"zstd": None, "br": None, "gzip": "gzip", "br;q=1, gzip;q=0.5": "gzip", "gzip;q=0": None},
     "none": {"zstd": None, "br": None, "gzip": None},
 }
@@ -53,7 +59,9 @@ def read_often(service: Deployment, path: str) -> list[Answer]:
 
 
 @cached
-def test_a_hit_asks_the_database_nothing(counted: Deployment, create_item: Callable[..., str], note: Note) -> None:
+def test_a_hit_asks_the_database_nothing(
+    counted: Deployment, create_item: Callable[..., str], note: Note
+) -> None:
     path = create_item()
     read_often(counted, path)
     before = counted.database.queries()
@@ -89,8 +97,13 @@ def test_a_hundred_misses_at_once_make_one_query_in_each_worker(
     asked = counted.database.queries() - before
 
     assert {answer.status for answer in answers} == {200}
-    assert 1 <= asked <= WORKERS
-    note("100 misses of one item at once", max(answer.seconds for answer in answers), f"slowest; {asked} queries")
+    # Whose lookup in Redis was under way when the query of another ended makes one of its own.
+    assert 1 <= asked <= {"ttl": 1, "redis": 3}[str(counted.variant["cache"])] * WORKERS
+    note(
+        "100 misses of one item at once",
+        max(answer.seconds for answer in answers),
+        f"slowest; {asked} queries",
+    )
 
 
 @pytest.mark.only(cache={"redis"})
@@ -107,7 +120,9 @@ def test_a_hit_is_answered_by_redis(counted: Deployment, create_item: Callable[.
 
 
 @pytest.mark.only(cache={"redis"})
-def test_a_change_is_seen_by_all_workers_at_once(counted: Deployment, create_item: Callable[..., str]) -> None:
+def test_a_change_is_seen_by_all_workers_at_once(
+    counted: Deployment, create_item: Callable[..., str]
+) -> None:
     path = create_item(price_cents=1)
     read_often(counted, path)
     with new_client(counted.url) as client:
@@ -167,7 +182,11 @@ def test_the_processes_are_those_of_the_deployment(counted: Deployment, note: No
     assert {name: count for name, count in seen.items() if count} == {chosen: WORKERS}, commands
     assert server == ("nginx" if chosen == "nginx" else "uvicorn")
     assert ("Starting gunicorn" in counted.log.read_text()) == (chosen == "gunicorn")
-    note("processes", 0, f"{len(commands)}: " + ", ".join(sorted({line.split()[0].rpartition('/')[2] for line in commands})))
+    note(
+        "processes",
+        0,
+        f"{len(commands)}: " + ", ".join(sorted({line.split()[0].rpartition("/")[2] for line in commands})),
+    )
 
 
 @pytest.fixture
@@ -180,13 +199,15 @@ def sibling(counted: Deployment, fault_variant: Variant, renderer: Renderer) -> 
     run.project = run.folder / "project"
     run.render(renderer)
     run.install()
-    return Deployment(run, counted.database, counted.redis, counted.variables)
+    # What one has cached the other must not answer.
+    cache = {} if counted.redis is None else {"REDIS_URL": counted.redis.database()}
+    return Deployment(run, counted.database, counted.redis, {**counted.variables, **cache})
 
 
 def test_both_serializers_answer_the_same_bytes_and_only_pydantic_refuses_a_bad_row(
     counted: Deployment, sibling: Deployment, create_item: Callable[..., str], note: Note
 ) -> None:
-    texts = ["plain", "\u00e9\u4e2d\U0001f600 \u2028 \\ \" \u0001 \x7f </script>", "\n\t"]
+    texts = ["plain", '\u00e9\u4e2d\U0001f600 \u2028 \\ " \u0001 \x7f </script>', "\n\t"]
     paths = [create_item(description=text, tags=[text[:50], "b"], price_cents=2**53 - 1) for text in texts]
     paths += [create_item(), f"{ITEMS}?limit=3"]
     sibling.start(WORKERS=1)

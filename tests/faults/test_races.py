@@ -6,7 +6,7 @@ import json
 import threading
 import time
 
-from tests.faults.clients import ITEMS, at_once, ask, draft, new_client
+from tests.faults.clients import ITEMS, ask, at_once, draft, new_client
 from tests.faults.deployment import CACHE_TTL_SECONDS, Deployment
 from tests.faults.plugin import Note
 
@@ -35,7 +35,9 @@ def test_a_batch_with_one_bad_item_stores_nothing(service: Deployment) -> None:
     assert not {str(item["name"]) for item in good} & service.stored_names()
 
 
-def test_no_client_sees_an_older_item_after_a_newer_one_beyond_the_bound(service: Deployment, note: Note) -> None:
+def test_no_client_sees_an_older_item_after_a_newer_one_beyond_the_bound(
+    service: Deployment, note: Note
+) -> None:
     """The bound is CACHE_TTL_SECONDS where each worker has a cache of its own, and nothing elsewhere."""
     bound = CACHE_TTL_SECONDS + GRACE_SECONDS if service.variant["cache"] == "ttl" else 0.0
     with new_client(service.url) as client:
@@ -61,7 +63,11 @@ def test_no_client_sees_an_older_item_after_a_newer_one_beyond_the_bound(service
         thread.join()
 
     assert not late
-    note("PATCH and GET through two workers", bound, f"the bound; {len(answered)} changes, {reads[0]} reads, none late")
+    note(
+        "PATCH and GET through two workers",
+        bound,
+        f"the bound; {len(answered)} changes, {reads[0]} reads, none late",
+    )
 
 
 def _read_on(

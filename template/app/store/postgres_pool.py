@@ -18,6 +18,8 @@ from app.errors import Unavailable
 UNAVAILABLE_ERRORS = (
     OSError,
     asyncpg.InterfaceError,
+    # Where the server hangs up on a connection that nobody uses, and its last words are not yet read.
+    asyncpg.InternalClientError,
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
     asyncpg.PostgresConnectionError,
@@ -50,27 +52,31 @@ class ConnectionPool:
 
         Raises `Unavailable`, or asyncpg's error where the statement breaks a rule of the database.
         """
-        connection = await self._acquire()
         try:
-            rows: list[Any] = await connection.fetch(sql, *values)
-        except asyncpg.PostgresError as error:
-            if isinstance(error, UNAVAILABLE_ERRORS):
-                raise Unavailable("The database cannot answer now.") from error
-            raise
-        except BaseException as error:
-            # The answer may still be on its way, so nobody else may read from this connection.
-            connection.terminate()
-            if isinstance(error, UNAVAILABLE_ERRORS):
-                raise Unavailable("The database did not answer in time.") from error
-            raise
-        finally:
-            self._release(connection)
-        return rows
+            # One bound for the whole: the wait for a connection, opening it, and the statement.
+            async with asyncio.timeout(self._timeout_seconds):
+                return await self._fetch(sql, values)
+        except UNAVAILABLE_ERRORS as error:
+            raise Unavailable("The database did not answer in time.") from error
 
     async def close(self) -> None:
         """Close the connections; nothing may be under way."""
         for connection in self._idle:
             await connection.close(timeout=self._timeout_seconds)
+
+    async def _fetch(self, sql: LiteralString, values: tuple[object, ...]) -> list[Any]:
+        connection = await self._acquire()
+        try:
+            rows: list[Any] = await connection.fetch(sql, *values)
+        except BaseException as error:
+            # Only the refusal of a statement leaves a connection to the next: after anything else an answer may
+            # still be on its way, or the server is hanging up.
+            if not isinstance(error, asyncpg.PostgresError) or isinstance(error, UNAVAILABLE_ERRORS):
+                connection.terminate()
+            raise
+        finally:
+            self._release(connection)
+        return rows
 
     async def _acquire(self) -> asyncpg.Connection:
         while self._idle:
@@ -88,7 +94,6 @@ class ConnectionPool:
             return await asyncpg.connect(
                 self._dsn,
                 timeout=self._timeout_seconds,
-                command_timeout=self._timeout_seconds,
                 server_settings=self._session,
             )
         except BaseException as error:
@@ -103,13 +108,11 @@ class ConnectionPool:
         handed = asyncio.get_running_loop().create_future()
         self._waiting.append(handed)
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                return await handed
-        except BaseException as error:
+            return await handed
+        except BaseException:
+            # Whoever gives up in the moment in which it is served lets the next one have it.
             if handed.done() and not handed.cancelled():
                 self._hand_on(handed.result())
-            if isinstance(error, TimeoutError):
-                raise Unavailable("No connection to the database became free in time.") from error
             raise
 
     def _release(self, connection: asyncpg.Connection) -> None:

@@ -246,6 +246,8 @@ class SqliteItemStore:
 
     async def _write(self, write: Callable[[sqlite3.Connection], Result]) -> Result:
         try:
-            return await self._writer.run(write)
-        except sqlite3.OperationalError as error:
+            # SQLite's own timeout is for the lock of one group; a write may have to wait for other groups first.
+            async with asyncio.timeout(self._timeout_seconds):
+                return await self._writer.run(write)
+        except (TimeoutError, sqlite3.OperationalError) as error:
             raise Unavailable("The database could not be written in time.") from error

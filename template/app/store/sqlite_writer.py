@@ -87,6 +87,9 @@ class GroupCommitWriter:
         return done
 
     def _attempt(self, waiting: _Waiting) -> _Done:
+        if waiting.outcome.cancelled():
+            # Its caller waits no longer, and was told that it was not done.
+            return _Done(waiting.outcome, None, None)
         self._connection.execute("SAVEPOINT one_write")
         try:
             result = waiting.write(self._connection)

@@ -1,0 +1,193 @@
+"""One variant as it runs in production, with servers of its own that a test may freeze and kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx2
+
+from tests.faults.clients import ITEMS, new_client
+from tests.faults.databases import Database
+from tests.faults.processes import children, command
+from tests.repository import VAR
+from tests.servers import RedisServer
+from tests.servers.process import free_port, kill_processes_in
+from tests.variants.environments import clean_environment
+from tests.variants.running import Run
+from tests.variants.space import Variant
+
+WORKERS = 2
+DATABASE_TIMEOUT_SECONDS = 2
+MAX_WAITING = 64
+CACHE_TTL_SECONDS = 1
+GRACEFUL_SECONDS = 10
+BOOT_SECONDS = 60
+POLL_SECONDS = 0.02
+SETTINGS = {
+    "WORKERS": WORKERS,
+    "LOG_LEVEL": "INFO",
+    "DATABASE_TIMEOUT_SECONDS": DATABASE_TIMEOUT_SECONDS,
+    "DATABASE_POOL_SIZE": 4,
+    "DATABASE_MAX_WAITING_REQUESTS": MAX_WAITING,
+    "DATABASE_MAX_WAITING_WRITES": MAX_WAITING,
+    "CACHE_TTL_SECONDS": CACHE_TTL_SECONDS,
+    "GRACEFUL_TIMEOUT_SECONDS": GRACEFUL_SECONDS,
+}
+# By what an operator tells the workers from the process that watches them.
+COMMAND_OF_WORKERS = {"uvicorn": "spawn_main", "gunicorn": "-m app", "nginx": "serve_worker"}
+
+
+class FaultRun(Run):
+    """A variant's project in a folder of its own, beside that of the tests of all variants."""
+
+    def __init__(self, variant: Variant, servers: Mapping[str, str] = {}) -> None:
+        super().__init__(variant, servers)
+        self.folder = VAR / "faults" / variant.name
+        self.project = self.folder / "project"
+
+
+@dataclass
+class Deployment:
+    """A service at `url` that can be stopped, killed and started again, with other settings if need be."""
+
+    run: FaultRun
+    database: Database
+    redis: RedisServer | None
+    variables: Mapping[str, str]
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def variant(self) -> Variant:
+        """The answers the service was made from."""
+        return self.run.variant
+
+    @property
+    def url(self) -> str:
+        """Where it listens, whenever it runs."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        """The file with everything it printed."""
+        return self.run.log("serve")
+
+    @property
+    def pid(self) -> int:
+        """The process that was started, which watches all others."""
+        assert self.process is not None
+        return self.process.pid
+
+    def start(self, **settings: object) -> float:
+        """Start the service with these settings over the usual ones; return after how many seconds it is ready."""
+        started_at = time.monotonic()
+        chosen = SETTINGS | {"HOST": "127.0.0.1", "PORT": self.port} | settings
+        environment = clean_environment(
+            **self.variables, **{name: str(value) for name, value in chosen.items()}
+        )
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [".venv/bin/python", "-m", "app"],
+                cwd=self.run.project,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.settings = settings
+        self.wait_until_ready()
+        return time.monotonic() - started_at
+
+    def wait_until_ready(self) -> None:
+        """Return when the service, all its workers and what it depends on answer."""
+        deadline = time.monotonic() + BOOT_SECONDS
+        while not (self.is_ready() and len(self.workers()) == self.worker_count):
+            assert self.process is not None
+            assert self.process.poll() is None, (
+                f"It ended with {self.process.returncode}: {self.last_words()}"
+            )
+            assert time.monotonic() < deadline, f"It is not ready: {self.last_words()}"
+            time.sleep(POLL_SECONDS)
+
+    @property
+    def worker_count(self) -> int:
+        """How many workers it was told to have."""
+        return int(str(self.settings.get("WORKERS", WORKERS)))
+
+    def is_ready(self) -> bool:
+        """Return whether the service answers that it is."""
+        with suppress(httpx2.TransportError), new_client(self.url) as client:
+            answer = client.get("/health/ready")
+            return answer.status_code == 200 and answer.json()["status"] == "ready"
+        return False
+
+    def running(self, **settings: object) -> None:
+        """Have the service run with just these settings over the usual ones."""
+        if self.process is not None and self.process.poll() is None:
+            if self.settings == settings:
+                self.wait_until_ready()
+                return
+            self.stop()
+        self.start(**settings)
+
+    def workers(self) -> list[int]:
+        """Return the processes that answer requests."""
+        mark = COMMAND_OF_WORKERS[str(self.variant["deployment"])]
+        return [pid for pid in children(self.pid) if mark in command(pid)]
+
+    def stop(self) -> tuple[int, float]:
+        """Ask the service to stop; return its exit code and after how many seconds it came."""
+        assert self.process is not None
+        asked_at = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(2 * GRACEFUL_SECONDS + 10)
+        finally:
+            self.kill()
+        return code, time.monotonic() - asked_at
+
+    def kill(self) -> None:
+        """Kill the service and all its processes at once, as a crash of the machine would."""
+        kill_processes_in(self.run.folder)
+        if self.process is not None:
+            self.process.wait()
+
+    def kill_worker(self) -> int:
+        """Kill one worker as the system would that is short of memory, and return which."""
+        victim = self.workers()[0]
+        os.kill(victim, signal.SIGKILL)
+        return victim
+
+    def stored_names(self) -> set[str]:
+        """Return the names of all items that the service exports."""
+        with new_client(self.url) as client:
+            answer = client.get(f"{ITEMS}/export")
+        assert answer.status_code == 200, answer.text
+        return {json.loads(line)["name"] for line in answer.text.split("\n") if line}
+
+    def last_words(self) -> str:
+        """Return the end of the log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-30:])
+
+    def leaks(self, text: str) -> list[str]:
+        """Return what `text` says that no client may know."""
+        inner = [
+            "Traceback",
+            'File "',
+            str(self.run.project),
+            "site-packages",
+            "127.0.0.1",
+            *self.database.secrets,
+        ]
+        inner += ["asyncpg", "pymongo", "sqlite3", "redis", "Errno"]
+        return [word for word in inner if word in text]

@@ -1,0 +1,162 @@
+"""Which variants are put under faults, and the table of what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from tests.faults.databases import Database, Mongo, Postgres, Sqlite
+from tests.faults.deployment import Deployment, FaultRun
+from tests.servers import Servers, running_servers
+from tests.servers.postgres import TUNING
+from tests.variants.rendering import Renderer
+from tests.variants.space import Variant, covering_variants, variants_named
+
+SERVERS = {"postgres", "mongodb", "redis", "nginx"}
+SOURCES = ("system", "wheels")
+# One of each database, cache and deployment, for runs that cover answers only.
+FEW = (
+    "sqlite-ttl-orjson-negotiated-uvicorn",
+    "postgres-redis-orjson-gzip-nginx",
+    "mongodb-pymongo-none-pydantic-negotiated-gunicorn",
+)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What one fault did to one variant."""
+
+    fault: str
+    variant: str
+    measured: str
+    seconds: float
+
+
+def fault_variants(wish: str) -> tuple[Variant, ...]:
+    """Return the variants to put under faults: a few, the covering set for `all`, or those that are named."""
+    if wish == "covering":
+        return variants_named(",".join(FEW))
+    return covering_variants() if wish == "all" else variants_named(wish)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Explain the marker, and listen to what the tests measure."""
+    words = "only(question={answers}): put only variants with one of these answers under this fault"
+    config.addinivalue_line("markers", words)
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Summary())
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that asks for `fault_variant` with each of them that its marker allows."""
+    if "fault_variant" not in metafunc.fixturenames:
+        return
+    wanted: dict[str, set[str]] = {}
+    for mark in metafunc.definition.iter_markers("only"):
+        wanted |= mark.kwargs
+    chosen = [
+        pytest.param(variant, id=variant.name)
+        for variant in fault_variants(metafunc.config.getoption("--variants"))
+        if all(variant[question] in answers for question, answers in wanted.items())
+    ]
+    metafunc.parametrize("fault_variant", chosen, scope="session")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out, and count as such, what none of the chosen variants is for."""
+    asking = [item for item in items if "fault_variant" in getattr(item, "fixturenames", ())]
+    without = [item for item in asking if "NOTSET" in item.name]
+    if without:
+        config.hook.pytest_deselected(items=without)
+        items[:] = [item for item in items if item not in without]
+
+
+class Summary:
+    """The table of faults; with pytest-xdist, all of it reaches the one process that writes."""
+
+    def __init__(self) -> None:
+        self.faults: list[Fault] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep what a test recorded, once it is over."""
+        properties: list[tuple[str, Any]] = report.user_properties if report.when == "teardown" else []
+        self.faults += [Fault(**value) for name, value in properties if name == "fault"]
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Write one line per fault and variant."""
+        if not self.faults:
+            return
+        terminalreporter.section("faults")
+        for line in table(self.faults):
+            terminalreporter.write_line(line)
+
+
+def table(faults: list[Fault]) -> list[str]:
+    """Return one line per fault and variant under a line of headings."""
+    rows = [("fault", "variant", "s", "measured")]
+    rows += sorted((fault.fault, fault.variant, f"{fault.seconds:.2f}", fault.measured) for fault in faults)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+
+
+Note = Callable[[str, float, str], None]
+
+
+@pytest.fixture
+def note(fault_variant: Variant, record_property: Callable[[str, object], None]) -> Note:
+    """What adds a line to the table: the fault, how many seconds were measured, and of what."""
+
+    def note(fault: str, seconds: float, measured: str) -> None:
+        record_property("fault", asdict(Fault(fault, fault_variant.name, measured, seconds)))
+
+    return note
+
+
+@pytest.fixture(scope="session")
+def fault_servers(fault_variant: Variant) -> Iterator[Servers]:
+    """Servers that belong to this variant alone; PostgreSQL syncs every commit, as it does in production."""
+    kinds = {value for _, value in fault_variant.answers} & SERVERS
+    durable = {"fsync": "on", "full_page_writes": "on"}
+    with patch.dict(TUNING, durable), running_servers(kinds, SOURCES) as servers:
+        yield servers
+
+
+def database_of(variant: Variant, servers: Servers, run: FaultRun) -> Database:
+    """Return an empty database for the variant."""
+    if variant["database"] == "postgres":
+        return Postgres(servers.postgres)
+    if variant["database"] == "mongodb":
+        return Mongo(servers.mongodb)
+    return Sqlite(run.folder)
+
+
+@pytest.fixture(scope="session")
+def deployment(fault_variant: Variant, fault_servers: Servers, renderer: Renderer) -> Iterator[Deployment]:
+    """The variant, rendered, installed, migrated and not yet started."""
+    run = FaultRun(fault_variant)
+    run.render(renderer)
+    run.install()
+    database = database_of(fault_variant, fault_servers, run)
+    redis = fault_servers.redis if fault_variant["cache"] == "redis" else None
+    run.servers = dict(database.variables)
+    if redis is not None:
+        run.servers["REDIS_URL"] = redis.database()
+    if fault_variant["deployment"] == "nginx":
+        run.servers |= fault_servers.nginx.environment
+    run.migrate()
+    deployment = Deployment(run, database, redis, run.servers)
+    yield deployment
+    deployment.kill()
+
+
+@pytest.fixture
+def service(deployment: Deployment) -> Deployment:
+    """The variant's service, running with the usual settings."""
+    deployment.running()
+    return deployment

@@ -1,0 +1,51 @@
+"""The processes of a service, as an operator sees them in /proc."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that `pid` started and that have not ended."""
+    entries = (entry for entry in PROC.glob("[0-9]*") if _parent(entry) == pid)
+    return sorted(int(entry.name) for entry in entries)
+
+
+def descendants(pid: int) -> list[int]:
+    """Return all processes below `pid`."""
+    return [found for child in children(pid) for found in (child, *descendants(child))]
+
+
+def command(pid: int) -> str:
+    """Return the command line of a process, empty where it has ended."""
+    try:
+        return (
+            (PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        )
+    except OSError:
+        return ""
+
+
+def forget_peak(pid: int) -> None:
+    """Let `peak_bytes` begin anew: man 5 proc, clear_refs."""
+    (PROC / str(pid) / "clear_refs").write_text("5")
+
+
+def peak_bytes(pid: int) -> int:
+    """Return the most memory that a process has held at once since `forget_peak`."""
+    status = (PROC / str(pid) / "status").read_text()
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    assert found is not None, status
+    return int(found[1]) * 1024
+
+
+def _parent(entry: Path) -> int:
+    try:
+        # The name, in parentheses, may have anything in it.
+        state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+    except (OSError, ValueError):
+        return 0
+    return 0 if state == "Z" else int(parent)

@@ -1,0 +1,129 @@
+"""The database dies, stands still, or has no connection left: 503 in time, nothing lost, back without a restart."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+import pytest
+
+from tests.faults.clients import GRACE_SECONDS, Answer, Load, at_once, create, new_client, read_absent
+from tests.faults.deployment import DATABASE_TIMEOUT_SECONDS, MAX_WAITING, Deployment
+from tests.faults.plugin import Note
+
+LONGEST_SECONDS = DATABASE_TIMEOUT_SECONDS + GRACE_SECONDS
+RECOVERY_SECONDS = 15.0
+with_server = pytest.mark.only(database={"postgres", "mongodb"})
+
+
+def must_be_unavailable(answers: Iterable[Answer], service: Deployment) -> None:
+    """Fail unless each is a 503 that says when to try again, in time, and nothing that it should not."""
+    for answer in answers:
+        assert answer.status == 503, answer
+        assert int(answer.headers["Retry-After"]) >= 1, answer
+        assert answer.headers["Content-Type"] == "application/problem+json", answer
+        assert answer.seconds < LONGEST_SECONDS, answer
+        assert not service.leaks(answer.text), answer
+
+
+@with_server
+def test_a_killed_database_answers_503_until_it_is_back_and_has_lost_nothing(
+    service: Deployment, note: Note
+) -> None:
+    assert service.database.server is not None
+    workers = service.workers()
+    with Load(service.url) as load:
+        time.sleep(1)
+        service.database.server.kill()
+        killed_at = time.monotonic()
+        # Twice: what is under way when it dies ends first, then what is asked while it is dead.
+        time.sleep(2 * DATABASE_TIMEOUT_SECONDS + 1)
+        restarted_at = time.monotonic()
+        service.database.server.start()
+        back_at = time.monotonic()
+        first = load.wait_for(
+            lambda answer: answer.status == 201 and answer.ended_at > back_at, RECOVERY_SECONDS
+        )
+        time.sleep(0.5)
+    outage = load.during(killed_at, restarted_at)
+
+    must_be_unavailable(outage, service)
+    assert len(outage) >= len(load.threads)
+    assert {answer.status for answer in load.answers} <= {201, 404, 503}
+    assert max(answer.seconds for answer in load.answers) < LONGEST_SECONDS
+    lost = load.acknowledged() - service.stored_names()
+    assert not lost
+    assert service.workers() == workers, "It recovers without a restart."
+    slowest = max(answer.seconds for answer in outage)
+    note(
+        "database killed under load",
+        first.ended_at - back_at,
+        f"from its return to the next 201; {len(outage)} × 503, slowest after {slowest:.2f} s; "
+        f"0 of {len(load.acknowledged())} acknowledged writes lost",
+    )
+
+
+@pytest.mark.only(database={"sqlite"})
+def test_a_service_killed_while_it_writes_has_lost_no_acknowledged_write(
+    service: Deployment, note: Note
+) -> None:
+    with Load(service.url) as load:
+        time.sleep(1)
+        service.kill()
+    seconds = service.start()
+
+    lost = load.acknowledged() - service.stored_names()
+
+    assert not lost
+    note(
+        "service with SQLite killed under load",
+        seconds,
+        f"from its start to ready; 0 of {len(load.acknowledged())} acknowledged writes lost",
+    )
+
+
+def test_a_database_that_stands_still_is_waited_for_no_longer_than_stated(
+    service: Deployment, note: Note
+) -> None:
+    with service.database.frozen():
+        answers = at_once(service.url, 12, lambda client, _: create(client))
+    resumed_at = time.monotonic()
+    with new_client(service.url) as client:
+        while create(client).status != 201:
+            assert time.monotonic() - resumed_at < RECOVERY_SECONDS
+    recovered = time.monotonic() - resumed_at
+
+    must_be_unavailable(answers, service)
+    slowest = max(answer.seconds for answer in answers)
+    note(
+        "database stands still",
+        recovered,
+        f"from its going on to the next 201; 12 × 503, slowest after {slowest:.2f} s "
+        f"(stated: {DATABASE_TIMEOUT_SECONDS} s)",
+    )
+
+
+@with_server
+def test_reads_of_a_database_that_stands_still_end_too(service: Deployment, note: Note) -> None:
+    with service.database.frozen():
+        answers = at_once(service.url, 12, lambda client, _: read_absent(client))
+
+    must_be_unavailable(answers, service)
+    note("database stands still, reads", max(answer.seconds for answer in answers), "slowest of 12 × 503")
+
+
+def test_more_requests_than_connections_wait_in_a_queue_that_has_an_end(
+    service: Deployment, note: Note
+) -> None:
+    with service.database.frozen():
+        answers = at_once(service.url, 4 * MAX_WAITING, lambda client, _: create(client))
+    recovered = at_once(service.url, 12, lambda client, _: read_absent(client))
+
+    must_be_unavailable(answers, service)
+    assert {answer.status for answer in recovered} == {404}
+    at_once_refused = sum(answer.seconds < DATABASE_TIMEOUT_SECONDS for answer in answers)
+    note(
+        "connections exhausted",
+        max(answer.seconds for answer in answers),
+        f"slowest of {len(answers)} × 503; {at_once_refused} of them before the database's time was over",
+    )

@@ -1,0 +1,54 @@
+"""What the service documents is what it does: schemathesis asks all of its OpenAPI document."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.faults.deployment import Deployment
+from tests.faults.plugin import Note, fault_variants
+
+# https://schemathesis.readthedocs.io/en/stable/reference/checks/
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+)
+SEED = "20261120"
+EXAMPLES_OF_EACH_OPERATION = "60"
+# Over all variants of a run.
+LEAST_REQUESTS = 2_000
+LONGEST_SECONDS = 300
+
+
+def test_no_answer_departs_from_the_documentation(
+    service: Deployment, note: Note, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    report = tmp_path / "report.json"
+    schemathesis = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{service.url}/openapi.json"]
+    bounds = ["--max-examples", EXAMPLES_OF_EACH_OPERATION, "--seed", SEED, "--request-timeout", "20"]
+    output = ["--report", "json", "--report-json-path", str(report), "--warnings", "off", "--no-color"]
+    done = subprocess.run(
+        [*schemathesis, "--checks", ",".join(CHECKS), *bounds, *output],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_SECONDS,
+        check=False,
+    )
+    assert report.exists(), done.stdout + done.stderr
+    told = json.loads(report.read_text(encoding="utf-8"))
+    generated = told["test_cases"]["generated"]
+    variants = len(fault_variants(pytestconfig.getoption("--variants")))
+
+    assert done.returncode == 0, done.stdout
+    assert told["operations"]["tested"] == told["operations"]["total"] >= 10
+    assert generated >= math.ceil(LEAST_REQUESTS / max(variants, 3))
+    note("schemathesis", told["running_time"], f"{generated} requests, each answered as documented")

@@ -1,0 +1,90 @@
+"""Requests that meet: in one worker, and in two."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+from tests.faults.clients import ITEMS, ask, at_once, draft, new_client
+from tests.faults.deployment import CACHE_TTL_SECONDS, Deployment
+from tests.faults.plugin import Note
+
+READERS = 4
+CHANGES_SECONDS = 3.0
+GRACE_SECONDS = 0.5
+
+
+def test_of_two_creations_of_one_name_one_succeeds(service: Deployment) -> None:
+    for _ in range(10):
+        item = draft()
+        answers = at_once(service.url, 2, lambda client, _, item=item: ask(client, "POST", ITEMS, item))  # type: ignore[misc]
+
+        assert sorted(answer.status for answer in answers) == [201, 409]
+
+
+def test_a_batch_with_one_bad_item_stores_nothing(service: Deployment) -> None:
+    taken = draft()
+    with new_client(service.url) as client:
+        ask(client, "POST", ITEMS, taken)
+        good = [draft() for _ in range(50)]
+        refused = ask(client, "POST", f"{ITEMS}/batch", [*good, taken]).status
+        invalid = ask(client, "POST", f"{ITEMS}/batch", [*good, draft(price_cents=-1)]).status
+
+    assert (refused, invalid) == (409, 422)
+    assert not {str(item["name"]) for item in good} & service.stored_names()
+
+
+def test_no_client_sees_an_older_item_after_a_newer_one_beyond_the_bound(
+    service: Deployment, note: Note
+) -> None:
+    """The bound is CACHE_TTL_SECONDS where each worker has a cache of its own, and nothing elsewhere."""
+    bound = CACHE_TTL_SECONDS + GRACE_SECONDS if service.variant["cache"] == "ttl" else 0.0
+    with new_client(service.url) as client:
+        path = ask(client, "POST", ITEMS, draft(price_cents=0)).headers["Location"]
+    answered: list[tuple[float, int]] = [(time.monotonic(), 0)]
+    stop = threading.Event()
+    late: list[str] = []
+    reads = [0]
+    threads = [
+        threading.Thread(target=_read_on, args=(service.url, path, bound, answered, stop, late, reads))
+        for _ in range(READERS)
+    ]
+    for thread in threads:
+        thread.start()
+    began_at = time.monotonic()
+    with new_client(service.url) as client:
+        while time.monotonic() - began_at < CHANGES_SECONDS:
+            price = answered[-1][1] + 1
+            assert ask(client, "PATCH", path, {"price_cents": price}).status == 200
+            answered.append((time.monotonic(), price))
+    stop.set()
+    for thread in threads:
+        thread.join()
+
+    assert not late
+    note(
+        "PATCH and GET through two workers",
+        bound,
+        f"the bound; {len(answered)} changes, {reads[0]} reads, none late",
+    )
+
+
+def _read_on(
+    url: str,
+    path: str,
+    bound: float,
+    answered: list[tuple[float, int]],
+    stop: threading.Event,
+    late: list[str],
+    reads: list[int],
+) -> None:
+    """Read on connections that any worker may take; note each price older than what a read must show."""
+    while not stop.is_set():
+        with new_client(url) as client:
+            began_at = time.monotonic()
+            least = max((price for at, price in tuple(answered) if at <= began_at - bound), default=0)
+            price = json.loads(ask(client, "GET", path, Connection="close").text)["price_cents"]
+        reads[0] += 1
+        if price < least:
+            late.append(f"{price} although {least} was answered {bound} s before")

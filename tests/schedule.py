@@ -1,0 +1,37 @@
+"""Which process of a parallel run takes which tests: one takes all that a variant's servers are started for.
+
+pytest-xdist 3.8 marks its groups in a private attribute that pytest 9.2 no longer reads, so that
+`--dist loadgroup` on its own spreads the tests of a group over all processes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.variants.space import every_variant
+
+FOLDER_AND_PARAMETERS = re.compile(r"tests/(faults|variants)/.*?\[([^\]]*)")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Return a scheduler that keeps a variant's tests together."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByVariant(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return ByVariant(config, log)
+
+
+def group_of(nodeid: str) -> str:
+    """Return what a test shares with those that go to the same process; by itself it is its own group."""
+    found = FOLDER_AND_PARAMETERS.match(nodeid)
+    if found is None:
+        return nodeid
+    names = [variant.name for variant in every_variant() if found[2].startswith(variant.name)]
+    return f"{found[1]} of {max(names, key=len)}" if names else nodeid

@@ -21,6 +21,7 @@ from uuid import uuid4
 from benchmarks.contenders import Contender, Running, database_urls, running
 from benchmarks.goals import BATCH_ROWS, CONTENDERS, GOALS, Goal, Probe
 from benchmarks.load import COUNTER, ITEMS, Requests, Sample, draft, request, sample
+from benchmarks.verdicts import verdict
 from tests.servers import running_servers
 from tests.servers.running import KINDS, describe
 
@@ -139,9 +140,9 @@ def _result(goal: Goal, samples: Samples) -> dict[str, Any]:
 
 
 def _verdict(goal: Goal, low: float, high: float) -> str:
-    if low <= goal.bound <= high:
-        return "undecided"
-    return "met" if (high < goal.bound) == goal.is_upper_bound else "missed"
+    if goal.is_upper_bound:
+        return verdict(goal.bound, low, high)
+    return verdict(-goal.bound, -high, -low)
 
 
 def _table(results: Sequence[Mapping[str, Any]]) -> str:

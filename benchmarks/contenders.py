@@ -12,8 +12,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.rendering import REPOSITORY, render
 from tests.servers import Servers
-from tests.twins import ANSWERS, REPOSITORY, render_without_git
 
 HOST = "127.0.0.1"
 START_SECONDS = 30
@@ -94,8 +94,7 @@ def running(contender: Contender, urls: Mapping[str, str], folder: Path) -> Iter
 
 
 def _rendered(contender: Contender, variables: Mapping[str, str], folder: Path) -> Path:
-    project = folder / contender.name
-    render_without_git(project, {**ANSWERS, **dict(contender.answers)})
+    project = render(folder, contender.name, dict(contender.answers))
     if contender.unrelated_routes:
         main = project / "app/main.py"
         text = main.read_text()

@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any
 
 from benchmarks.contenders import HOST, Running
-from tests.twins import TEMPLATE
+from benchmarks.rendering import TEMPLATE
 
 # Eight digits in a body that are another number in every request; see template/benchmarks/generator.py.
 COUNTER = "00000000"

@@ -14,7 +14,7 @@ Collection = AsyncCollection[Document]
 Session = AsyncClientSession
 Result = TypeVar("Result")
 
-# Operations that nobody waits for any more, which otherwise nothing would keep alive.
+# Operations under way, those that nobody waits for any more too.
 _running: set[asyncio.Future[Any]] = set()
 
 
@@ -22,7 +22,10 @@ _running: set[asyncio.Future[Any]] = set()
 async def open_collection(url: str, name: str, **options: Any) -> AsyncIterator[Collection]:
     """Yield the collection in the database that the URL names; the server may be down meanwhile."""
     async with AsyncMongoClient[Document](url, **options) as client:
-        yield client.get_default_database()[name]
+        try:
+            yield client.get_default_database()[name]
+        finally:
+            await asyncio.gather(*_running, return_exceptions=True)
 
 
 async def in_time(operation: Awaitable[Result], seconds: float) -> Result:
@@ -32,9 +35,15 @@ async def in_time(operation: Awaitable[Result], seconds: float) -> Result:
     """
     running = asyncio.ensure_future(operation)
     _running.add(running)
-    running.add_done_callback(_running.discard)
+    running.add_done_callback(_end)
     async with asyncio.timeout(seconds):
         return await asyncio.shield(running)
+
+
+def _end(operation: asyncio.Future[Any]) -> None:
+    _running.discard(operation)
+    if not operation.cancelled():
+        operation.exception()  # Nobody may be waiting, and that is no reason for a warning.
 
 
 async def aggregate(collection: Collection, pipeline: list[Document]) -> list[Document]:

@@ -153,8 +153,8 @@ class MongoItemStore:
         self._items = items
         # The driver gives up first, and says why.
         self._patience_seconds = timeout_seconds * 1.2
-        self._preparing = asyncio.Lock()
         self._prepared = False
+        self._preparing: asyncio.Task[None] | None = None
         self._has_transactions = False
 
     async def get(self, item_id: UUID) -> ItemDocument:
@@ -248,17 +248,20 @@ class MongoItemStore:
         return changed
 
     async def _prepare(self) -> None:
-        """Make the indexes, unless this process has done so, and learn what the server can do."""
+        # One attempt for all who wait: queueing for attempts of their own would take hours while MongoDB is down.
         if self._prepared:
             return
-        async with self._preparing:
-            if self._prepared:
-                return
-            await self._items.create_indexes(INDEXES)
-            hello = await self._items.database.command("hello")
-            # Members of a replica set, and the routers of a sharded cluster.
-            self._has_transactions = "setName" in hello or hello.get("msg") == "isdbgrid"
-            self._prepared = True
+        if self._preparing is None or self._preparing.done():
+            self._preparing = asyncio.create_task(self._make_indexes())
+        await asyncio.shield(self._preparing)
+
+    async def _make_indexes(self) -> None:
+        """Make the indexes, and learn whether the server has transactions."""
+        await self._items.create_indexes(INDEXES)
+        hello = await self._items.database.command("hello")
+        # Members of a replica set, and the routers of a sharded cluster.
+        self._has_transactions = "setName" in hello or hello.get("msg") == "isdbgrid"
+        self._prepared = True
 
     async def _insert_in_transaction(self, documents: list[Document]) -> None:
         async def insert(session: Session) -> None:

@@ -11,7 +11,6 @@ from uuid_utils.compat import uuid7
 
 from app.errors import NameTaken, Unavailable
 from app.items.store import ItemRow
-from app.settings import Settings
 from app.store.mongodb import MongoItemStore, StoreSettings, open_item_store
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -31,8 +30,8 @@ def item(name: str) -> ItemRow:
 
 
 @pytest.fixture
-async def mongodb(settings: Settings) -> AsyncIterator[MongoItemStore]:
-    async with open_item_store(settings) as store:
+async def mongodb(database: dict[str, str]) -> AsyncIterator[MongoItemStore]:
+    async with open_item_store(StoreSettings(_env_file=None, **database)) as store:  # type: ignore[arg-type]
         yield store
 
 
@@ -90,7 +89,7 @@ async def test_a_server_that_is_down_is_waited_for_no_longer_than_said(unreachab
     writes = [unreachable.insert(item("a")) for _ in range(50)]
     outcomes = await asyncio.gather(*reads, *writes, unreachable.ping(), return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} == {Unavailable}
-    assert monotonic() - started_at < 1.5
+    assert monotonic() - started_at < 5
 
 
 @pytest.mark.parametrize(

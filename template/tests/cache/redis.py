@@ -19,8 +19,8 @@ class TestSettings(Environment):
 
 
 @pytest.fixture(scope="session")
-def redis_url() -> str:
-    """Return the URL of a Redis that answers."""
+def cache() -> dict[str, str]:
+    """Return the settings that lead to a Redis that answers."""
     url = TestSettings().test_redis_url.get_secret_value()
     if not url:
         pytest.exit(f"TEST_REDIS_URL is not set. {HOW}", returncode=1)
@@ -29,10 +29,4 @@ def redis_url() -> str:
             client.ping()
     except RedisError as error:
         pytest.exit(f"The Redis at TEST_REDIS_URL does not answer: {error}", returncode=1)
-    return url
-
-
-@pytest.fixture(scope="session")
-def cache(redis_url: str) -> dict[str, str]:
-    """Return the settings that lead to the cache."""
-    return {"redis_url": redis_url}
+    return {"redis_url": url}

@@ -54,3 +54,14 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .venv/tested: .venv/fastforge requirements/dev.txt
 	$(PIP) --require-hashes -r requirements/dev.txt
 	@touch $@
+
+.venv/benchmarks/installed: requirements/benchmarks.txt
+	$(PYTHON) -m venv .venv/benchmarks
+	.venv/benchmarks/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/benchmarks.txt
+	@touch $@
+
+.PHONY: benchmarks
+benchmarks: .venv/benchmarks/installed ## Measure the goals and the baselines, in five minutes
+	.venv/benchmarks/bin/python -m benchmarks --results benchmarks/results
+	.venv/benchmarks/bin/python -m benchmarks.commands
+	.venv/benchmarks/bin/python -m benchmarks.startup

@@ -129,7 +129,7 @@ def _result(goal: Goal, samples: Samples) -> dict[str, Any]:
     low, middle, high = quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
     return {
         "title": goal.title,
-        "bound": f"{'≤' if goal.is_upper_bound else '≥'} {goal.bound:g}",
+        "bound": "" if goal.bound is None else f"{'≤' if goal.is_upper_bound else '≥'} {goal.bound:g}",
         "ratio": round(middle, 3),
         "middle_half": [round(low, 3), round(high, 3)],
         "verdict": _verdict(goal, low, high),
@@ -140,6 +140,8 @@ def _result(goal: Goal, samples: Samples) -> dict[str, Any]:
 
 
 def _verdict(goal: Goal, low: float, high: float) -> str:
+    if goal.bound is None:
+        return ""
     if goal.is_upper_bound:
         return verdict(goal.bound, low, high)
     return verdict(-goal.bound, -high, -low)

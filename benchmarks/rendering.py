@@ -25,5 +25,6 @@ def render(folder: Path, name: str, answers: Mapping[str, str]) -> Path:
     """Return the new project `name` in the folder, rendered with these answers, else with the defaults."""
     project = folder / name
     data = {**ANSWERS, **answers}
-    copier.run_copy(str(copy_source(folder)), project, data=data, defaults=True, quiet=True)
+    if not project.exists():
+        copier.run_copy(str(copy_source(folder)), project, data=data, defaults=True, quiet=True)
     return project

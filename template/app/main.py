@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from app import docs, health, metrics
 from app.about import DESCRIPTION, NAME, VERSION
 from app.compression import CompressionMiddleware
+from app.compression.responses import CompressedResponses
 from app.direct_routes import DirectRoutesMiddleware
 from app.errors import Problem, add_error_handlers
 from app.items import routes as items
@@ -44,9 +45,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(docs.router)
     add_error_handlers(app)
     # The last one added is the outermost.
-    app.add_middleware(DirectRoutesMiddleware)
-    app.add_middleware(BodyLimitMiddleware, max_body_bytes=settings.max_body_bytes)
     app.add_middleware(CompressionMiddleware)
+    app.add_middleware(DirectRoutesMiddleware, respond=CompressedResponses())
+    app.add_middleware(BodyLimitMiddleware, max_body_bytes=settings.max_body_bytes)
     app.add_middleware(MetricsMiddleware)
     app.add_middleware(RequestIdMiddleware)
     return app

@@ -1,1 +1,2 @@
+from app.compression.negotiated import MINIMUM_BYTES as MINIMUM_BYTES
 from app.compression.negotiated import CompressionMiddleware as CompressionMiddleware

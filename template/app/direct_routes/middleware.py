@@ -1,18 +1,30 @@
-"""The innermost middleware, which answers what it can by itself."""
+"""The middleware that answers what it can by itself."""
 
-from fastapi import FastAPI, Request
+from collections.abc import Awaitable, Callable
+
+from fastapi import FastAPI, Request, Response
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.direct_routes.route import NotDirect
 from app.direct_routes.tree import Node, tree_of
 
+Respond = Callable[[Response, Scope, Receive, Send], Awaitable[None]]
+
+
+async def _as_it_is(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    await response(scope, receive, send)
+
 
 class DirectRoutesMiddleware:
-    """Calls endpoints directly; add it before all other middleware, so that it is the innermost."""
+    """Calls endpoints directly, and sends what they return through `respond`.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Middleware that is added before it sees only the other requests.
+    """
+
+    def __init__(self, app: ASGIApp, respond: Respond = _as_it_is) -> None:
         self.app = app
+        self._respond = respond
         # Made for the first request, when all routes are declared. One that is declared later comes after them.
         self._root: Node | None = None
 
@@ -32,7 +44,7 @@ class DirectRoutesMiddleware:
         try:
             arguments = await direct.arguments(request)
             response = await direct.endpoint(**arguments)
-            await response(scope, receive, send)
+            await self._respond(response, scope, receive, send)
         except NotDirect:
             await self.app(scope, _replayed(request, receive), send)
         except Exception as error:

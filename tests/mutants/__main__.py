@@ -73,14 +73,14 @@ def _fates(
     sound = run.folder / "sound"
     shutil.copytree(run.project, sound, symlinks=True)
     for suite in dict.fromkeys(mutant.suite for mutant in mutants):
-        if _fails(run, suite):
-            raise SystemExit(f"{variant.name} fails its {suite} tests without any mutant: {run.folder}")
+        if failure := _failure(run, suite):
+            raise SystemExit(f"{variant.name} fails its {suite} tests without any mutant:\n{failure}")
     for mutant in mutants:
         shutil.rmtree(run.project)
         shutil.copytree(sound, run.project, symlinks=True)
         _mutate(run.project, mutant)
         began_at = time.monotonic()
-        fate = "seen" if _fails(run, mutant.suite) else "SURVIVED"
+        fate = "seen" if _failure(run, mutant.suite) else "SURVIVED"
         seconds = time.monotonic() - began_at
         print(f"{fate}: {mutant.name} ({seconds:.1f} s)", flush=True)
         yield mutant.name, mutant.suite, fate, seconds
@@ -94,16 +94,17 @@ def _mutate(project: Path, mutant: Mutant) -> None:
     path.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
 
 
-def _fails(run: Run, suite: str) -> bool:
+def _failure(run: Run, suite: str) -> str:
+    """Return what the suite says about the project, nothing where it passes."""
     try:
         if suite == "own":
             _own_tests(run)
         else:
             with run.served() as service:
                 run.accept(service)
-    except StepFailed:
-        return True
-    return False
+    except StepFailed as failure:
+        return str(failure)
+    return ""
 
 
 def _own_tests(run: Run) -> None:

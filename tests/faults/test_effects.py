@@ -16,7 +16,7 @@ from tests.variants.rendering import Renderer
 from tests.variants.space import Variant, every_variant
 
 LONG_SECONDS = 60
-ASKED = {
+ASKED: dict[str, dict[str, str | None]] = {
     "negotiated": {
         "zstd": "zstd",
         "br": "br",

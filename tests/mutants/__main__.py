@@ -1,13 +1,13 @@
 """`python -m tests.mutants [NAME ...]` breaks copies of the template on purpose, and says which tests saw it.
 
-Each mutant is one edit of one file of a rendered project; `suite` says who must fail: `own`, the project's tests,
-or `contract`, the acceptance suite against the service in production. A mutant that nobody sees is a missing test.
+Each mutant is one edit of one file of a rendered project; `suite` says who must fail: `own`, the project's
+tests, or `contract`, the acceptance suite against the service in production. A mutant that nobody sees is a
+missing test.
 """
 
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 import time
 import tomllib

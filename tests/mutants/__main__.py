@@ -7,6 +7,7 @@ missing test.
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import time
@@ -23,7 +24,9 @@ from tests.variants.rendering import Renderer
 from tests.variants.running import Run, StepFailed
 from tests.variants.space import Variant, variants_named
 
+FAILED = re.compile(r"^FAILED \S+::(\w+)", re.MULTILINE)
 LIST = Path(__file__).with_name("mutants.toml")
+SURVIVED = "NOBODY"
 KINDS = {"postgres", "mongodb", "redis", "nginx"}
 
 
@@ -56,11 +59,11 @@ def main() -> int:
             rows += list(
                 _fates(variant, [each for each in chosen if each.variant == name], servers, renderer)
             )
-    survivors = [row for row in rows if row[2] != "seen"]
+    survivors = [row for row in rows if row[2] == SURVIVED]
     width = max(len(row[0]) for row in rows)
-    print(f"\n{'mutant':{width}}  suite     fate      s")
+    print(f"\n{'mutant':{width}}  suite     s      seen by")
     for name, suite, fate, seconds in rows:
-        print(f"{name:{width}}  {suite:8}  {fate:8}  {seconds:.1f}")
+        print(f"{name:{width}}  {suite:8}  {seconds:5.1f}  {fate}")
     print(f"Mutants: {len(rows) - len(survivors)} of {len(rows)} seen, {len(survivors)} survived")
     return 1 if survivors else 0
 
@@ -68,7 +71,7 @@ def main() -> int:
 def _fates(
     variant: Variant, mutants: list[Mutant], servers: Servers, renderer: Renderer
 ) -> Iterator[tuple[str, str, str, float]]:
-    """Yield name, suite, fate and seconds of each mutant of one variant, which without them must be sound."""
+    """Yield name, suite, the test that saw it and seconds of each mutant of one variant, which without them must be sound."""
     run = _prepared(variant, servers, renderer)
     sound = run.folder / "sound"
     shutil.copytree(run.project, sound, symlinks=True)
@@ -80,10 +83,18 @@ def _fates(
         shutil.copytree(sound, run.project, symlinks=True)
         _mutate(run.project, mutant)
         began_at = time.monotonic()
-        fate = "seen" if _failure(run, mutant.suite) else "SURVIVED"
+        fate = _seen_by(run, mutant.suite)
         seconds = time.monotonic() - began_at
-        print(f"{fate}: {mutant.name} ({seconds:.1f} s)", flush=True)
+        print(f"{mutant.name}: {fate} ({seconds:.1f} s)", flush=True)
         yield mutant.name, mutant.suite, fate, seconds
+
+
+def _seen_by(run: Run, suite: str) -> str:
+    failure = _failure(run, suite)
+    if not failure:
+        return SURVIVED
+    found = FAILED.search(run.log("test" if suite == "own" else "accept").read_text(errors="replace"))
+    return found[1] if found else failure.splitlines()[0]
 
 
 def _mutate(project: Path, mutant: Mutant) -> None:

@@ -71,7 +71,7 @@ def main() -> int:
 def _fates(
     variant: Variant, mutants: list[Mutant], servers: Servers, renderer: Renderer
 ) -> Iterator[tuple[str, str, str, float]]:
-    """Yield name, suite, the test that saw it and seconds of each mutant of one variant, which without them must be sound."""
+    """Yield name, suite, who saw it and seconds of each mutant of a variant, which without them is sound."""
     run = _prepared(variant, servers, renderer)
     sound = run.folder / "sound"
     shutil.copytree(run.project, sound, symlinks=True)
@@ -119,8 +119,9 @@ def _failure(run: Run, suite: str) -> str:
 
 
 def _own_tests(run: Run) -> None:
-    # Up to the first that fails; `make test` runs all of them.
-    run._step("test", [".venv/bin/pytest", "-x", "-q", "-p", "no:cacheprovider"])
+    # Up to the first that fails; benchmarks measure for long and judge little.
+    slow = "tests/test_benchmarks.py"
+    run._step("test", [".venv/bin/pytest", "-x", "-q", "-p", "no:cacheprovider", f"--ignore={slow}"])
 
 
 def _prepared(variant: Variant, servers: Servers, renderer: Renderer) -> Run:

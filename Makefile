@@ -18,6 +18,10 @@ new: .venv/fastforge ## Generate a service: make new DIR=../myapi
 test: lint ## Check and test everything; VARIANTS=all or a variant's name says which variants run
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --maxprocesses 4 --dist loadgroup
 
+.PHONY: mutants
+mutants: install ## Break copies of the template on purpose, and see that its tests fail; NAMES chooses
+	$(BIN)/python -m tests.mutants $(NAMES)
+
 .PHONY: lint
 lint: install ## Check formatting, style and types of the generator and the tests
 	$(BIN)/ruff format --check

@@ -89,7 +89,9 @@ def at_once(url: str, count: int, request: Callable[[httpx2.Client, int], Answer
 class Load:
     """Clients that write and read all the while, one request after the other."""
 
-    def __init__(self, url: str, clients: int = 8, reads: Callable[[httpx2.Client], Answer] = read_absent):
+    def __init__(
+        self, url: str, clients: int = 8, reads: Callable[[httpx2.Client], Answer] = read_absent
+    ) -> None:
         self.url = url
         self.reads = reads
         self.answers: list[Answer] = []

@@ -1,4 +1,4 @@
-"""The databases under test: how each is frozen and killed, what it was asked, and how something bad gets in."""
+"""The databases under test: how each is frozen and killed, what it was asked, how something bad gets in."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Database(ABC):
 
     @abstractmethod
     def count(self) -> int:
-        """Return how many statements of services the database has counted; only differences mean something."""
+        """Return how many statements it has counted so far; only differences mean something."""
 
     @abstractmethod
     def put_bad_item(self) -> str:
@@ -178,7 +178,7 @@ class Mongo(WithServer):
 
     def put_bad_item(self) -> str:
         item_id = uuid.uuid4()
-        item = {
+        item: dict[str, Any] = {
             "_id": Binary.from_uuid(item_id),
             "name": "",
             "description": None,

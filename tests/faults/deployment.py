@@ -88,7 +88,7 @@ class Deployment:
         return self.process.pid
 
     def start(self, **settings: object) -> float:
-        """Start the service with these settings over the usual ones; return after how many seconds it is ready."""
+        """Start the service, these settings over the usual ones; return how long until it is ready."""
         started_at = time.monotonic()
         chosen = SETTINGS | {"HOST": "127.0.0.1", "PORT": self.port} | settings
         environment = clean_environment(

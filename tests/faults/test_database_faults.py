@@ -1,4 +1,4 @@
-"""The database dies, stands still, or has no connection left: 503 in time, nothing lost, back without a restart."""
+"""The database dies, stands still, has no connection left: 503 in time, nothing lost, no restart."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_killed_database_answers_503_until_it_is_back_and_has_lost_nothing(
     note(
         "database killed under load",
         first.ended_at - back_at,
-        f"from its return to the next 201; {len(outage)} × 503, slowest after {slowest:.2f} s; "
+        f"from its return to the next 201; {len(outage)} x 503, slowest after {slowest:.2f} s; "
         f"0 of {len(load.acknowledged())} acknowledged writes lost",
     )
 
@@ -98,7 +98,7 @@ def test_a_database_that_stands_still_is_waited_for_no_longer_than_stated(
     note(
         "database stands still",
         recovered,
-        f"from its going on to the next 201; 12 × 503, slowest after {slowest:.2f} s "
+        f"from its going on to the next 201; 12 x 503, slowest after {slowest:.2f} s "
         f"(stated: {DATABASE_TIMEOUT_SECONDS} s)",
     )
 
@@ -109,7 +109,7 @@ def test_reads_of_a_database_that_stands_still_end_too(service: Deployment, note
         answers = at_once(service.url, 12, lambda client, _: read_absent(client))
 
     must_be_unavailable(answers, service)
-    note("database stands still, reads", max(answer.seconds for answer in answers), "slowest of 12 × 503")
+    note("database stands still, reads", max(answer.seconds for answer in answers), "slowest of 12 x 503")
 
 
 def test_more_requests_than_connections_wait_in_a_queue_that_has_an_end(
@@ -125,5 +125,5 @@ def test_more_requests_than_connections_wait_in_a_queue_that_has_an_end(
     note(
         "connections exhausted",
         max(answer.seconds for answer in answers),
-        f"slowest of {len(answers)} × 503; {at_once_refused} of them before the database's time was over",
+        f"slowest of {len(answers)} x 503; {at_once_refused} of them before the database's time was over",
     )

@@ -1,0 +1,82 @@
+"""What is particular to PostgreSQL: a pool whose connections and whose waiting have an end."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from time import monotonic
+
+import asyncpg
+import pytest
+
+from app.errors import Unavailable
+from app.settings import Settings
+from app.store.postgres_pool import ConnectionPool
+
+TIMEOUT_SECONDS = 0.5
+SLEEP = "SELECT pg_sleep($1)"
+SESSION = "SELECT pg_backend_pid()"
+
+OpenPool = Callable[..., ConnectionPool]
+
+
+@pytest.fixture
+async def open_pool(settings: Settings) -> AsyncIterator[OpenPool]:
+    pools: list[ConnectionPool] = []
+
+    def open_pool(size: int, max_waiting: int = 100) -> ConnectionPool:
+        dsn = settings.database_url.get_secret_value()
+        bounds = {"size": size, "max_waiting": max_waiting, "timeout_seconds": TIMEOUT_SECONDS}
+        pools.append(ConnectionPool(dsn, application_name="pool", **bounds))  # type: ignore[arg-type]
+        return pools[-1]
+
+    yield open_pool
+    for pool in pools:
+        await pool.close()
+
+
+async def test_no_more_connections_are_opened_than_allowed(open_pool: OpenPool) -> None:
+    pool = open_pool(size=2)
+    sessions = await asyncio.gather(*(pool.fetch(f"{SESSION}, pg_sleep(0.01)") for _ in range(10)))
+    assert len({rows[0][0] for rows in sessions}) == 2
+
+
+async def test_a_queue_that_is_full_refuses_at_once(open_pool: OpenPool) -> None:
+    pool = open_pool(size=1, max_waiting=1)
+    began_at = monotonic()
+    outcomes = await asyncio.gather(*(pool.fetch(SLEEP, 0.1) for _ in range(3)), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [list, list, Unavailable]
+    assert monotonic() - began_at < TIMEOUT_SECONDS
+
+
+async def test_the_wait_for_a_connection_and_the_statement_have_one_bound(open_pool: OpenPool) -> None:
+    pool = open_pool(size=1)
+    began_at = monotonic()
+    outcomes = await asyncio.gather(*(pool.fetch(SLEEP, 10.0) for _ in range(3)), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [Unavailable] * 3
+    assert monotonic() - began_at < 1.7 * TIMEOUT_SECONDS
+
+
+async def test_a_connection_whose_statement_was_given_up_is_not_used_again(open_pool: OpenPool) -> None:
+    pool = open_pool(size=1)
+    ((session,),) = await pool.fetch(SESSION)
+    with pytest.raises(Unavailable):
+        await pool.fetch(SLEEP, 10.0)
+    ((other,),) = await pool.fetch(SESSION)
+    assert other != session
+
+
+async def test_a_connection_that_the_server_hangs_up_on_is_replaced(
+    open_pool: OpenPool, settings: Settings
+) -> None:
+    pool = open_pool(size=1)
+    ((session,),) = await pool.fetch(SESSION)
+    connection = await asyncpg.connect(settings.database_url.get_secret_value())
+    try:
+        statement = asyncio.create_task(pool.fetch(SLEEP, 10.0))
+        await asyncio.sleep(0.1)
+        await connection.execute("SELECT pg_terminate_backend($1)", session)
+        with pytest.raises(Unavailable):
+            await statement
+    finally:
+        await connection.close()
+    ((other,),) = await pool.fetch(SESSION)
+    assert other != session

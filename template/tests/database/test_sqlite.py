@@ -1,0 +1,59 @@
+"""What is particular to SQLite: one writer, whose waiting has an end."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from time import monotonic
+
+import pytest
+from uuid_utils.compat import uuid7
+
+from app.errors import Unavailable
+from app.items.store import ItemRow
+from app.settings import Settings
+from app.store.sqlite import SqliteItemStore, open_item_store
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+TIMEOUT_SECONDS = 0.4
+
+
+def item(name: str) -> ItemRow:
+    return {
+        "id": uuid7(),
+        "name": name,
+        "description": None,
+        "price_cents": 1,
+        "tags": [],
+        "created_at": NOW,
+        "updated_at": NOW,
+    }
+
+
+@pytest.fixture
+async def impatient(settings: Settings) -> AsyncIterator[SqliteItemStore]:
+    chosen = settings.model_copy(update={"database_timeout_seconds": TIMEOUT_SECONDS})
+    async with open_item_store(chosen) as store:
+        yield store
+
+
+@pytest.fixture
+def other_writer(settings: Settings) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(settings.database_path, isolation_level=None)) as connection:
+        yield connection
+
+
+async def test_no_write_waits_longer_than_the_timeout_and_none_is_done_after_it(
+    impatient: SqliteItemStore, other_writer: sqlite3.Connection
+) -> None:
+    other_writer.execute("BEGIN IMMEDIATE")
+    began_at = monotonic()
+    writes = (impatient.insert(item(str(number))) for number in range(5))
+    outcomes = await asyncio.gather(*writes, return_exceptions=True)
+    seconds = monotonic() - began_at
+    other_writer.execute("ROLLBACK")
+    await impatient.insert(item("later"))
+    assert [type(outcome) for outcome in outcomes] == [Unavailable] * 5
+    assert seconds < 1.7 * TIMEOUT_SECONDS
+    assert (await impatient.prices()).items == 1

@@ -100,7 +100,7 @@ def _worker(order: Order, project: Path, on_file: Callable[[], None]) -> Worker:
         def _ask(self) -> None:
             try:
                 with _prompts_on_standard_error() if order.ask else nullcontext():
-                    super()._ask()
+                    _ask_what_counts(order, self, super()._ask)
             except InteractiveSessionError as error:
                 raise UserError(
                     "The questions were not answered.", "Answer them, or add --defaults."
@@ -140,6 +140,16 @@ def _worker(order: Order, project: Path, on_file: Callable[[], None]) -> Worker:
         quiet=True,
         cleanup_on_error=False,
     )
+
+
+def _ask_what_counts(order: Order, worker: Worker, ask: Callable[[], None]) -> None:
+    """Ask, and once more without the answers to questions that are not asked: another database's driver."""
+    ask()
+    unasked = worker.answers.hidden & order.answers.keys() - order.given.keys()
+    if unasked and not order.ask:
+        for name in unasked:
+            del worker.data[name]
+        ask()
 
 
 def _answer_refused(message: str) -> UserError:

@@ -16,7 +16,7 @@ from fastforge.errors import UserError, WorkFailed
 from fastforge.git import GitFailed
 from fastforge.history import History, open_history
 from fastforge.merge import Merged, Scratch, Tree, merge
-from fastforge.project import ANSWERS_FILE, Project, find_project, refuse_unready
+from fastforge.project import ANSWERS_FILE, Project, find_folder_of_project, find_project, refuse_unready
 from fastforge.questions import check_answers, load_questions
 from fastforge.releases import describe_releases, releases_between
 from fastforge.render import Order, render
@@ -109,9 +109,10 @@ def update_project(wanted: Wanted) -> Update:
         WorkFailed: The project's repository does not allow it, or its tests fail with the update.
         Interrupted: Ctrl-C or SIGTERM; nothing was changed.
     """
-    project = find_project(wanted.path)
     with git_failures_in_words(), open_history() as history, temporary_folder() as folder:
-        notes = ["An update that was cut off has been undone first."] if recover(project) else []
+        was_cut_off = recover(find_folder_of_project(wanted.path))
+        notes = ["An update that was cut off has been undone first."] if was_cut_off else []
+        project = find_project(wanted.path)
         refuse_unready(project)
         scratch = Scratch(folder, project)
         update = _plan(wanted, project, history, scratch)
@@ -151,7 +152,7 @@ def _plan(wanted: Wanted, project: Project, history: History, scratch: Scratch) 
         merged=merge(scratch, project, before.tree, after.tree, version, apart=apart),
         answers=after.answers,
         brings=describe_releases(releases_between(history, old, new), after.answers),
-        moves=_moves(scratch, before, after),
+        moves=_moves(scratch, before, after) | {"by_hand": _by_hand(before.answers, after.answers)},
     )
 
 
@@ -236,6 +237,11 @@ def _moves(scratch: Scratch, before: _Rendering, after: _Rendering) -> dict[str,
         moves[f"{what}_added"] = sorted(new - old)
         moves[f"{what}_removed"] = sorted(old - new)
     return moves
+
+
+def _by_hand(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    steps = tomllib.loads((Path(__file__).parent / "by_hand.toml").read_text(encoding="utf-8"))
+    return [step for name, texts in steps.items() if old.get(name) != new.get(name) for step in texts]
 
 
 def _settings(env_example: str) -> set[str]:

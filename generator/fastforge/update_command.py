@@ -68,6 +68,35 @@ def update(
     return EXIT_ATTENTION if done.conflicts else 0
 
 
+def check(path: _Path = ".", json: _Json = False) -> int:
+    """Tell whether a newer template is available, and what it would bring.
+
+    Exit code 0 says that the project is up to date, 3 that an update waits.
+    """
+    from fastforge.check import check_project
+    from fastforge.releases import release_lines
+
+    found = check_project(path)
+    if json:
+        write_json(found.document())
+    if found.is_current:
+        _tell(f"{found.project.folder} is up to date ({found.project.version}).")
+        return 0
+    _tell(
+        f"{found.project.folder} has {found.project.version}; {found.newest} is available.",
+        *(f"  {each['version']} ({each['date']}): {each['summary']}" for each in found.brings["releases"]),
+        *release_lines(found.brings),
+        "",
+        f"See the difference: {_command('--dry-run', path)}",
+        f"Take it: {_command(path)}",
+    )
+    return EXIT_ATTENTION
+
+
+def _command(*arguments: str) -> str:
+    return shlex.join(["fastforge", "update", *(each for each in arguments if each != ".")])
+
+
 def _abort(path: str, *, json: bool) -> int:
     from fastforge.project import find_folder_of_project
     from fastforge.transplant import recover, undo
@@ -121,19 +150,16 @@ def _move_lines(moves: Mapping[str, list[str]]) -> list[str]:
         "dependencies_added": "Dependencies that come:",
         "dependencies_removed": "Dependencies that go:",
     }
-    return [
-        line
-        for key, title in titles.items()
-        if moves.get(key)
-        for line in ["", title, f"  {', '.join(moves[key])}"]
+    lists = [
+        line for key, title in titles.items() if moves[key] for line in [title, f"  {', '.join(moves[key])}"]
     ]
+    by_hand = [f"  {step}" for step in moves["by_hand"]]
+    return ["", *lists, *(["With the new answers, by hand:", *by_hand] if by_hand else [])]
 
 
 def _next_lines(done: Update) -> list[str]:
     if done.dry_run:
         return []
-    path = [] if done.path == "." else [done.path]
-    abort = shlex.join(["fastforge", "update", "--abort", *path])
     if done.conflicts:
         first = "Conflicts (!) are marked in the files. Resolve them, then git add and commit."
     elif done.verification:
@@ -143,7 +169,7 @@ def _next_lines(done: Update) -> list[str]:
     bench: list[Any] = []
     if done.verification and done.verification.bench_after:
         bench = ["", "Before:", done.verification.bench_before, "After:", done.verification.bench_after]
-    return [*bench, "", first, f"To take it back: {abort}"]
+    return [*bench, "", first, f"To take it back: {_command('--abort', done.path)}"]
 
 
 def _tell(*lines: str) -> None:

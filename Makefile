@@ -42,6 +42,10 @@ lock: install ## Write the exact versions anew; FLAGS=--upgrade takes the newest
 twins: install ## Write the default renderings beside the template's joints anew
 	$(BIN)/python -m tests.twins
 
+.PHONY: release
+release: test ## Check everything and tag: make release VERSION=1.2.3
+	$(BIN)/python -m tests.release $(VERSION)
+
 .PHONY: install
 install: .venv/tested ## Install into .venv
 

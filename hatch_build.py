@@ -1,8 +1,9 @@
-"""Build hook: puts the template into the wheel and the sdist, with the commit that it was taken from."""
+"""Build hook: puts the template into the wheel and the sdist, with its commit and its history."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -12,12 +13,13 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 TEMPLATE_PATHS = ("copier.yml", "template")
 BUILD_FACTS = "template-build.json"
+HISTORY = "template-history.bundle"
 # What running the template in place leaves behind; only needed where git cannot say what belongs to it.
 LEFT_OVERS = {".coverage", ".env", ".git", ".hypothesis", ".venv", "__pycache__", "node_modules", "var"}
 
 
 class TemplateBuildHook(BuildHookInterface):  # type: ignore[type-arg]
-    """Adds `copier.yml`, `template/` and `build.json` to what is built."""
+    """Adds `copier.yml`, `template/`, `build.json` and `history.bundle` to what is built."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Fill in `force_include`. An editable install reads the checkout itself and needs nothing."""
@@ -26,15 +28,19 @@ class TemplateBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         root = Path(self.root)
         is_wheel = self.target_name == "wheel"
         folder = "fastforge/_template/" if is_wheel else ""
-        facts_name = f"{folder}build.json" if is_wheel else BUILD_FACTS
         included = {str(root / path): f"{folder}{path}" for path in template_files(root)}
-        build_data["force_include"] |= included | {str(self._facts_file(root)): facts_name}
+        for made in self._made_files(root):
+            name = f"{folder}{made.name.removeprefix('template-')}" if is_wheel else made.name
+            included[str(made)] = name
+        build_data["force_include"] |= included
 
-    def _facts_file(self, root: Path) -> Path:
+    def _made_files(self, root: Path) -> list[Path]:
         self.scratch = tempfile.TemporaryDirectory()
         facts_file = Path(self.scratch.name) / BUILD_FACTS
-        facts_file.write_text(json.dumps(build_facts(root)) + "\n")
-        return facts_file
+        bundle = Path(self.scratch.name) / HISTORY
+        facts = build_facts(root) | {"no_history": write_history(root, bundle)}
+        facts_file.write_text(json.dumps(facts) + "\n")
+        return [facts_file, bundle] if bundle.exists() else [facts_file]
 
     def finalize(self, version: str, _build_data: dict[str, Any], _artifact_path: str) -> None:
         """Remove what `initialize` wrote for the build."""
@@ -69,7 +75,32 @@ def build_facts(root: Path) -> dict[str, Any]:
     if (root / BUILD_FACTS).is_file():
         facts: dict[str, Any] = json.loads((root / BUILD_FACTS).read_bytes())
         return facts
-    return {"commit": None, "dirty": False}
+    return {"commit": None, "dirty": False, "no_history": "it was built without git"}
+
+
+def write_history(root: Path, bundle: Path) -> str | None:
+    """Write the history of the commit and of all version tags; return why there is none, or None.
+
+    The bundle is cloned to see that it is whole: git makes one of a shallow clone that nobody can read.
+    """
+    if not is_repository(root):
+        if (root / HISTORY).is_file():
+            shutil.copyfile(root / HISTORY, bundle)
+        reason: str | None = build_facts(root)["no_history"]
+        return reason
+    clone = bundle.with_name("verified")
+    if git(root, "rev-parse", "--is-shallow-repository").strip() == "true":
+        return "it was built from a shallow clone"
+    try:
+        # One thread, so that the same history gives the same bytes.
+        git(root, "-c", "pack.threads=1", "bundle", "create", "--quiet", str(bundle), "HEAD", "--tags=v*")
+        git(root, "clone", "--quiet", "--bare", str(bundle), str(clone))
+        commit = git(root, "rev-parse", "HEAD").strip()
+        git(root, "--git-dir", str(clone), "cat-file", "-e", f"{commit}:template")
+    except subprocess.CalledProcessError as error:
+        bundle.unlink(missing_ok=True)
+        return f"git could not bundle its history ({error.stderr.strip().splitlines()[0]})"
+    return None
 
 
 def is_repository(root: Path) -> bool:

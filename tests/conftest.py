@@ -87,6 +87,14 @@ def pip_install(what: str | Path, site: Path) -> Mapping[str, str]:
     return os.environ | {"PYTHONPATH": str(site)}
 
 
+def build(kind: str, folder: Path, target: Path) -> Path:
+    """Build a wheel or an sdist of the folder into `target`, and return it."""
+    build_command = [sys.executable, "-m", "build", "--no-isolation", f"--{kind}", "--outdir", str(target)]
+    subprocess.run([*build_command, str(folder)], check=True, capture_output=True)
+    (built,) = target.iterdir()
+    return built
+
+
 @pytest.fixture(scope="session")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     """Return FastForge installed by `pip install ./clone`, from a clone of the checkout under test."""

@@ -21,7 +21,16 @@ from fastforge.source import Source
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import Installation, Result, RunFastForge, commit_all, copy_checkout, git, pip_install
+from tests.conftest import (
+    Installation,
+    Result,
+    RunFastForge,
+    build,
+    commit_all,
+    copy_checkout,
+    git,
+    pip_install,
+)
 
 ANSWERS: list[dict[str, str]] = [
     {},
@@ -237,32 +246,6 @@ def test_a_folder_inside_somebody_elses_repository_does_not_record_that(tmp_path
     assert result.document["source"] is None
 
 
-def test_a_clone_that_is_gone_is_not_recorded(clone: Path, tmp_path: Path) -> None:
-    environment = pip_install(clone, tmp_path / "site")
-    shutil.rmtree(clone)
-
-    result = new_project(environment, tmp_path / "out")
-
-    assert result.document["source"] is None
-    assert "no git repository" in result.errors
-
-
-def build(kind: str, folder: Path, target: Path) -> Path:
-    command = [
-        sys.executable,
-        "-m",
-        "build",
-        "--no-isolation",
-        f"--{kind}",
-        "--outdir",
-        str(target),
-        str(folder),
-    ]
-    subprocess.run(command, check=True, capture_output=True)
-    (built,) = target.iterdir()
-    return built
-
-
 def test_an_sdist_builds_the_same_wheel_without_git(clone: Path, tmp_path: Path) -> None:
     direct = build("wheel", clone, tmp_path / "direct")
     sdist = build("sdist", clone, tmp_path / "sdist")
@@ -274,6 +257,7 @@ def test_an_sdist_builds_the_same_wheel_without_git(clone: Path, tmp_path: Path)
     with zipfile.ZipFile(direct) as one, zipfile.ZipFile(again) as other:
         assert sorted(one.namelist()) == sorted(other.namelist())
         assert all(one.read(name) == other.read(name) for name in one.namelist())
+        assert "fastforge/_template/history.bundle" in one.namelist()
         assert '"commit": "v1.0.0"' in one.read("fastforge/_template/build.json").decode()
 
 

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from fastforge.answers import load_presets, preset_answers, read_answers
 from fastforge.errors import write_json
 from fastforge.questions import Question, check_answers, load_questions
+from fastforge.update_command import check, update
 
 if TYPE_CHECKING:
     from fastforge.new import NewProject
@@ -281,3 +282,5 @@ def _with_flags(questions: Sequence[Question]) -> Any:  # noqa: ANN401 (a functi
 
 app.command("new")(_with_flags(_QUESTIONS))
 app.registered_commands.reverse()
+app.command("update")(update)
+app.command("check")(check)

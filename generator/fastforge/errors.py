@@ -10,6 +10,8 @@ from collections.abc import Iterable
 
 EXIT_WORK_FAILED = 1
 EXIT_WRONG_COMMAND_LINE = 2
+# The work was done, and it is your turn: a conflict to resolve, or a newer template to take.
+EXIT_ATTENTION = 3
 
 _NO_SPACE_LEFT = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ _WATCHED = (signal.SIGINT, signal.SIGTERM)
 
 _pending: int | None = None
 _past_the_point_of_no_return = False
+_is_held = False
 
 
 def watch() -> None:
@@ -31,6 +34,17 @@ def raise_pending() -> None:
     """Raise `Interrupted` where a signal came but a callback swallowed its exception."""
     if _pending is not None:
         raise Interrupted(_pending)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Keep signals from interrupting the block; one that comes is left to `raise_pending`."""
+    global _is_held
+    _is_held = True
+    try:
+        yield
+    finally:
+        _is_held = False
 
 
 def pass_the_point_of_no_return() -> None:
@@ -51,7 +65,8 @@ def _handle(number: int, _frame: FrameType | None) -> None:
     global _pending
     if _pending is None and not _past_the_point_of_no_return:
         _pending = number
-        raise Interrupted(number)
+        if not _is_held:
+            raise Interrupted(number)
 
 
 def _report_unraisable(problem: UnraisableHookArgs) -> None:

@@ -86,7 +86,7 @@ def make_project(wanted: Wanted) -> NewProject:
         WorkFailed: See `render` and `place`.
         Interrupted: Ctrl-C or SIGTERM; nothing was changed.
     """
-    source, notes = _source_to_record()
+    source, notes = _source_to_record(dry_run=wanted.dry_run)
     stage = dry_staging if wanted.dry_run else staging
     order = Order(wanted.given, {**wanted.preset, **wanted.given}, wanted.ask, source)
     with stage(wanted.destination) as project:
@@ -114,13 +114,18 @@ def make_project(wanted: Wanted) -> NewProject:
     )
 
 
-def _source_to_record() -> tuple[Source | None, list[str]]:
+def _source_to_record(*, dry_run: bool) -> tuple[Source | None, list[str]]:
     try:
-        return find_source(), []
+        source = find_source()
+        if source.is_kept and not dry_run:
+            from fastforge.history import keep_repository
+
+            keep_repository(source.commit)
     except SourceUnknown as why:
         lost = "The project records no template source, so it cannot be updated later"
         remedy = "Install it from a clone, or with pip install git+URL, to change that."
         return None, [f"{lost}: FastForge does not know its own, because {why}. {remedy}"]
+    return source, []
 
 
 def _first_commit(

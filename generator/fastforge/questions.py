@@ -6,6 +6,7 @@ import re
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -55,9 +56,12 @@ class Question:
         raise UserError(f"{origin}: {shown} is no choice for {self.name}.", hint)
 
 
-def load_questions() -> tuple[Question, ...]:
-    """Return the questions that are asked, in their order; computed ones (`when: false`) are left out."""
-    config = yaml.load((template_folder() / "copier.yml").read_bytes(), Loader=SafeLoader)  # noqa: S506 (it is safe)
+def load_questions(template: Path | None = None) -> tuple[Question, ...]:
+    """Return the questions that are asked, in their order; computed ones (`when: false`) are left out.
+
+    `template` is the folder of another version of the template; None is the one that FastForge came with.
+    """
+    config = yaml.load(((template or template_folder()) / "copier.yml").read_bytes(), Loader=SafeLoader)  # noqa: S506 (it is safe)
     return tuple(
         _question(name, details)
         for name, details in config.items()

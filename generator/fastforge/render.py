@@ -26,12 +26,16 @@ _VALIDATION_ERROR = re.compile(r"Validation error for question '(?P<name>\w+)': 
 
 @dataclass(frozen=True)
 class Order:
-    """What to render. `given` holds the answers that must not be ignored, `answers` those and a preset's."""
+    """What to render. `given` holds the answers that must not be ignored, `answers` those and a preset's.
+
+    `template` is the folder of another version of the template; None is the one that FastForge came with.
+    """
 
     given: Mapping[str, str]
     answers: Mapping[str, str]
     ask: bool
     source: Source | None
+    template: Path | None = None
 
 
 def render(order: Order, project: Path, on_file: Callable[[], None]) -> dict[str, str]:
@@ -96,7 +100,7 @@ def _worker(order: Order, project: Path, on_file: Callable[[], None]) -> Worker:
         def _ask(self) -> None:
             try:
                 with _prompts_on_standard_error() if order.ask else nullcontext():
-                    super()._ask()
+                    _ask_what_counts(order, self, super()._ask)
             except InteractiveSessionError as error:
                 raise UserError(
                     "The questions were not answered.", "Answer them, or add --defaults."
@@ -124,7 +128,7 @@ def _worker(order: Order, project: Path, on_file: Callable[[], None]) -> Worker:
             return environment
 
     return PackagedTemplateWorker(
-        src_path=str(template_folder()),
+        src_path=str(order.template or template_folder()),
         dst_path=project,
         data=dict(order.answers),
         # The user's own Copier settings may hold other defaults; those shown by `options` must be true.
@@ -136,6 +140,16 @@ def _worker(order: Order, project: Path, on_file: Callable[[], None]) -> Worker:
         quiet=True,
         cleanup_on_error=False,
     )
+
+
+def _ask_what_counts(order: Order, worker: Worker, ask: Callable[[], None]) -> None:
+    """Ask, and once more without the answers to questions that are not asked: another database's driver."""
+    ask()
+    unasked = worker.answers.hidden & order.answers.keys() - order.given.keys()
+    if unasked and not order.ask:
+        for name in unasked:
+            del worker.data[name]
+        ask()
 
 
 def _answer_refused(message: str) -> UserError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,14 @@ _PACKAGED = _PACKAGE / "_template"
 
 @dataclass(frozen=True)
 class Source:
-    """What later updates need: a URL that Copier can clone, and the commit that is being rendered."""
+    """What later updates need: a URL that Copier can clone, and the commit that is being rendered.
+
+    `is_kept` where the URL is that of a repository which FastForge itself keeps (`kept_repository`).
+    """
 
     url: str
     commit: str
+    is_kept: bool = False
 
 
 class SourceUnknown(Exception):
@@ -38,8 +43,13 @@ def find_source() -> Source:
     Raises:
         SourceUnknown: FastForge was not installed from a git repository, or from uncommitted changes.
     """
+    commit = template_commit()
     url = _repository_url()
-    return Source(url, template_commit())
+    if url:
+        return Source(url, commit)
+    if not packaged_history().is_file():
+        raise SourceUnknown(build_facts()["no_history"] or "it was not installed from a git repository")
+    return Source(f"git+{kept_repository().as_uri()}", commit, is_kept=True)
 
 
 def template_commit() -> str:
@@ -48,16 +58,19 @@ def template_commit() -> str:
     Raises:
         SourceUnknown: It was not under git when it was packaged, or it had uncommitted changes.
     """
-    build = _build_facts() if _PACKAGED.is_dir() else _checkout_facts(template_folder())
+    build = build_facts()
     if build["dirty"]:
         raise SourceUnknown("its template had uncommitted changes")
     if not build["commit"]:
-        raise SourceUnknown("it was built without git")
+        raise SourceUnknown(build["no_history"])
     return str(build["commit"])
 
 
-def _repository_url() -> str:
-    """Return the URL that pip recorded (PEP 610), in the spelling that Copier takes for a repository."""
+def _repository_url() -> str | None:
+    """Return the URL that pip recorded (PEP 610), in the spelling that Copier takes for a repository.
+
+    None where that was no repository, or is one no more.
+    """
     from importlib import metadata
 
     try:
@@ -68,15 +81,33 @@ def _repository_url() -> str:
     url = direct_url.get("url", "")
     if direct_url.get("vcs_info", {}).get("vcs") == "git":
         return f"git+{url}"
-    if "dir_info" not in direct_url:
-        raise SourceUnknown("it was not installed from a git repository")
-    clone = Path(unquote(urlsplit(url).path))
-    if not (clone / ".git").exists():
-        raise SourceUnknown(f"{str(clone)!r}, where it was installed from, is no git repository")
-    return f"git+{url}"
+    if "dir_info" in direct_url and (Path(unquote(urlsplit(url).path)) / ".git").exists():
+        return f"git+{url}"
+    return None
 
 
-def _build_facts() -> dict[str, Any]:
+def packaged_history() -> Path:
+    """Return where the bundle of the template's history lies, if this FastForge carries one."""
+    return _PACKAGED / "history.bundle"
+
+
+def kept_repository() -> Path:
+    """Return the repository that plain Copier updates from where FastForge came from a wheel.
+
+    Raises:
+        SourceUnknown: The user has no home folder.
+    """
+    try:
+        data = Path(os.environ.get("XDG_DATA_HOME", ""))
+        return (data if data.is_absolute() else Path.home() / ".local/share") / "fastforge/template.git"
+    except RuntimeError as error:
+        raise SourceUnknown(f"there is no home folder to keep it in ({error})") from error
+
+
+def build_facts() -> dict[str, Any]:
+    """Return the template's commit, whether changes are missing in it, and why it has no history, if so."""
+    if not _PACKAGED.is_dir():
+        return _checkout_facts(template_folder())
     facts: dict[str, Any] = json.loads((_PACKAGED / "build.json").read_bytes())
     return facts
 
@@ -86,6 +117,12 @@ def _checkout_facts(checkout: Path) -> dict[str, Any]:
         return {
             "commit": run_git(checkout, "describe", "--tags", "--always"),
             "dirty": bool(run_git(checkout, "status", "--porcelain", "--", "copier.yml", "template")),
+            "no_history": _why_unusable(checkout),
         }
     except GitFailed as error:
         raise SourceUnknown(str(error)) from error
+
+
+def _why_unusable(checkout: Path) -> str | None:
+    is_shallow = run_git(checkout, "rev-parse", "--is-shallow-repository") == "true"
+    return "it is a shallow clone; git fetch --unshallow completes it" if is_shallow else None

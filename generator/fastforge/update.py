@@ -1,0 +1,277 @@
+"""What `fastforge update` does: from a project and a version to a changed work tree, or to none."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from fastforge.errors import UserError, WorkFailed
+from fastforge.git import GitFailed
+from fastforge.history import History, open_history
+from fastforge.merge import Merged, Scratch, Tree, merge
+from fastforge.project import ANSWERS_FILE, Project, find_folder_of_project, find_project, refuse_unready
+from fastforge.questions import check_answers, load_questions
+from fastforge.releases import describe_releases, releases_between
+from fastforge.render import Order, render
+from fastforge.source import Source
+from fastforge.transplant import recover, refuse_blocked, transplant, undo
+from fastforge.verify import Verification, measure, run_tests
+
+TEMPLATE_PATHS = ("copier.yml", "template")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the command line asked for. `version` is None for the one that this FastForge was made from."""
+
+    path: str
+    version: str | None = None
+    changes: Mapping[str, str] = field(default_factory=dict)
+    dry_run: bool = False
+    verify: bool = False
+
+
+@dataclass(frozen=True)
+class Update:
+    """What an update did, or would do. `merged` is None where there was nothing to do."""
+
+    path: str
+    project: Project
+    version: str
+    dry_run: bool
+    merged: Merged | None = None
+    answers: Mapping[str, str] = field(default_factory=dict)
+    brings: Mapping[str, Any] = field(default_factory=dict)
+    moves: Mapping[str, list[str]] = field(default_factory=dict)
+    diff: str = ""
+    verification: Verification | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def conflicts(self) -> list[str]:
+        """The files that have to be looked at."""
+        return self.merged.conflicts if self.merged else []
+
+    @property
+    def changed_answers(self) -> dict[str, list[str | None]]:
+        """Each answer that is another now: what it was, and what it is."""
+        old = self.project.answers
+        names = [*old, *(name for name in self.answers if name not in old)] if self.merged else []
+        return {
+            name: [old.get(name), self.answers.get(name)]
+            for name in names
+            if old.get(name) != self.answers.get(name)
+        }
+
+    def document(self) -> dict[str, Any]:
+        """Return the answer of `--json`."""
+        merged = self.merged
+        return {
+            "path": str(self.project.folder),
+            "from": self.project.version,
+            "to": self.version,
+            "dry_run": self.dry_run,
+            "current": merged is None,
+            "files": [{"path": path, "change": merged.kind(path)} for path in merged.changed]
+            if merged
+            else [],
+            "conflicts": self.conflicts,
+            "kept_deleted": merged.kept_deleted if merged else [],
+            "answers": self.changed_answers,
+            **self.brings,
+            **self.moves,
+            "diff": self.diff if self.dry_run else None,
+            "verification": self.verification.document() if self.verification else None,
+            "notes": self.notes,
+        }
+
+
+@dataclass(frozen=True)
+class _Rendering:
+    """The template at one version with one set of answers."""
+
+    tree: Tree
+    answers: Mapping[str, str]
+
+
+def update_project(wanted: Wanted) -> Update:
+    """Take the project to the wanted version and answers, and leave the change staged in its repository.
+
+    Raises:
+        UserError: The version or an answer is not known, or the version is older than the project's.
+        WorkFailed: The project's repository does not allow it, or its tests fail with the update.
+        Interrupted: Ctrl-C or SIGTERM; nothing was changed.
+    """
+    with git_failures_in_words(), open_history() as history, temporary_folder() as folder:
+        was_cut_off = recover(find_folder_of_project(wanted.path))
+        notes = ["An update that was cut off has been undone first."] if was_cut_off else []
+        project = find_project(wanted.path)
+        refuse_unready(project)
+        scratch = Scratch(folder, project)
+        update = _plan(wanted, project, history, scratch)
+        update.notes.extend(notes)
+        if update.merged is None:
+            return update
+        if wanted.dry_run:
+            refuse_blocked(project, update.merged)
+            return replace(update, diff=_diff(scratch, update.merged))
+        return _carry_out(wanted, update, scratch)
+
+
+def _plan(wanted: Wanted, project: Project, history: History, scratch: Scratch) -> Update:
+    old, new = history.commit(project.version), history.commit(wanted.version or history.newest)
+    is_newest = new == history.commit(history.newest)
+    version = history.newest if is_newest else history.name(new)
+    nothing = Update(wanted.path, project, version, wanted.dry_run)
+    if old == new and not wanted.changes:
+        return nothing
+    if old != new and history.is_ancestor(new, old):
+        raise UserError(
+            f"{version} is older than {project.version}, which the project has.",
+            "Go back with git, or upgrade FastForge.",
+        )
+    templates = [
+        history.unpack(commit, *TEMPLATE_PATHS, into=scratch.folder / name)
+        for name, commit in (("old", old), ("new", new))
+    ]
+    before = _render_recorded(project, templates[0], scratch)
+    after = _render_changed(project, templates[1], scratch, wanted.changes, version)
+    if old == new and after.answers == before.answers:
+        return nothing
+    # What comes with an answer is no new name of what leaves with it.
+    apart = after.tree.keys() - before.tree.keys() if wanted.changes else set()
+    return replace(
+        nothing,
+        merged=merge(scratch, project, before.tree, after.tree, version, apart=apart),
+        answers=after.answers,
+        brings=describe_releases(releases_between(history, old, new), after.answers),
+        moves=_moves(scratch, before, after) | {"by_hand": _by_hand(before.answers, after.answers)},
+    )
+
+
+def _render_recorded(project: Project, template: Path, scratch: Scratch) -> _Rendering:
+    for question in load_questions(template):
+        if question.condition is None and question.name not in project.answers:
+            raise UserError(
+                f"{ANSWERS_FILE} has no answer for {question.name}, which {project.version} asks.",
+                f"Is {project.url!r} another template than FastForge's?",
+            )
+    try:
+        return _render(project, template, scratch, project.version, project.answers)
+    except UserError as error:
+        raise type(error)(
+            f"The answers in {ANSWERS_FILE} do not fit {project.version}: {error.message}",
+            f"Put back what was recorded: git log -p {ANSWERS_FILE}",
+        ) from error
+
+
+def _render_changed(
+    project: Project, template: Path, scratch: Scratch, changes: Mapping[str, str], version: str
+) -> _Rendering:
+    checked = check_answers(load_questions(template), changes, "--set")
+    try:
+        return _render(project, template, scratch, version, {**project.answers, **checked}, checked)
+    except UserError as error:
+        raise type(error)(
+            f"The answers do not fit {version}: {error.message}",
+            "Give another answer: fastforge update --set NAME=VALUE",
+        ) from error
+
+
+def _render(
+    project: Project,
+    template: Path,
+    scratch: Scratch,
+    version: str,
+    answers: Mapping[str, str],
+    given: Mapping[str, str] | None = None,
+) -> _Rendering:
+    folder = template / "rendered" / project.folder.name
+    order = Order(given or {}, answers, ask=False, source=Source(project.url, version), template=template)
+    found = render(order, folder, lambda: None)
+    return _Rendering(scratch.read_folder(folder), found)
+
+
+def _carry_out(wanted: Wanted, update: Update, scratch: Scratch) -> Update:
+    assert update.merged is not None
+    project, merged = update.project, update.merged
+    verifies = wanted.verify and not merged.conflicts
+    bench_before = measure(project.folder) if verifies else None
+    transplant(project, merged, scratch, {"from": project.version, "to": update.version})
+    if not wanted.verify:
+        return update
+    if merged.conflicts:
+        update.notes.append("The tests were not run: resolve the conflicts first.")
+        return update
+    try:
+        run_tests(project.folder)
+        return replace(update, verification=Verification(bench_before, measure(project.folder)))
+    except BaseException:
+        undo(project)
+        raise
+
+
+def _diff(scratch: Scratch, merged: Merged) -> str:
+    trees = [scratch.write_tree(tree) for tree in (merged.yours, merged.result)]
+    return scratch.git("diff", "--no-color", "--no-ext-diff", *trees)
+
+
+def _moves(scratch: Scratch, before: _Rendering, after: _Rendering) -> dict[str, list[str]]:
+    """Return which settings and dependencies come and go."""
+    moves = {}
+    for what, file, names in (
+        ("settings", ".env.example", _settings),
+        ("dependencies", "pyproject.toml", _dependencies),
+    ):
+        old, new = (
+            names(scratch.git("cat-file", "blob", each.tree[file].blob)) if file in each.tree else set()
+            for each in (before, after)
+        )
+        moves[f"{what}_added"] = sorted(new - old)
+        moves[f"{what}_removed"] = sorted(old - new)
+    return moves
+
+
+def _by_hand(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    steps = tomllib.loads((Path(__file__).parent / "by_hand.toml").read_text(encoding="utf-8"))
+    return [step for name, texts in steps.items() if old.get(name) != new.get(name) for step in texts]
+
+
+def _settings(env_example: str) -> set[str]:
+    return set(re.findall(r"^(?:# )?([A-Z][A-Z0-9_]*)=", env_example, re.MULTILINE))
+
+
+def _dependencies(pyproject: str) -> set[str]:
+    listed = tomllib.loads(pyproject).get("project", {}).get("dependencies", [])
+    return {re.split(r"[^\w.-]", each, maxsplit=1)[0] for each in listed}
+
+
+@contextmanager
+def git_failures_in_words() -> Iterator[None]:
+    """Answer what git says in words."""
+    try:
+        yield
+    except GitFailed as error:
+        raise WorkFailed(
+            f"git failed: {error}.", "Nothing was changed; repair that and try again."
+        ) from error
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Yield a folder that is removed in the end, also when a signal comes while it is."""
+    folder = Path(tempfile.mkdtemp(prefix="fastforge-"))
+    try:
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

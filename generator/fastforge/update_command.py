@@ -1,0 +1,177 @@
+"""The commands of a project that lives: update and check. Parse, call, print."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fastforge.errors import EXIT_ATTENTION, UserError, write_json
+
+if TYPE_CHECKING:
+    from fastforge.update import Update
+
+_Path = Annotated[str, typer.Argument(metavar="[PATH]", help="The project's folder.", show_default=False)]
+_Json = Annotated[
+    bool, typer.Option("--json", help="Answer with one JSON document on standard output, for programs.")
+]
+
+
+def update(
+    path: _Path = ".",
+    to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VERSION", help="Which version of the template. Default: that of this FastForge."
+        ),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="Change an answer, such as cache=redis; repeatable."
+        ),
+    ] = None,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Then run the project's tests, and its benchmark before and after; a failure undoes it.",
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the difference, and change nothing.")
+    ] = False,
+    abort: Annotated[
+        bool, typer.Option("--abort", help="Take the last update back, as long as it is not committed.")
+    ] = False,
+    json: _Json = False,
+) -> int:
+    """Bring a project to a newer template, without losing a line of it.
+
+    The change is merged into the work tree and staged, for you to look at, test and commit. Exit code 3 says
+    that there are conflicts, which are marked as git marks them. Whatever fails leaves the project as it was.
+    """
+    if abort:
+        return _abort(path, json=json)
+    # After what needs no rendering: this imports Copier.
+    from fastforge.update import Wanted, update_project
+
+    done = update_project(Wanted(path, to, _changes(set_ or []), dry_run, verify))
+    if json:
+        write_json(done.document())
+    elif dry_run and done.diff:
+        print(done.diff)
+    _tell(*_lines(done))
+    return EXIT_ATTENTION if done.conflicts else 0
+
+
+def check(path: _Path = ".", json: _Json = False) -> int:
+    """Tell whether a newer template is available, and what it would bring.
+
+    Exit code 0 says that the project is up to date, 3 that an update waits.
+    """
+    from fastforge.check import check_project
+    from fastforge.releases import release_lines
+
+    found = check_project(path)
+    if json:
+        write_json(found.document())
+    if found.is_current:
+        _tell(f"{found.project.folder} is up to date ({found.project.version}).")
+        return 0
+    _tell(
+        f"{found.project.folder} has {found.project.version}; {found.newest} is available.",
+        *(f"  {each['version']} ({each['date']}): {each['summary']}" for each in found.brings["releases"]),
+        *release_lines(found.brings),
+        "",
+        f"See the difference: {_command('--dry-run', path)}",
+        f"Take it: {_command(path)}",
+    )
+    return EXIT_ATTENTION
+
+
+def _command(*arguments: str) -> str:
+    return shlex.join(["fastforge", "update", *(each for each in arguments if each != ".")])
+
+
+def _abort(path: str, *, json: bool) -> int:
+    from fastforge.project import find_folder_of_project
+    from fastforge.transplant import recover, undo
+
+    project = find_folder_of_project(path)
+    files, kept = ([], None) if recover(project) else undo(project)
+    if json:
+        write_json({"path": str(project.folder), "files": files, "kept": str(kept) if kept else None})
+    _tell(f"Took the update of {project.folder} back ({len(files)} files).")
+    if kept:
+        _tell(f"What you had changed since then is in {kept}")
+    return 0
+
+
+def _changes(settings: list[str]) -> dict[str, str]:
+    for setting in settings:
+        if "=" not in setting:
+            raise UserError(f"--set: {setting!r} has no '='.", "Write it as NAME=VALUE, such as cache=redis.")
+    return dict(setting.split("=", 1) for setting in settings)
+
+
+def _lines(done: Update) -> list[str]:
+    if done.merged is None:
+        return [*done.notes, f"{done.project.folder} is up to date ({done.version})."]
+    from fastforge.releases import release_lines
+
+    merged = done.merged
+    signs = {"added": "+", "deleted": "-", "modified": "~", "conflict": "!"}
+    would = "Would update" if done.dry_run else "Updated"
+    return [
+        *done.notes,
+        f"{would} {done.project.folder} from {done.project.version} to {done.version}.",
+        *(f"  {signs[merged.kind(path)]} {path}" for path in merged.changed),
+        *(f"  = {path} stays deleted; the template has a newer one" for path in merged.kept_deleted),
+        *_answer_lines(done.changed_answers),
+        *_move_lines(done.moves),
+        *release_lines(done.brings),
+        *_next_lines(done),
+    ]
+
+
+def _answer_lines(answers: Mapping[str, list[str | None]]) -> list[str]:
+    rows = [f"  {name}: {old or 'not asked'} -> {new or 'not asked'}" for name, (old, new) in answers.items()]
+    return ["", "Answers:", *rows] if rows else []
+
+
+def _move_lines(moves: Mapping[str, list[str]]) -> list[str]:
+    titles = {
+        "settings_added": "Settings that come (see .env.example):",
+        "settings_removed": "Settings that go:",
+        "dependencies_added": "Dependencies that come:",
+        "dependencies_removed": "Dependencies that go:",
+    }
+    lists = [
+        line for key, title in titles.items() if moves[key] for line in [title, f"  {', '.join(moves[key])}"]
+    ]
+    by_hand = [f"  {step}" for step in moves["by_hand"]]
+    return ["", *lists, *(["With the new answers, by hand:", *by_hand] if by_hand else [])]
+
+
+def _next_lines(done: Update) -> list[str]:
+    if done.dry_run:
+        return []
+    if done.conflicts:
+        first = "Conflicts (!) are marked in the files. Resolve them, then git add and commit."
+    elif done.verification:
+        first = "The project's tests passed. Look at it with git diff --staged, then commit."
+    else:
+        first = "Look at it with git diff --staged, run make test, then commit."
+    bench: list[Any] = []
+    if done.verification and done.verification.bench_after:
+        bench = ["", "Before:", done.verification.bench_before, "After:", done.verification.bench_after]
+    return [*bench, "", first, f"To take it back: {_command('--abort', done.path)}"]
+
+
+def _tell(*lines: str) -> None:
+    if sys.stderr:
+        print("\n".join(lines), file=sys.stderr)

@@ -1,0 +1,71 @@
+"""Runs a project's own tests and its own measurement, as its Makefile has them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastforge.errors import WorkFailed
+
+_LAST_LINES = 20
+# A `make` around this command must not tell the project's own make what to do.
+_NOT_PASSED_ON = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "VIRTUAL_ENV"}
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The tests passed; what `make bench` printed before and after, where the project has benchmarks."""
+
+    bench_before: str | None
+    bench_after: str | None
+
+    def document(self) -> dict[str, Any]:
+        """Return it for `--json`."""
+        return {"tests": "passed", "bench_before": self.bench_before, "bench_after": self.bench_after}
+
+
+def run_tests(folder: Path) -> None:
+    """Run `make test` in the project.
+
+    Raises:
+        WorkFailed: They fail, or cannot be run.
+    """
+    _make(folder, "test", "The project's tests fail with the update, which was taken back.")
+
+
+def measure(folder: Path) -> str | None:
+    """Return what `make bench` prints, or None where the project has no benchmarks.
+
+    Raises:
+        WorkFailed: It fails.
+    """
+    if not (folder / "benchmarks").is_dir():
+        return None
+    return _make(folder, "bench", "The project's benchmark fails.")
+
+
+def _make(folder: Path, target: str, failure: str) -> str:
+    environment = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
+    try:
+        done = subprocess.run(
+            ["make", target],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    except OSError as error:
+        raise WorkFailed(f"make cannot be run ({error.strerror}).", "Install make.") from error
+    if done.returncode:
+        if sys.stderr:
+            print(*done.stdout.splitlines()[-_LAST_LINES:], sep="\n", file=sys.stderr)
+        raise WorkFailed(failure, f"See what make {target} says in {str(folder)!r}.")
+    return done.stdout

@@ -1,0 +1,191 @@
+"""A template with three releases, and projects that were made from its first."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import fastforge.update
+import pytest
+import yaml
+from fastforge.history import History
+from fastforge.render import Order, render
+from fastforge.source import Source
+from fastforge.update import Update, Wanted, update_project
+
+from tests.conftest import GIT_IDENTITY, commit_all, copy_checkout, git
+
+URL = "git+https://example.org/fastforge"
+MakeProject = Callable[..., Path]
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    """Replace a text that must be there."""
+    text = file.read_text()
+    assert old in text, f"{file.name} has no {old!r} any more; choose another place to edit."
+    file.write_text(text.replace(old, new, 1))
+
+
+def append(file: Path, text: str) -> None:
+    """Add a text at the file's end."""
+    file.write_text(file.read_text() + text)
+
+
+def prepend(file: Path, text: str) -> None:
+    """Add a text at the file's beginning."""
+    file.write_text(text + file.read_text())
+
+
+def release(clone: Path, tag: str) -> None:
+    """Commit everything and tag it."""
+    git(clone, "add", "--all")
+    git(clone, "commit", "--quiet", "-m", tag)
+    git(clone, "tag", tag)
+
+
+def release_1_1(clone: Path) -> None:
+    """Change files at their ends and beginnings, add one, drop one, rename one, and record why."""
+    template = clone / "template"
+    for name in ("app/middleware.py", "app/items/routes.py", "app/store/sqlite.py", "app/health.py"):
+        append(template / name, "\n\n# Tuned in 1.1.\n")
+    for name in ("Dockerfile", "Dockerfile.jinja", "Makefile", "Makefile.jinja"):
+        append(template / name, "\n# Tuned in 1.1.\n")
+    (template / "app/tuning.py").write_text('"""What 1.1 tuned."""\n')
+    (template / ".dockerignore").unlink()
+    git(clone, "mv", "template/app/logs.py", "template/app/structured_logs.py")
+    records = clone / "docs/releases"
+    records.mkdir(parents=True, exist_ok=True)
+    (records / "1.1.0.toml").write_text(RECORD)
+    release(clone, "v1.1.0")
+
+
+RECORD = """
+version = "1.1.0"
+date = "2026-12-01"
+summary = "Faster reads."
+breaking = ["Logs are structured."]
+manual_steps = ["Tell your log collector."]
+renamed_settings = { LOGS = "LOG_LEVEL" }
+
+[[optimizations]]
+title = "Cached reads"
+effect = "0.36 x the CPU of an uncached read"
+receipt = "benchmarks/receipts/cache.json"
+only = { cache = ["ttl", "redis"] }
+
+[[optimizations]]
+title = "Prepared statements"
+effect = "0.9 x the CPU of a read"
+receipt = "benchmarks/receipts/postgres.json"
+only = { database = ["postgres"] }
+"""
+
+
+@pytest.fixture(scope="session")
+def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a repository of the template with the releases v1.0.0, v1.1.0 and v1.2.0."""
+    clone = copy_checkout(tmp_path_factory.mktemp("releases") / "clone")
+    shutil.rmtree(clone / "docs/releases", ignore_errors=True)
+    commit_all(clone, "v1.0.0")
+    release_1_1(clone)
+    edit(clone / "template/app/middleware.py", "# Tuned in 1.1.", "# Tuned again in 1.2.")
+    release(clone, "v1.2.0")
+    return clone
+
+
+@pytest.fixture(autouse=True)
+def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Leave the settings of whoever runs the tests out of them."""
+    home = tmp_path / "nobody"
+    home.mkdir()
+    for name, value in {"HOME": str(home), "GIT_CONFIG_NOSYSTEM": "1", **GIT_IDENTITY}.items():
+        monkeypatch.setenv(name, value)
+    for name in ("XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def newest(monkeypatch: pytest.MonkeyPatch, releases: Path) -> Callable[[str], None]:
+    """Let this FastForge be the one that was made from a release; v1.1.0 unless told otherwise."""
+
+    def use(version: str) -> None:
+        @contextmanager
+        def history() -> Iterator[History]:
+            yield History(releases, version)
+
+        monkeypatch.setattr(fastforge.update, "open_history", history)
+
+    use("v1.1.0")
+    return use
+
+
+@pytest.fixture(scope="session")
+def rendered(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return a function that renders a release, each one only once."""
+    made: dict[str, Path] = {}
+
+    def get(version: str, **answers: str) -> Path:
+        key = f"{version} {sorted(answers.items())}"
+        if key not in made:
+            folder = tmp_path_factory.mktemp("rendered")
+            template = History(releases, version).unpack(version, "copier.yml", "template", into=folder / "t")
+            order = Order(answers, answers, ask=False, source=Source(URL, version), template=template)
+            render(order, folder / "orders", lambda: None)
+            made[key] = folder / "orders"
+        return made[key]
+
+    return get
+
+
+@pytest.fixture
+def project(rendered: Callable[..., Path], newest: object, tmp_path: Path) -> Path:
+    """Return a committed project of v1.0.0 with the default answers."""
+    return commit_new(shutil.copytree(rendered("v1.0.0"), tmp_path / "orders"))
+
+
+def answers_of(folder: Path) -> dict[str, str]:
+    """Return what the project's answers file records."""
+    recorded: dict[str, str] = yaml.safe_load((folder / ".copier-answers.yml").read_text())
+    return recorded
+
+
+def commit_new(folder: Path) -> Path:
+    """Make the folder a repository with everything committed."""
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    return commit(folder)
+
+
+def commit(folder: Path) -> Path:
+    """Commit everything that is not ignored."""
+    git(folder, "add", "--all", "--force", ".")
+    git(folder, "commit", "--quiet", "--allow-empty", "-m", "Mine")
+    return folder
+
+
+def update(folder: Path, **wanted: object) -> Update:
+    """Update the project in this process."""
+    return update_project(Wanted(str(folder), **wanted))  # type: ignore[arg-type]
+
+
+def contents(folder: Path) -> dict[str, tuple[str, bytes]]:
+    """Return kind and content of every file but git's own."""
+    return {
+        os.fsdecode(os.path.relpath(path, folder)): _content(path)
+        for path in folder.rglob("*")
+        if ".git" not in path.relative_to(folder).parts and (path.is_symlink() or path.is_file())
+    }
+
+
+def _content(path: Path) -> tuple[str, bytes]:
+    if path.is_symlink():
+        return "link", os.fsencode(path.readlink())
+    return "executable" if path.stat().st_mode & 0o100 else "plain", path.read_bytes()
+
+
+def state(folder: Path) -> tuple[object, ...]:
+    """Return what a failed update must leave as it was: files, index and what git says of them."""
+    index = git(folder, "ls-files", "--stage")
+    return contents(folder), index, git(folder, "status", "--porcelain"), git(folder, "rev-parse", "HEAD")

@@ -1,0 +1,90 @@
+"""Changed answers: the same merge takes a project from one variant to another."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fastforge.errors import UserError
+
+from tests.updates.conftest import append, commit, commit_new, contents, prepend, state, update
+
+Rendered = Callable[..., Path]
+CHANGES = [
+    ({}, {"database": "postgres"}),
+    ({}, {"cache": "redis", "deployment": "nginx"}),
+    ({"database": "mongodb", "mongodb_driver": "motor"}, {"database": "sqlite"}),
+    ({"database": "postgres", "cache": "none"}, {"database": "mongodb", "mongodb_driver": "motor"}),
+    ({"deployment": "nginx", "compression": "gzip"}, {"deployment": "gunicorn", "serializer": "pydantic"}),
+]
+
+
+@pytest.mark.parametrize(("old", "changes"), CHANGES, ids=str)
+def test_another_answer_gives_what_a_fresh_project_with_it_is(
+    rendered: Rendered, newest: object, tmp_path: Path, old: dict[str, str], changes: dict[str, str]
+) -> None:
+    project = commit_new(shutil.copytree(rendered("v1.1.0", **old), tmp_path / "orders"))
+
+    done = update(project, changes=changes)
+
+    asked = {**old, **changes}
+    fresh = {name: value for name, value in asked.items() if done.answers.get(name) == value}
+    assert done.conflicts == []
+    assert contents(project) == contents(rendered("v1.1.0", **fresh))
+    commit(project)
+    assert update(project, changes=changes).merged is None
+
+
+def test_an_answer_and_a_version_change_in_one_step(project: Path, rendered: Rendered) -> None:
+    assert update(project, changes={"cache": "redis"}).conflicts == []
+    assert contents(project) == contents(rendered("v1.1.0", cache="redis"))
+
+
+def test_edits_of_what_leaves_do_not_move_into_what_comes(project: Path) -> None:
+    prepend(project / "app/store/sqlite.py", "# Our query.\n")
+    commit(project)
+
+    done = update(project, changes={"database": "postgres"})
+
+    assert done.conflicts == ["app/store/sqlite.py"]
+    assert (project / "app/store/sqlite.py").read_text().startswith("# Our query.\n")
+    assert "# Our query." not in (project / "app/store/postgres.py").read_text()
+
+
+def test_it_says_what_comes_and_goes_and_what_is_left_to_do(project: Path) -> None:
+    document = update(project, changes={"database": "postgres", "cache": "redis"}, dry_run=True).document()
+
+    assert document["answers"] == {"cache": ["ttl", "redis"], "database": ["sqlite", "postgres"]}
+    assert {"REDIS_URL", "TEST_DATABASE_URL"} <= set(document["settings_added"])
+    assert {"asyncpg", "redis"} <= set(document["dependencies_added"])
+    assert any("No item is moved" in step for step in document["by_hand"])
+
+
+def test_an_edited_file_keeps_its_edits(project: Path) -> None:
+    append(project / "app/items/service.py", "\n# Ours.\n")
+    commit(project)
+
+    assert update(project, changes={"deployment": "nginx"}).conflicts == []
+    assert (project / "app/items/service.py").read_text().endswith("# Ours.\n")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"databse": "postgres"}, "'databse' is no question"),
+        ({"database": "oracle"}, "'oracle' is no choice"),
+        ({"mongodb_driver": "motor"}, "only asked when database == 'mongodb'"),
+        ({"project_name": "class"}, "is taken by Python"),
+    ],
+    ids=str,
+)
+def test_wrong_answers_are_refused(project: Path, changes: dict[str, str], words: str) -> None:
+    before = state(project)
+
+    with pytest.raises(UserError) as refusal:
+        update(project, changes=changes)
+
+    assert words in refusal.value.message
+    assert state(project) == before

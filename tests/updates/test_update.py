@@ -1,0 +1,411 @@
+"""An update brings what the template became, and leaves what its owners wrote."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fastforge.errors import UserError, WorkFailed
+from fastforge.project import find_project
+from fastforge.transplant import undo
+
+from tests.conftest import git
+from tests.updates.conftest import append, commit, commit_new, contents, edit, prepend, state, update
+
+MARK = "# Tuned in 1.1."
+Rendered = Callable[..., Path]
+
+VARIANTS = [
+    {},
+    {"database": "postgres", "cache": "redis", "deployment": "gunicorn", "compression": "gzip"},
+    {"database": "mongodb", "mongodb_driver": "motor", "serializer": "pydantic", "cache": "none"},
+    {"deployment": "nginx", "compression": "none", "project_name": "Żółw API"},
+]
+
+
+@pytest.mark.parametrize("answers", VARIANTS, ids=str)
+@pytest.mark.parametrize("version", ["v1.1.0", "v1.2.0"])
+def test_an_unedited_project_becomes_a_fresh_one(
+    rendered: Rendered,
+    newest: Callable[[str], None],
+    tmp_path: Path,
+    answers: dict[str, str],
+    version: str,
+) -> None:
+    newest(version)
+    project = commit_new(shutil.copytree(rendered("v1.0.0", **answers), tmp_path / "orders"))
+
+    done = update(project)
+
+    assert done.conflicts == []
+    assert contents(project) == contents(rendered(version, **answers))
+    assert git(project, "diff", "--name-only") == ""
+    commit(project)
+    assert update(project).merged is None
+
+
+def edit_realistically(project: Path) -> dict[str, list[bytes]]:
+    """Edit a project as its owners do; return the lines that they wrote, by file."""
+    append(project / "app/items/service.py", "\n\ndef our_rule() -> int:\n    return 42   \n")
+    prepend(project / "app/items/routes.py", "# Our routes.\n")
+    prepend(project / "app/settings.py", "# Our settings.\n")
+    prepend(project / "Dockerfile", "# Our image.\n")
+    prepend(project / "pyproject.toml", "# Our dependencies.\n")
+    (project / "app/health.py").write_bytes(
+        (project / "app/health.py").read_bytes().replace(b"\n", b"\r\n") + b"# Ours.\r\n"
+    )
+    (project / "README.md").write_bytes(b"Caf\xe9 \xff\n" + (project / "README.md").read_bytes())
+    (project / "app/orders.py").write_text("ours = True\n")
+    (project / "tests/test_service.py").unlink()
+    (project / "app/store/sqlite.py").rename(project / "app/store/our_sqlite.py")
+    append(project / "app/store/our_sqlite.py", "# Our store.\n")
+    prepend(project / "app/store/our_sqlite.py", "# Our query.\n")
+    (project / "run").write_text("#!/bin/sh\n")
+    (project / "run").chmod(0o755)
+    (project / "Makefile").chmod(0o755)
+    (project / "link").symlink_to("app/main.py")
+    commit(project)
+    return {
+        "app/items/service.py": [b"def our_rule() -> int:", b"    return 42   "],
+        "app/items/routes.py": [b"# Our routes."],
+        "app/settings.py": [b"# Our settings."],
+        "Dockerfile": [b"# Our image."],
+        "pyproject.toml": [b"# Our dependencies."],
+        "app/health.py": [b"# Ours.\r"],
+        "README.md": [b"Caf\xe9 \xff"],
+        "app/orders.py": [b"ours = True"],
+        "app/store/our_sqlite.py": [b"# Our store.", b"# Our query."],
+        "run": [b"#!/bin/sh"],
+    }
+
+
+def test_what_the_owners_wrote_stays(project: Path) -> None:
+    lines = edit_realistically(project)
+
+    done = update(project)
+
+    for name, written in lines.items():
+        found = (project / name).read_bytes().split(b"\n")
+        assert all(line in found for line in written), name
+    # Both wrote at this file's end.
+    assert done.conflicts == ["app/health.py", "app/store/our_sqlite.py"]
+    assert b"# Tuned in 1.1.\r\n" in (project / "app/health.py").read_bytes()
+    assert MARK in (project / "app/store/our_sqlite.py").read_text()
+    assert MARK in (project / "app/items/routes.py").read_text()
+    assert MARK in (project / "Dockerfile").read_text()
+    assert not (project / "tests/test_service.py").exists()
+    assert not (project / "app/store/sqlite.py").exists()
+    assert (project / "run").stat().st_mode & 0o100
+    assert (project / "Makefile").stat().st_mode & 0o100
+    assert (project / "link").readlink() == Path("app/main.py")
+
+
+def test_a_file_with_crlf_keeps_it_and_is_merged(project: Path) -> None:
+    file = project / "app/middleware.py"
+    file.write_bytes(b"# Ours.\n" + file.read_bytes())
+    file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+    commit(project)
+
+    assert update(project).conflicts == []
+
+    content = file.read_bytes()
+    assert content.startswith(b"# Ours.\r\n")
+    assert b"# Tuned in 1.1.\r\n" in content
+    assert content.count(b"\n") == content.count(b"\r\n")
+
+
+def test_a_checkout_with_autocrlf_gets_crlf(project: Path) -> None:
+    git(project, "config", "core.autocrlf", "true")
+
+    update(project)
+
+    assert b"# Tuned in 1.1.\r\n" in (project / "app/middleware.py").read_bytes()
+    assert git(project, "diff", "--name-only") == ""
+
+
+def test_a_conflict_leaves_markers_and_an_unmerged_index(project: Path) -> None:
+    append(project / "app/middleware.py", "\n\n# Ours.\n")
+    commit(project)
+
+    done = update(project)
+
+    text = (project / "app/middleware.py").read_text()
+    assert done.conflicts == ["app/middleware.py"]
+    assert "<<<<<<< yours\n# Ours." in text
+    assert "# Tuned in 1.1.\n>>>>>>> template-v1.1.0" in text
+    assert git(project, "diff", "--name-only", "--diff-filter=U") == "app/middleware.py"
+    assert (project / "app/tuning.py").is_file()
+
+
+def test_a_file_that_the_template_drops_stays_where_it_was_edited(project: Path) -> None:
+    append(project / ".dockerignore", "ours\n")
+    commit(project)
+
+    assert update(project).conflicts == [".dockerignore"]
+    assert "ours\n" in (project / ".dockerignore").read_text()
+
+
+def test_edits_follow_a_file_that_the_template_renames(project: Path) -> None:
+    prepend(project / "app/logs.py", "# Ours.\n")
+    commit(project)
+
+    assert update(project).conflicts == []
+    assert "# Ours.\n" in (project / "app/structured_logs.py").read_text()
+    assert not (project / "app/logs.py").exists()
+
+
+def test_a_deleted_file_that_the_template_changes_stays_deleted(project: Path) -> None:
+    (project / "app/middleware.py").unlink()
+    commit(project)
+
+    done = update(project)
+
+    assert done.conflicts == []
+    assert done.merged is not None
+    assert done.merged.kept_deleted == ["app/middleware.py"]
+    assert not (project / "app/middleware.py").exists()
+
+
+def test_whitespace_settings_lose_nothing(project: Path) -> None:
+    (Path.home() / ".gitconfig").write_text("[apply]\n\twhitespace = error\n[merge]\n\tff = only\n")
+    prepend(project / "app/middleware.py", "# Ours.   \n")
+    commit(project)
+
+    assert update(project).conflicts == []
+    assert "# Ours.   \n" in (project / "app/middleware.py").read_text()
+
+
+def test_other_changes_and_ignored_files_are_not_touched(project: Path) -> None:
+    append(project / "README.md", "dirty\n")
+    append(project / "app/settings.py", "staged = 1\n")
+    git(project, "add", "app/settings.py")
+    (project / "untracked.txt").write_text("mine")
+    (project / ".env").write_text("SECRET=1\n")
+
+    update(project)
+
+    assert (project / "README.md").read_text().endswith("dirty\n")
+    assert (project / "untracked.txt").read_text() == "mine"
+    assert (project / ".env").read_text() == "SECRET=1\n"
+    assert "app/settings.py" in git(project, "diff", "--cached", "--name-only")
+    assert git(project, "diff", "--name-only") == "README.md"
+
+
+@pytest.mark.parametrize(
+    "command", ["status", "add", "update-index --assume-unchanged", "update-index --skip-worktree"]
+)
+def test_an_uncommitted_change_that_the_update_needs_is_refused(project: Path, command: str) -> None:
+    append(project / "app/middleware.py", "# Mine.\n")
+    git(project, *command.split(), "app/middleware.py")
+    before = state(project)
+
+    with pytest.raises(WorkFailed, match=r"not committed: 'app/middleware\.py'"):
+        update(project)
+
+    assert state(project) == before
+
+
+@pytest.mark.parametrize("ignored", ["", "tuning.py"])
+def test_a_file_in_the_way_is_refused(project: Path, ignored: str) -> None:
+    (project / "app/tuning.py").write_text("mine")
+    (project / ".git/info/exclude").write_text(f"{ignored}\n")
+    before = state(project)
+
+    with pytest.raises(WorkFailed, match=r"app/tuning\.py"):
+        update(project)
+
+    assert state(project) == before
+
+
+def test_a_link_in_the_way_is_refused(project: Path) -> None:
+    (project / "app/tuning.py").symlink_to("nowhere")
+    before = state(project)
+
+    with pytest.raises(WorkFailed, match=r"app/tuning\.py"):
+        update(project)
+
+    assert state(project) == before
+
+
+def test_a_dry_run_shows_the_difference_and_changes_nothing(project: Path) -> None:
+    before = state(project)
+
+    done = update(project, dry_run=True)
+
+    assert f"+{MARK}" in done.diff
+    assert state(project) == before
+    assert not (project / ".git/fastforge").exists()
+
+
+def test_an_update_can_be_taken_back(project: Path) -> None:
+    append(project / "README.md", "dirty\n")
+    before = state(project)
+    update(project)
+    append(project / "app/middleware.py", "# Since then.\n")
+
+    _, kept = undo(find_project(str(project)))
+
+    assert state(project) == before
+    assert kept is not None
+    assert "# Since then.\n" in (kept / "app/middleware.py").read_text()
+
+
+def test_a_conflict_can_be_taken_back(project: Path) -> None:
+    append(project / "app/middleware.py", "\n\n# Ours.\n")
+    commit(project)
+    before = state(project)
+    update(project)
+
+    undo(find_project(str(project)))
+
+    assert state(project) == before
+
+
+def test_a_committed_update_is_left_to_git(project: Path) -> None:
+    update(project)
+    commit(project)
+
+    with pytest.raises(WorkFailed, match="was committed"):
+        undo(find_project(str(project)))
+
+
+def test_it_says_what_the_releases_bring_to_these_answers(project: Path) -> None:
+    document = update(project, dry_run=True).document()
+
+    assert [each["title"] for each in document["optimizations"]] == ["Cached reads"]
+    assert document["breaking"] == ["Logs are structured."]
+    assert document["manual_steps"] == ["Tell your log collector."]
+    assert document["renamed_settings"] == {"LOGS": "LOG_LEVEL"}
+
+
+# --- Places ---
+
+
+def test_a_project_in_a_monorepo(rendered: Rendered, newest: object, tmp_path: Path) -> None:
+    project = shutil.copytree(rendered("v1.0.0"), tmp_path / "mono/services/my api/orders")
+    (tmp_path / "mono/other.txt").write_text("other")
+    commit_new(tmp_path / "mono")
+    append(tmp_path / "mono/other.txt", "dirty")
+    before = state(tmp_path / "mono")
+
+    update(project)
+
+    assert contents(project) == contents(rendered("v1.1.0"))
+    assert git(tmp_path / "mono", "diff", "--name-only") == "other.txt"
+    undo(find_project(str(project)))
+    assert state(tmp_path / "mono") == before
+
+
+def test_a_project_in_a_worktree(project: Path, rendered: Rendered, tmp_path: Path) -> None:
+    git(project, "worktree", "add", "--quiet", "-b", "side", str(tmp_path / "side"))
+
+    update(tmp_path / "side")
+
+    assert contents(tmp_path / "side") == contents(rendered("v1.1.0"))
+    assert git(project, "status", "--porcelain") == ""
+
+
+def test_a_project_in_a_submodule(project: Path, rendered: Rendered, tmp_path: Path) -> None:
+    outer = tmp_path / "outer"
+    outer.mkdir()
+    git(outer, "init", "--quiet")
+    git(outer, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(project), "orders")
+    git(outer / "orders", "checkout", "--quiet", "--detach")
+
+    update(outer / "orders")
+
+    assert contents(outer / "orders") == contents(rendered("v1.1.0"))
+
+
+# --- Refusals ---
+
+
+def no_answers_file(project: Path) -> None:
+    (project / ".copier-answers.yml").unlink()
+
+
+def broken_answers_file(project: Path) -> None:
+    (project / ".copier-answers.yml").write_text("{")
+
+
+def unknown_version(project: Path) -> None:
+    edit(project / ".copier-answers.yml", "v1.0.0", "v9.0.0")
+
+
+def version_that_is_an_option(project: Path) -> None:
+    edit(project / ".copier-answers.yml", "v1.0.0", "--help")
+
+
+def another_template(project: Path) -> None:
+    edit(project / ".copier-answers.yml", "database: sqlite\n", "")
+
+
+def invalid_answer(project: Path) -> None:
+    edit(project / ".copier-answers.yml", "database: sqlite", "database: oracle")
+
+
+def unfinished_merge(project: Path) -> None:
+    (project / ".git/MERGE_HEAD").write_text(git(project, "rev-parse", "HEAD") + "\n")
+
+
+def detached(project: Path) -> None:
+    git(project, "checkout", "--quiet", "--detach")
+
+
+def empty_repository(project: Path) -> None:
+    shutil.rmtree(project / ".git")
+    git(project, "init", "--quiet")
+
+
+def no_repository(project: Path) -> None:
+    shutil.rmtree(project / ".git")
+
+
+def uncommitted_project(project: Path) -> None:
+    git(project, "rm", "--quiet", "-r", "--cached", ".")
+    git(project, "commit", "--quiet", "--allow-empty", "-m", "Gone")
+
+
+def index_in_use(project: Path) -> None:
+    (project / ".git/index.lock").write_text("")
+
+
+REFUSALS = {
+    no_answers_file: "no .copier-answers.yml",
+    broken_answers_file: "cannot be read",
+    unknown_version: "does not know the template's version 'v9.0.0'",
+    version_that_is_an_option: "does not know the template's version '--help'",
+    another_template: "no answer for database",
+    invalid_answer: "do not fit v1.0.0",
+    unfinished_merge: "A merge is in progress",
+    detached: "No branch is checked out",
+    empty_repository: "no commit yet",
+    no_repository: "no git repository",
+    uncommitted_project: "is not committed",
+    index_in_use: "Another git command",
+}
+
+
+@pytest.mark.parametrize(("spoil", "words"), REFUSALS.items(), ids=lambda each: getattr(each, "__name__", ""))
+def test_what_cannot_be_updated_is_refused_in_words(
+    project: Path, spoil: Callable[[Path], None], words: str
+) -> None:
+    spoil(project)
+    before = contents(project)
+
+    with pytest.raises(UserError) as refusal:
+        update(project)
+
+    assert words in refusal.value.message
+    assert len(refusal.value.message.splitlines()) == 1
+    assert contents(project) == before
+
+
+def test_a_downgrade_is_refused(project: Path) -> None:
+    update(project)
+    commit(project)
+
+    with pytest.raises(UserError, match=r"v1\.0\.0 is older than v1\.1\.0"):
+        update(project, version="1.0.0")

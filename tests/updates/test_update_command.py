@@ -1,0 +1,191 @@
+"""The commands as people and pipelines type them: exit codes, JSON, signals, and no network."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Result, build, git, pip_install
+from tests.updates.conftest import append, commit, contents, state
+
+Run = Callable[..., Result]
+TAGS = ("v1.0.0", "v1.1.0", "v1.2.0")
+
+
+@pytest.fixture(scope="session")
+def wheels(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return the folder that each release's wheel was installed into; the repository is out of reach."""
+    folder = tmp_path_factory.mktemp("wheels")
+    sites = {}
+    for tag in ("v1.0.0", "v1.1.0"):
+        clone = folder / f"{tag}-clone"
+        git(folder, "clone", "--quiet", "--branch", tag, str(releases), clone.name)
+        # Nobody knew of the later releases then.
+        git(clone, "tag", "--delete", *(later for later in TAGS if later > tag))
+        wheel = build("wheel", clone, folder / f"{tag}-wheel")
+        sites[tag] = Path(pip_install(wheel, folder / f"{tag}-site")["PYTHONPATH"])
+    return sites
+
+
+@pytest.fixture
+def run(wheels: dict[str, Path], tmp_path: Path) -> Run:
+    """Return a function that runs one release's command, with a home folder and no network of its own."""
+
+    def call(version: str, *arguments: str, cwd: Path = tmp_path, home: str = "nobody") -> Result:
+        (tmp_path / home).mkdir(exist_ok=True)
+        command = [sys.executable, "-m", "fastforge", *arguments]
+        variables = {"PYTHONPATH": str(wheels[version]), "HOME": str(tmp_path / home)}
+        done = subprocess.run(
+            command, cwd=cwd, env=os.environ | variables, capture_output=True, text=True, check=False
+        )
+        assert "Traceback" not in done.stderr
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    return call
+
+
+def test_from_an_old_wheel_to_a_newer_one_on_another_machine(
+    run: Run, tmp_path: Path, rendered: Callable[..., Path]
+) -> None:
+    assert run("v1.0.0", "new", "orders", home="ada").exit_code == 0
+    project = tmp_path / "orders"
+    assert run("v1.0.0", "check", "orders", home="ada").exit_code == 0
+    append(project / "app/items/service.py", "\n# Ours.\n")
+    commit(project)
+    shutil.rmtree(tmp_path / "ada")
+
+    checked = run("v1.1.0", "check", "orders", "--json", home="bob")
+    dry = run("v1.1.0", "update", "orders", "--dry-run", home="bob")
+    updated = run("v1.1.0", "update", "--json", cwd=project, home="bob")
+
+    assert checked.exit_code == 3
+    assert [each["title"] for each in checked.document["optimizations"]] == ["Cached reads"]
+    assert "+# Tuned in 1.1." in dry.output
+    assert updated.exit_code == 0
+    assert (updated.document["from"], updated.document["to"]) == ("v1.0.0", "v1.1.0")
+    assert (project / "app/items/service.py").read_text().endswith("# Ours.\n")
+    commit(project)
+    assert run("v1.1.0", "check", cwd=project, home="bob").exit_code == 0
+    assert run("v1.1.0", "update", "--json", cwd=project, home="bob").document["current"] is True
+    # And an older FastForge says that it is older.
+    older = run("v1.0.0", "update", cwd=project, home="bob")
+    assert older.exit_code == 2
+    assert "Upgrade FastForge" in older.errors
+
+
+def test_a_conflict_answers_3_and_is_taken_back(run: Run, project: Path) -> None:
+    append(project / "app/middleware.py", "\n\n# Ours.\n")
+    commit(project)
+    before = state(project)
+
+    result = run("v1.1.0", "update", str(project), "--json")
+
+    assert result.exit_code == 3
+    assert result.document["conflicts"] == ["app/middleware.py"]
+    again = run("v1.1.0", "update", str(project))
+    assert again.exit_code == 1
+    assert "unresolved conflict" in again.errors
+    assert run("v1.1.0", "update", "--abort", str(project), "--json").exit_code == 0
+    assert state(project) == before
+
+
+def test_tests_that_fail_take_the_update_back(run: Run, project: Path) -> None:
+    (project / "GNUmakefile").write_text("test:\n\t@echo broken; test ! -e app/tuning.py\n")
+    commit(project)
+    before = state(project)
+
+    result = run("v1.1.0", "update", str(project), "--verify", "--json")
+
+    assert result.exit_code == 1
+    assert "tests fail" in result.document["error"]
+    assert "broken" in result.errors
+    assert state(project) == before
+
+
+def test_tests_that_pass_keep_it_and_the_benchmark_is_shown(run: Run, project: Path) -> None:
+    # make reads it before the template's Makefile.
+    (project / "GNUmakefile").write_text("test:\n\t@true\nbench:\n\t@ls app/tuning.py 2>&1 || true\n")
+    (project / "benchmarks").mkdir(exist_ok=True)
+    (project / "benchmarks/ours.py").touch()
+    commit(project)
+
+    result = run("v1.1.0", "update", str(project), "--verify", "--json")
+
+    assert result.exit_code == 0
+    assert result.document["verification"]["tests"] == "passed"
+    assert "No such file" in result.document["verification"]["bench_before"]
+    assert result.document["verification"]["bench_after"] == "app/tuning.py\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_at_any_moment_leaves_all_or_nothing(
+    wheels: dict[str, Path], project: Path, rendered: Callable[..., Path], number: signal.Signals
+) -> None:
+    before = state(project)
+    interrupted = 0
+    for attempt in range(10):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fastforge", "update"],
+            cwd=project,
+            env=os.environ | {"PYTHONPATH": str(wheels["v1.1.0"])},
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(0.1 + 0.15 * attempt)
+        process.send_signal(number)
+        if process.wait(timeout=120) == 0:
+            assert contents(project) == contents(rendered("v1.1.0"))
+            subprocess.run(["git", "reset", "--quiet", "--hard"], cwd=project, check=True)
+        else:
+            interrupted += 1
+        assert state(project) == before
+        assert not (project / ".git/index.lock").exists()
+    assert interrupted
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--set", "cache"], "has no '='"),
+        (["--to", "v7"], "does not know"),
+        (["--too", "v7"], "no option"),
+        (["nowhere"], "no .copier-answers.yml"),
+        (["--abort"], "can be taken back"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_done_answers_in_one_json_document(
+    run: Run, project: Path, arguments: list[str], words: str
+) -> None:
+    result = run("v1.1.0", "update", *arguments, "--json", cwd=project)
+
+    assert result.exit_code in (1, 2)
+    assert words in result.document["error"]
+
+
+def test_without_git_it_says_so(run: Run, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+
+    result = run("v1.1.0", "update", str(project))
+
+    assert result.exit_code == 1
+    assert "git cannot be run" in result.errors
+
+
+def test_without_history_it_says_why(tmp_path: Path, releases: Path, project: Path) -> None:
+    git(tmp_path, "clone", "--quiet", "--depth=1", releases.as_uri(), "shallow")
+    site = pip_install(tmp_path / "shallow", tmp_path / "site")["PYTHONPATH"]
+    command = [sys.executable, "-m", "fastforge", "update", str(project)]
+    done = subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": site}, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 1
+    assert "built from a shallow clone" in done.stderr

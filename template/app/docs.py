@@ -15,4 +15,4 @@ router = APIRouter(include_in_schema=False)
 async def read_docs(request: Request) -> HTMLResponse:
     """Return the page."""
     prefix = request.scope.get("root_path", "").rstrip("/")
-    return get_swagger_ui_html(openapi_url=f"{prefix}/openapi.json", title=f"{escape(NAME)} documentation")
+    return get_swagger_ui_html(openapi_url=f"{prefix}/openapi.json", title=f"{escape(NAME)} - Swagger UI")

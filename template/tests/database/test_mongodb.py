@@ -94,7 +94,7 @@ async def test_a_server_that_is_down_is_waited_for_no_longer_than_said(unreachab
 
 @pytest.mark.parametrize(
     "url",
-    ["", "mongodb://secret.host:27017", "mongodb://secret.host/?tls=true", "postgresql://secret.host/db"],
+    ["", "mongodb://secret.host:27017", "mongodb://secret.host/?tls=true", "https://secret.host/db"],
 )
 def test_a_url_that_names_no_database_is_refused_without_being_repeated(url: str) -> None:
     with pytest.raises(ValidationError, match="database_url") as refusal:

@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -201,21 +202,33 @@ def test_git_that_fails_at_any_call_changes_nothing(project: Path) -> None:
 FAULTS = [OSError(errno.ENOSPC, "No space left on device"), Interrupted(15)]
 
 
-@pytest.mark.usefixtures("rendered_once")
 @pytest.mark.parametrize("fault", FAULTS, ids=["full disk", "signal"])
-def test_a_fault_at_any_file_operation_changes_nothing(project: Path, fault: BaseException) -> None:
+def test_a_fault_at_any_file_operation_changes_nothing(
+    project: Path, monkeypatch: pytest.MonkeyPatch, fault: BaseException
+) -> None:
     append(project / "app/middleware.py", "\n\n# Ours.\n")
     commit(project)
     before = state(project)
+    counts = []
 
-    count = 0
-    for _ in faults_until_it_works(project, fail_in_file_operations, fault):
-        assert state(project) == before
-        assert not (project / ".git/index.lock").exists()
-        count += 1
+    def with_every_fault(*arguments: Any) -> None:
+        for at in range(1, 1000):
+            countdown = Countdown(at, fault)
+            with pytest.MonkeyPatch.context() as patch:
+                fail_in_file_operations(patch, countdown)
+                with suppress(OSError, Interrupted):
+                    transplant.transplant(*arguments)
+            if countdown.calls < at:
+                counts.append(at - 1)
+                return
+            assert state(project) == before
+            assert not (project / ".git/index.lock").exists()
 
-    print(f"{type(fault).__name__} at each of {count} file operations")
-    assert count > 30
+    monkeypatch.setattr(fastforge.update, "transplant", with_every_fault)
+    update(project)
+
+    print(f"{type(fault).__name__} at each of {counts} file operations")
+    assert counts[0] > 30
 
 
 class Killed(BaseException):

@@ -100,7 +100,7 @@ def refuse_unready(project: Project) -> None:
     """Refuse a repository whose state an update would be lost in, or would make worse.
 
     Raises:
-        WorkFailed: It has no commit or no branch, the project is not committed, or something is unfinished.
+        WorkFailed: It has no commit, the project is not committed, or something is unfinished.
     """
     if not _succeeds(project.top, "rev-parse", "--verify", "--quiet", "HEAD"):
         raise WorkFailed(
@@ -116,14 +116,18 @@ def refuse_unready(project: Project) -> None:
             f"{unmerged.split(chr(0))[0]!r} has an unresolved conflict.",
             "Resolve and git add it, or go back with: fastforge update --abort",
         )
-    _refuse_detached(project)
     if not _succeeds(project.top, "cat-file", "-e", f"HEAD:{project.prefix}{ANSWERS_FILE}"):
         raise WorkFailed(
             f"The project in {str(project.folder)!r} is not committed.", "Commit it, then update."
         )
 
 
-def _refuse_detached(project: Project) -> None:
+def refuse_detached(project: Project) -> None:
+    """Refuse a repository in which no branch is checked out.
+
+    Raises:
+        WorkFailed: None is.
+    """
     # A submodule is detached as a rule; its superproject names the commit.
     if _succeeds(project.top, "symbolic-ref", "--quiet", "HEAD"):
         return

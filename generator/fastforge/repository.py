@@ -63,7 +63,7 @@ def _commit(project: Path, files: Sequence[str]) -> str:
     run_git(project, "--literal-pathspecs", *_SETTINGS, *add, stdin="\0".join(files))
     message = "Generate the project with FastForge"
     run_git(
-        project, *_SETTINGS, "commit", "--quiet", "--no-verify", "-m", message, variables=_identity(project)
+        project, *_SETTINGS, "commit", "--quiet", "--no-verify", "-m", message, variables=committer(project)
     )
     return run_git(project, "rev-parse", "--short", "HEAD")
 
@@ -72,7 +72,7 @@ def _default_branch(project: Path) -> str:
     return _setting(project, "init.defaultBranch") or "main"
 
 
-def _identity(project: Path) -> dict[str, str]:
+def committer(project: Path) -> dict[str, str]:
     """Return the variables that make a commit possible where the user has not told git who they are."""
     try:
         for role in ("AUTHOR", "COMMITTER"):

@@ -16,7 +16,14 @@ from fastforge.errors import UserError, WorkFailed
 from fastforge.git import GitFailed
 from fastforge.history import History, open_history
 from fastforge.merge import Merged, Scratch, Tree, merge
-from fastforge.project import ANSWERS_FILE, Project, find_folder_of_project, find_project, refuse_unready
+from fastforge.project import (
+    ANSWERS_FILE,
+    Project,
+    find_folder_of_project,
+    find_project,
+    refuse_detached,
+    refuse_unready,
+)
 from fastforge.questions import check_answers, load_questions
 from fastforge.releases import describe_releases, releases_between
 from fastforge.render import Order, render
@@ -29,13 +36,17 @@ TEMPLATE_PATHS = ("copier.yml", "template")
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the command line asked for. `version` is None for the one that this FastForge was made from."""
+    """What the command line asked for. `version` is None for the one that this FastForge was made from.
+
+    `on_a_branch` is False where a detached HEAD is no mistake, because the caller makes the branch.
+    """
 
     path: str
     version: str | None = None
     changes: Mapping[str, str] = field(default_factory=dict)
     dry_run: bool = False
     verify: bool = False
+    on_a_branch: bool = True
 
 
 @dataclass(frozen=True)
@@ -114,6 +125,8 @@ def update_project(wanted: Wanted) -> Update:
         notes = ["An update that was cut off has been undone first."] if was_cut_off else []
         project = find_project(wanted.path)
         refuse_unready(project)
+        if wanted.on_a_branch:
+            refuse_detached(project)
         scratch = Scratch(folder, project)
         update = _plan(wanted, project, history, scratch)
         update.notes.extend(notes)

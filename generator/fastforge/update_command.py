@@ -21,7 +21,12 @@ _Json = Annotated[
 
 
 def update(
-    path: _Path = ".",
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PATH]", help="The project's folder; with --all any number.", show_default=False
+        ),
+    ] = None,
     to: Annotated[
         str | None,
         typer.Option(
@@ -47,6 +52,14 @@ def update(
     abort: Annotated[
         bool, typer.Option("--abort", help="Take the last update back, as long as it is not committed.")
     ] = False,
+    all_: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="Update every PATH on a branch of its own, and run its tests. A PATH may be a folder "
+            "of projects, or @FILE with one on each line. Safe to interrupt and to run again.",
+        ),
+    ] = False,
     json: _Json = False,
 ) -> int:
     """Bring a project to a newer template, without losing a line of it.
@@ -54,6 +67,11 @@ def update(
     The change is merged into the work tree and staged, for you to look at, test and commit. Exit code 3 says
     that there are conflicts, which are marked as git marks them. Whatever fails leaves the project as it was.
     """
+    path, *more = paths or ["."]
+    if all_:
+        return _update_all([path, *more], to, _changes(set_ or []), json=json)
+    if more:
+        raise UserError(f"{more[0]!r} is one PATH too many.", "Add --all to update several.")
     if abort:
         return _abort(path, json=json)
     # After what needs no rendering: this imports Copier.
@@ -95,6 +113,22 @@ def check(path: _Path = ".", json: _Json = False) -> int:
 
 def _command(*arguments: str) -> str:
     return shlex.join(["fastforge", "update", *(each for each in arguments if each != ".")])
+
+
+def _update_all(places: list[str], to: str | None, changes: Mapping[str, str], *, json: bool) -> int:
+    from fastforge.many import find_projects, update_all
+
+    outcomes = []
+    for outcome in update_all(find_projects(places), to, changes):
+        outcomes.append(outcome)
+        _tell(f"{outcome.result:12}  {outcome.path}  {outcome.branch or ''}  {outcome.detail}".rstrip())
+    counts = {each.result: 0 for each in outcomes}
+    for each in outcomes:
+        counts[each.result] += 1
+    if json:
+        write_json({"projects": [each.document() for each in outcomes], "counts": counts})
+    _tell("", ", ".join(f"{count} {result}" for result, count in counts.items()))
+    return EXIT_ATTENTION if counts.keys() - {"updated", "current"} else 0
 
 
 def _abort(path: str, *, json: bool) -> int:

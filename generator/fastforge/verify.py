@@ -16,6 +16,10 @@ _LAST_LINES = 20
 _NOT_PASSED_ON = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "VIRTUAL_ENV"}
 
 
+class TestsFailed(WorkFailed):
+    """The project's own tests fail."""
+
+
 @dataclass(frozen=True)
 class Verification:
     """The tests passed; what `make bench` printed before and after, where the project has benchmarks."""
@@ -32,9 +36,11 @@ def run_tests(folder: Path) -> None:
     """Run `make test` in the project.
 
     Raises:
-        WorkFailed: They fail, or cannot be run.
+        TestsFailed: They fail.
+        WorkFailed: They cannot be run.
     """
-    _make(folder, "test", "The project's tests fail with the update, which was taken back.")
+    failure = "The project's tests fail with the update, which was taken back."
+    _make(folder, "test", TestsFailed(failure, f"See what make test says in {str(folder)!r}."))
 
 
 def measure(folder: Path) -> str | None:
@@ -45,10 +51,11 @@ def measure(folder: Path) -> str | None:
     """
     if not (folder / "benchmarks").is_dir():
         return None
-    return _make(folder, "bench", "The project's benchmark fails.")
+    hint = f"See what make bench says in {str(folder)!r}."
+    return _make(folder, "bench", WorkFailed("The project's benchmark fails.", hint))
 
 
-def _make(folder: Path, target: str, failure: str) -> str:
+def _make(folder: Path, target: str, failure: WorkFailed) -> str:
     environment = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
     try:
         done = subprocess.run(
@@ -67,5 +74,5 @@ def _make(folder: Path, target: str, failure: str) -> str:
     if done.returncode:
         if sys.stderr:
             print(*done.stdout.splitlines()[-_LAST_LINES:], sep="\n", file=sys.stderr)
-        raise WorkFailed(failure, f"See what make {target} says in {str(folder)!r}.")
+        raise failure
     return done.stdout

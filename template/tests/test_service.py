@@ -8,6 +8,7 @@ from fastapi.testclient import TestClient
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
+from app.errors import Unavailable
 from app.middleware import BodyLimitMiddleware
 from app.settings import Settings
 
@@ -45,6 +46,17 @@ def test_a_method_that_is_not_allowed_answers_a_problem(client: TestClient) -> N
     answer = client.put(ITEMS)
     assert (answer.status_code, answer.headers["content-type"]) == (405, "application/problem+json")
     assert answer.headers["allow"] == "GET, POST"
+
+
+def test_what_is_unavailable_answers_503_and_when_to_try_again(app: FastAPI) -> None:
+    @app.get("/unavailable")
+    async def read_unavailable() -> None:
+        raise Unavailable("The database is away.")
+
+    with TestClient(app) as client:
+        answer = client.get("/unavailable")
+    assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+    assert int(answer.headers["retry-after"]) >= 1
 
 
 def test_an_unexpected_error_answers_a_problem_without_its_reason(app: FastAPI) -> None:

@@ -1,6 +1,8 @@
 """What holds for every answer, whatever was asked."""
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from fastapi import FastAPI
@@ -8,7 +10,10 @@ from fastapi.testclient import TestClient
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
-from app.middleware import BodyLimitMiddleware
+from app import health
+from app.errors import Unavailable
+from app.health import Dependency
+from app.middleware import BodyLimitMiddleware, RequestIdMiddleware
 from app.settings import Settings
 
 ITEMS = "/api/v1/items"
@@ -45,6 +50,33 @@ def test_a_method_that_is_not_allowed_answers_a_problem(client: TestClient) -> N
     answer = client.put(ITEMS)
     assert (answer.status_code, answer.headers["content-type"]) == (405, "application/problem+json")
     assert answer.headers["allow"] == "GET, POST"
+
+
+def test_what_is_unavailable_answers_503_and_when_to_try_again(app: FastAPI) -> None:
+    @app.get("/unavailable")
+    async def read_unavailable() -> None:
+        raise Unavailable("The database is away.")
+
+    with TestClient(app) as client:
+        answer = client.get("/unavailable")
+    assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+    assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_readiness_names_the_dependency_that_is_down() -> None:
+    async def ping_in_vain() -> None:
+        raise Unavailable("The database is away.")
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, list[Dependency]]]:
+        yield {"dependencies": [Dependency("database", ping_in_vain, required=True)]}
+
+    app = FastAPI(lifespan=lifespan)
+    app.include_router(health.router)
+    app.add_middleware(RequestIdMiddleware)
+    with TestClient(app) as client:
+        answer = client.get("/health/ready")
+    assert (answer.status_code, answer.json()["dependencies"]["database"]["status"]) == (503, "down")
 
 
 def test_an_unexpected_error_answers_a_problem_without_its_reason(app: FastAPI) -> None:

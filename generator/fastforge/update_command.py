@@ -188,7 +188,8 @@ def _move_lines(moves: Mapping[str, list[str]]) -> list[str]:
         line for key, title in titles.items() if moves[key] for line in [title, f"  {', '.join(moves[key])}"]
     ]
     by_hand = [f"  {step}" for step in moves["by_hand"]]
-    return ["", *lists, *(["With the new answers, by hand:", *by_hand] if by_hand else [])]
+    sections = [*lists, *(["With the new answers, by hand:", *by_hand] if by_hand else [])]
+    return ["", *sections] if sections else []
 
 
 def _next_lines(done: Update) -> list[str]:

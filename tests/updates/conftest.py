@@ -108,13 +108,13 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def newest(monkeypatch: pytest.MonkeyPatch, releases: Path) -> Callable[[str], None]:
+def newest(monkeypatch: pytest.MonkeyPatch, releases: Path) -> Callable[..., None]:
     """Let this FastForge be the one that was made from a release; v1.1.0 unless told otherwise."""
 
-    def use(version: str) -> None:
+    def use(version: str, repository: Path = releases) -> None:
         @contextmanager
         def history() -> Iterator[History]:
-            yield History(releases, version)
+            yield History(repository, version)
 
         monkeypatch.setattr(fastforge.update, "open_history", history)
 

@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.updates.conftest import append, commit, commit_new, contents, state, update
+from tests.updates.test_update import VARIANTS
 
 # Where the template changes something, and where it does not.
 FILES = (
@@ -100,6 +101,39 @@ def test_no_line_of_the_owners_is_lost_silently(
     transplant.undo(find_project(str(project)))
     assert state(project) == whole
     shutil.rmtree(project)
+
+
+PAIRS = [("v1.0.0", "v1.1.0"), ("v1.0.0", "v1.2.0"), ("v1.1.0", "v1.2.0")]
+
+
+@pytest.mark.parametrize("answers", VARIANTS, ids=str)
+@pytest.mark.parametrize(("old", "new"), PAIRS, ids=str)
+def test_a_line_in_every_third_of_every_file_stays(
+    rendered: Callable[..., Path],
+    newest: Callable[[str], None],
+    tmp_path: Path,
+    answers: dict[str, str],
+    old: str,
+    new: str,
+) -> None:
+    newest(new)
+    project = commit_new(shutil.copytree(rendered(old, **answers), tmp_path / "orders"))
+    files = [name for name in contents(project) if name != ".copier-answers.yml"]
+    ours = []
+    for number, name in enumerate(files):
+        rows = (project / name).read_bytes().splitlines(keepends=True)
+        # Trailing blanks, and a byte that is no UTF-8, in each.
+        line = f"ours {number} ".encode() + b"\xe9  \n"
+        at = len(rows) * (number % 3) // 2
+        (project / name).write_bytes(b"".join([*rows[:at], line, *rows[at:]]))
+        ours.append((name, line.strip(b"\n")))
+    commit(project)
+
+    done = update(project)
+
+    found = lines_of(contents(project))
+    assert [name for name, line in ours if line not in found] == []
+    print(f"{old} to {new}: {len(ours)} lines checked, {len(done.conflicts)} conflicts, 0 lost")
 
 
 # --- Faults ---

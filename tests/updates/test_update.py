@@ -12,7 +12,7 @@ from fastforge.project import find_project
 from fastforge.transplant import undo
 
 from tests.conftest import git
-from tests.updates.conftest import append, commit, commit_new, contents, edit, prepend, state, update
+from tests.updates.conftest import append, commit, commit_new, contents, edit, prepend, release, state, update
 
 MARK = "# Tuned in 1.1."
 Rendered = Callable[..., Path]
@@ -409,3 +409,19 @@ def test_a_downgrade_is_refused(project: Path) -> None:
 
     with pytest.raises(UserError, match=r"v1\.0\.0 is older than v1\.1\.0"):
         update(project, version="1.0.0")
+
+
+def test_an_answer_that_the_template_no_longer_has_is_refused_not_reset(
+    project: Path, releases: Path, newest: Callable[..., None], tmp_path: Path
+) -> None:
+    git(tmp_path, "clone", "--quiet", str(releases), "renamed")
+    edit(tmp_path / "renamed/copier.yml", '": sqlite\n', '": lite\n')
+    edit(tmp_path / "renamed/copier.yml", "default: sqlite", "default: lite")
+    release(tmp_path / "renamed", "v2.0.0")
+    newest("v2.0.0", tmp_path / "renamed")
+    before = state(project)
+
+    with pytest.raises(UserError, match=r"do not fit v2\.0\.0"):
+        update(project)
+
+    assert state(project) == before

@@ -43,14 +43,15 @@ def test_an_answer_and_a_version_change_in_one_step(project: Path, rendered: Ren
 
 
 def test_edits_of_what_leaves_do_not_move_into_what_comes(project: Path) -> None:
-    prepend(project / "app/store/sqlite.py", "# Our query.\n")
+    # The same file for both databases: git would take one for the other's new name.
+    prepend(project / "migrations/sqlite/script.py.mako", "# Our header.\n")
     commit(project)
 
     done = update(project, changes={"database": "postgres"})
 
-    assert done.conflicts == ["app/store/sqlite.py"]
-    assert (project / "app/store/sqlite.py").read_text().startswith("# Our query.\n")
-    assert "# Our query." not in (project / "app/store/postgres.py").read_text()
+    assert done.conflicts == ["migrations/sqlite/script.py.mako"]
+    assert (project / "migrations/sqlite/script.py.mako").read_text().startswith("# Our header.\n")
+    assert "# Our header." not in (project / "migrations/postgres/script.py.mako").read_text()
 
 
 def test_it_says_what_comes_and_goes_and_what_is_left_to_do(project: Path) -> None:

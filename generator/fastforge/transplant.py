@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,17 @@ from fastforge.project import Project
 _JOURNAL = "journal.json"
 
 
-def transplant(project: Project, merged: Merged, scratch: Scratch, facts: dict[str, Any]) -> None:
+def transplant(
+    project: Project,
+    merged: Merged,
+    scratch: Scratch,
+    facts: dict[str, Any],
+    last_exit: Callable[[], None] = interrupts.raise_pending,
+) -> None:
     """Change the work tree and the index to the merged project. The facts are kept for `undo`.
+
+    `last_exit` is called before the first file changes: a command that ends with this passes
+    `interrupts.pass_the_point_of_no_return`, so that no signal makes what is done look undone.
 
     Raises:
         WorkFailed: A file that would change has uncommitted changes, or another git command is running.
@@ -49,7 +58,7 @@ def transplant(project: Project, merged: Merged, scratch: Scratch, facts: dict[s
                 "hashes": {path: _hash(state / "after" / path) for path in merged.changed},
             }
             with interrupts.held():
-                interrupts.raise_pending()
+                last_exit()
                 _move(project, merged, state, lock, journal)
         except BaseException:
             with interrupts.held():

@@ -6,12 +6,13 @@ import re
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from fastforge import interrupts
 from fastforge.errors import UserError, WorkFailed
 from fastforge.git import GitFailed
 from fastforge.history import History, open_history
@@ -39,6 +40,7 @@ class Wanted:
     """What the command line asked for. `version` is None for the one that this FastForge was made from.
 
     `on_a_branch` is False where a detached HEAD is no mistake, because the caller makes the branch.
+    `last_exit` is called before what cannot be interrupted any more: the first change, or a verification's end.
     """
 
     path: str
@@ -47,6 +49,7 @@ class Wanted:
     dry_run: bool = False
     verify: bool = False
     on_a_branch: bool = True
+    last_exit: Callable[[], None] = interrupts.raise_pending
 
 
 @dataclass(frozen=True)
@@ -217,7 +220,8 @@ def _carry_out(wanted: Wanted, update: Update, scratch: Scratch) -> Update:
     project, merged = update.project, update.merged
     verifies = wanted.verify and not merged.conflicts
     bench_before = measure(project.folder) if verifies else None
-    transplant(project, merged, scratch, {"from": project.version, "to": update.version})
+    last_exit = interrupts.raise_pending if verifies else wanted.last_exit
+    transplant(project, merged, scratch, {"from": project.version, "to": update.version}, last_exit)
     if not wanted.verify:
         return update
     if merged.conflicts:
@@ -225,7 +229,9 @@ def _carry_out(wanted: Wanted, update: Update, scratch: Scratch) -> Update:
         return update
     try:
         run_tests(project.folder)
-        return replace(update, verification=Verification(bench_before, measure(project.folder)))
+        verification = Verification(bench_before, measure(project.folder))
+        wanted.last_exit()
+        return replace(update, verification=verification)
     except BaseException:
         undo(project)
         raise

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fastforge import interrupts
 from fastforge.errors import EXIT_ATTENTION, UserError, write_json
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ def update(
     # After what needs no rendering: this imports Copier.
     from fastforge.update import Wanted, update_project
 
-    done = update_project(Wanted(path, to, _changes(set_ or []), dry_run, verify))
+    last_exit = interrupts.pass_the_point_of_no_return
+    done = update_project(Wanted(path, to, _changes(set_ or []), dry_run, verify, last_exit=last_exit))
     if json:
         write_json(done.document())
     elif dry_run and done.diff:

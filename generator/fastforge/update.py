@@ -40,7 +40,7 @@ class Wanted:
     """What the command line asked for. `version` is None for the one that this FastForge was made from.
 
     `on_a_branch` is False where a detached HEAD is no mistake, because the caller makes the branch.
-    `last_exit` is called before what cannot be interrupted any more: the first change, or a verification's end.
+    `last_exit` is called before what cannot be interrupted: the first change, or the end of a verification.
     """
 
     path: str

@@ -76,9 +76,11 @@ def test_a_hit_asks_the_database_nothing(
     answers = read_often(counted, path)
     asked = counted.database.queries() - before
 
-    assert {answer.headers["X-Cache"] for answer in answers} == {"hit"}
-    assert asked == 0
-    note("queries on cache hits", 0, f"{asked} for {len(answers)} reads")
+    misses = sum(answer.headers["X-Cache"] == "miss" for answer in answers)
+    # An idle machine may give every connection so far to one worker; each other one has yet to miss once.
+    assert misses < WORKERS
+    assert asked == misses
+    note("queries on cache hits", 0, f"{asked - misses} for {len(answers) - misses} hits")
 
 
 @pytest.mark.only(cache={"none"})

@@ -26,6 +26,7 @@ CACHE_TTL_SECONDS = 1
 STEP_SECONDS = 300
 BOOT_SECONDS = 30
 STOP_SECONDS = 20
+LEFT_BEHIND_SECONDS = 5
 POLL_SECONDS = 0.02
 COUNTS = re.compile(r"\b\d+ (?:passed|skipped)\b")
 REQUESTS = re.compile(r"^http_requests_total\{.*\} (\d+(?:\.\d+)?)$", re.MULTILINE)
@@ -180,7 +181,11 @@ class Run:
             raise self._failed("serve", f"it ended with {code} on SIGTERM")
         if "Traceback" in self.log("serve").read_text(errors="replace"):
             raise self._failed("serve", "its log shows a traceback")
-        if left := processes_in(self.folder):
+        # Python's own resource tracker ends when it notices that its parent has.
+        deadline = time.monotonic() + LEFT_BEHIND_SECONDS
+        while (left := processes_in(self.folder)) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        if left:
             raise self._failed("serve", f"it left processes behind: {left}")
 
     def _failed(self, step: str, what: str) -> StepFailed:

@@ -20,11 +20,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--max-body-bytes", type=int, default=4 * 2**20, help="its MAX_BODY_BYTES (4 MiB)")
 
 
-def pytest_ignore_collect(config: pytest.Config) -> bool | None:
-    """Leave this folder out of runs that did not name it: it needs a service to talk to."""
-    return None if config.getoption("--base-url", default=None) else True
-
-
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse a run that names this folder but no service."""
     if not (config.getoption("--base-url") and config.getoption("--answers")):

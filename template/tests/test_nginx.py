@@ -35,16 +35,23 @@ def nginx(port: int, environment: dict[str, str]) -> Iterator[int]:
     command = [sys.executable, "-c", START]
     with subprocess.Popen(command, env=environment | own | {"PORT": str(port)}) as process:
         deadline = time.monotonic() + START_SECONDS
-        while not accepts(port) and process.poll() is None and time.monotonic() < deadline:
+        while not answers(port) and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert accepts(port), "Nginx did not start; its reason is above."
+        assert answers(port), "Nginx did not start; its reason is above."
         yield port
         process.send_signal(signal.SIGTERM)
 
 
-def accepts(port: int) -> bool:
-    with socket.socket() as connection:
-        return connection.connect_ex(("127.0.0.1", port)) == 0
+def answers(port: int) -> bool:
+    """To connect is not enough: `nginx -t` listens too, for a moment, and resets who came."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=1)
+    try:
+        connection.request("GET", "/health/live")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
 
 
 @pytest.fixture

@@ -21,10 +21,10 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture
-def settings(database: dict[str, str], cache: dict[str, str]) -> Settings:
+@pytest.fixture(scope="session")
+def settings(database_url: str, cache: dict[str, str]) -> Settings:
     """Return settings that owe nothing to the environment or to .env."""
-    values = {**database, **cache}
+    values = {"database_url": database_url, **cache}
     return Settings(_env_file=None, workers=1, **values)  # type: ignore[arg-type]
 
 
@@ -41,15 +41,22 @@ def app(settings: Settings) -> FastAPI:
     return create_app(settings)
 
 
-@pytest.fixture
-def client(app: FastAPI) -> Iterator[TestClient]:
-    """Yield a client of the running service; errors of the service are answers, as they are to any client."""
-    with TestClient(app, raise_server_exceptions=False) as client:
+@pytest.fixture(scope="module")
+def running(settings: Settings) -> Iterator[TestClient]:
+    """Yield a client of a service that all tests of a module share: most take less time than its start."""
+    # Errors of the service are answers, as they are to any client.
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
         yield client
 
 
 @pytest.fixture
-async def store(settings: Settings) -> AsyncIterator[ItemStore]:
+def client(running: TestClient, _empty_database: None) -> TestClient:
+    """Return a client of the running service over an empty database."""
+    return running
+
+
+@pytest.fixture
+async def store(settings: Settings, _empty_database: None) -> AsyncIterator[ItemStore]:
     """Yield the adapter over an empty database."""
     async with open_item_store(settings) as store:
         yield store

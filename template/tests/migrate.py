@@ -1,15 +1,16 @@
 """The real migrations, run as `make migrate` runs them."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
+
+import pytest
+from alembic.config import main
 
 PROJECT = Path(__file__).parent.parent
 
 
 def migrate(database_url: str, revision: str = "head") -> None:
-    """Bring the database to the revision; raises `CalledProcessError` where that fails."""
-    direction = "downgrade" if revision == "base" else "upgrade"
-    command = [sys.executable, "-m", "alembic", direction, revision]
-    subprocess.run(command, cwd=PROJECT, env={**os.environ, "DATABASE_URL": database_url}, check=True)
+    """Bring the database to the revision; raises what the migration raises."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATABASE_URL", database_url)
+        patch.chdir(PROJECT)
+        main(["downgrade" if revision == "base" else "upgrade", revision])

@@ -1,5 +1,6 @@
 """The migrations lead up, down and up again, and the service itself does without what runs them."""
 
+import asyncio
 import subprocess
 import sys
 
@@ -18,11 +19,11 @@ async def is_migrated(settings: Settings) -> bool:
     return True
 
 
-async def test_migrations_lead_down_and_up_again(settings: Settings, database: dict[str, str]) -> None:
-    migrate(database["database_url"], "base")
-    assert not await is_migrated(settings)
-    migrate(database["database_url"])
-    assert await is_migrated(settings)
+def test_migrations_lead_down_and_up_again(settings: Settings, database_url: str) -> None:
+    migrate(database_url, "base")
+    assert not asyncio.run(is_migrated(settings))
+    migrate(database_url)
+    assert asyncio.run(is_migrated(settings))
 
 
 def test_the_service_does_not_import_what_runs_the_migrations() -> None:

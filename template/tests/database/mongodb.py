@@ -38,9 +38,8 @@ def database_url() -> str:
 
 
 @pytest.fixture
-def database(database_url: str) -> dict[str, str]:
-    """Return the settings that lead to an empty database."""
+def _empty_database(database_url: str) -> None:
+    """Empty the database."""
     with pymongo.MongoClient[dict[str, Any]](database_url) as client:
         # Not dropped: the indexes stay for the next test.
         client.get_default_database()["items"].delete_many({})
-    return {"database_url": database_url}

@@ -49,7 +49,6 @@ def database_url() -> str:
 
 
 @pytest.fixture
-def database(database_url: str) -> dict[str, str]:
-    """Return the settings that lead to an empty database."""
+def _empty_database(database_url: str) -> None:
+    """Empty the database."""
     asyncio.run(_execute(database_url, "TRUNCATE items"))
-    return {"database_url": database_url}

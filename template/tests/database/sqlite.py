@@ -1,7 +1,7 @@
-"""A database file of its own for every test: a copy of one that the real migrations made."""
+"""A database file for the tests, migrated once and emptied before every test."""
 
-import shutil
-from pathlib import Path
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -9,20 +9,16 @@ from tests.migrate import migrate
 
 
 @pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a migrated, empty database, to be copied."""
-    path = tmp_path_factory.mktemp("migrated") / "items.db"
-    migrate(f"sqlite:///{path}")
-    return path
-
-
-@pytest.fixture(scope="session")
-def database_url(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return the URL of a migrated database that tests share."""
-    return f"sqlite:///{shutil.copy(migrated_file, tmp_path_factory.mktemp('shared'))}"
+def database_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the URL of a migrated database."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('database') / 'items.db'}"
+    migrate(url)
+    return url
 
 
 @pytest.fixture
-def database(migrated_file: Path, tmp_path: Path) -> dict[str, str]:
-    """Return the settings that lead to an empty database."""
-    return {"database_url": f"sqlite:///{shutil.copy(migrated_file, tmp_path)}"}
+def _empty_database(database_url: str) -> None:
+    """Empty the database."""
+    with closing(sqlite3.connect(database_url.removeprefix("sqlite:///"), timeout=5)) as connection:
+        connection.execute("DELETE FROM items")
+        connection.commit()

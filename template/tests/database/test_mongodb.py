@@ -11,6 +11,7 @@ from uuid_utils.compat import uuid7
 
 from app.errors import NameTaken, Unavailable
 from app.items.store import ItemRow
+from app.settings import Settings
 from app.store.mongodb import MongoItemStore, StoreSettings, open_item_store
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -30,8 +31,8 @@ def item(name: str) -> ItemRow:
 
 
 @pytest.fixture
-async def mongodb(database: dict[str, str]) -> AsyncIterator[MongoItemStore]:
-    async with open_item_store(StoreSettings(_env_file=None, **database)) as store:  # type: ignore[arg-type]
+async def mongodb(settings: Settings, _empty_database: None) -> AsyncIterator[MongoItemStore]:
+    async with open_item_store(settings) as store:
         yield store
 
 

@@ -32,7 +32,7 @@ def item(name: str) -> ItemRow:
 
 
 @pytest.fixture
-async def impatient(settings: Settings) -> AsyncIterator[SqliteItemStore]:
+async def impatient(settings: Settings, _empty_database: None) -> AsyncIterator[SqliteItemStore]:
     chosen = settings.model_copy(update={"database_timeout_seconds": TIMEOUT_SECONDS})
     async with open_item_store(chosen) as store:
         yield store

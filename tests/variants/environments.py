@@ -25,15 +25,15 @@ class NotInstalled(Exception):
     """Neither uv nor pip could install the requirements; the message has their last words."""
 
 
-def environment_of(project: Path) -> Path:
+def environment_of(project: Path, python: str = sys.executable) -> Path:
     """Return an environment with what the project's requirement files list, or raise `NotInstalled`."""
     texts = [(project / name).read_bytes() for name in FILES]
-    key = hashlib.sha256(b"\0".join([*texts, sys.version.encode()])).hexdigest()[:16]
+    key = hashlib.sha256(b"\0".join([*texts, python.encode(), sys.version.encode()])).hexdigest()[:16]
     folder = VAR / "environments" / key
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _locked(folder.with_suffix(".lock")):
         if not (folder / "complete").exists():
-            _make(folder, project / FILES[1])
+            _make(folder, project / FILES[1], python)
             (folder / "complete").touch()
     return folder
 
@@ -84,17 +84,17 @@ def clean_environment(**more: str) -> dict[str, str]:
     return kept | more
 
 
-def _make(folder: Path, requirements: Path) -> None:
+def _make(folder: Path, requirements: Path, base: str) -> None:
     """Install with uv, which is fast; or with pip, whose settings may know an index that uv does not."""
     python = str(folder / "bin" / "python")
     target = ["--require-hashes", "--requirement", str(requirements)]
     fast = [uv.find_uv_bin(), "--quiet"]
     by_uv = [
-        [*fast, "venv", "--python", sys.executable, str(folder)],
+        [*fast, "venv", "--python", base, str(folder)],
         [*fast, "pip", "install", "--python", python, *target],
     ]
     by_pip = [
-        [sys.executable, "-m", "venv", str(folder)],
+        [base, "-m", "venv", str(folder)],
         [python, "-m", "pip", "install", "--quiet", *target],
     ]
     last_words = []

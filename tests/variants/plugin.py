@@ -8,22 +8,39 @@ from typing import Any
 
 import pytest
 
+from tests.repository import REPOSITORY, VAR
+from tests.variants.interpreters import (
+    Interpreter,
+    found_interpreters,
+    interpreters_named,
+    this_interpreter,
+)
 from tests.variants.rendering import Project, Renderer
-from tests.variants.space import Variant, every_variant, variants_named
-from tests.variants.table import Outcome, closing_line, table
+from tests.variants.running import run_name
+from tests.variants.space import Variant, covering_variants, every_variant, variants_named
+from tests.variants.table import Outcome, closing_line, table, write_results
 
+RESULTS = VAR / "results"
 WORDS = "variants to install, test and boot: covering (default), all, or names separated by commas"
+PYTHONS = "versions such as 3.12,3.13; by default this one, and the others found here for the covering set"
+RESUME = "take over variants that passed before, where neither project nor tests have changed since"
+ISOLATED = "install each variant with its own `make install`, not into environments that equal ones share"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the choice of variants, which VARIANTS in the environment makes too."""
     parser.addoption("--variants", default=os.environ.get("VARIANTS") or "covering", help=WORDS)
+    parser.addoption("--interpreters", default=os.environ.get("INTERPRETERS", ""), help=PYTHONS)
+    parser.addoption("--resume", action="store_true", default=bool(os.environ.get("RESUME")), help=RESUME)
+    parser.addoption(
+        "--isolated", action="store_true", default=bool(os.environ.get("ISOLATED")), help=ISOLATED
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse names of no variant, and listen to what the tests of the others say."""
+    """Refuse names of no variant or interpreter, and listen to what the tests of the others say."""
     try:
-        variants_named(config.getoption("--variants"))
+        runs_named(config.getoption("--variants"), config.getoption("--interpreters"))
     except ValueError as error:
         raise pytest.UsageError(str(error)) from error
     if not hasattr(config, "workerinput"):
@@ -33,11 +50,27 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run tests that ask for `any_variant` with every variant, for `variant` with the chosen."""
     wish = metafunc.config.getoption("--variants")
-    chosen = variants_named(wish)
     if "variant" in metafunc.fixturenames:
-        _parametrize(metafunc, "variant", chosen)
+        runs = runs_named(wish, metafunc.config.getoption("--interpreters"))
+        metafunc.parametrize(("variant", "interpreter"), runs, ids=[run_name(*run) for run in runs])
     if "any_variant" in metafunc.fixturenames:
-        _parametrize(metafunc, "any_variant", every_variant() if wish == "covering" else chosen)
+        chosen = every_variant() if wish == "covering" else variants_named(wish)
+        # All tests of one variant find it rendered by the first.
+        ids = [variant.name for variant in chosen]
+        metafunc.parametrize("any_variant", chosen, ids=ids, scope="module")
+
+
+def runs_named(variants: str, interpreters: str) -> list[tuple[Variant, Interpreter]]:
+    """Return each chosen variant on this interpreter, those of the covering set on all that are found.
+
+    Interpreters that are named, and no others, are for all chosen variants. Raises `ValueError`.
+    """
+    chosen = variants_named(variants)
+    if interpreters:
+        return [(variant, python) for python in interpreters_named(interpreters) for variant in chosen]
+    others = found_interpreters()[1:] if variants in {"covering", "all"} else ()
+    here = [(variant, this_interpreter()) for variant in chosen]
+    return here + [(variant, python) for python in others for variant in covering_variants()]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -72,16 +105,10 @@ class Summary:
         for line in table(self.outcomes) if self.outcomes else ():
             terminalreporter.write_line(line)
         skipped = len(terminalreporter.stats.get("skipped", ()))
-        terminalreporter.write_line(closing_line(len(self.rendered), self.outcomes, skipped))
-
-
-def _parametrize(metafunc: pytest.Metafunc, name: str, variants: tuple[Variant, ...]) -> None:
-    # All tests of one variant go to one process, which renders it once.
-    every = [
-        pytest.param(variant, id=variant.name, marks=pytest.mark.xdist_group(variant.name))
-        for variant in variants
-    ]
-    metafunc.parametrize(name, every, scope="module")
+        closing = closing_line(len(self.rendered), self.outcomes, skipped)
+        write_results(RESULTS, self.outcomes, closing)
+        terminalreporter.write_line(f"The same as Markdown and JSON: {RESULTS.relative_to(REPOSITORY)}")
+        terminalreporter.write_line(closing)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ import httpx2
 from tests.repository import REPOSITORY, VAR
 from tests.servers.process import free_port, kill_processes_in, processes_in
 from tests.variants.environments import NotInstalled, clean_environment, environment_of
+from tests.variants.interpreters import Interpreter, this_interpreter
 from tests.variants.rendering import Renderer
 from tests.variants.space import Variant
 
@@ -28,19 +30,28 @@ BOOT_SECONDS = 30
 STOP_SECONDS = 20
 LEFT_BEHIND_SECONDS = 5
 POLL_SECONDS = 0.02
+NO_PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 COUNTS = re.compile(r"\b\d+ (?:passed|skipped)\b")
+# What the service needs to answer its first request, and what only tools of the project may import.
+IMPORT_THE_SERVICE = """\
+import json, sys, time
+from app import main
+found = len(sys.modules), not {"alembic", "sqlalchemy", "pytest"} & set(sys.modules), time.process_time()
+print(json.dumps(found))
+"""
 REQUESTS = re.compile(r"^http_requests_total\{.*\} (\d+(?:\.\d+)?)$", re.MULTILINE)
 
 
 class StepFailed(Exception):
     """A step did not do what it should; the message names variant, step and log, and how to see it again."""
 
-    def __init__(self, variant: Variant, step: str, log: Path, what: str) -> None:
+    def __init__(self, run: Run, step: str, what: str) -> None:
+        log = run.log(step)
         last_words = log.read_text(errors="replace").splitlines()[-30:] if log.exists() else []
         lines = [
-            f"{variant.name}: {step}: {what}",
+            f"{run.name}: {step}: {what}",
             f"  log: {log.relative_to(REPOSITORY)}",
-            f"  again: make test VARIANTS={variant.name}",
+            f"  again: {run.again}",
             *(f"  | {line}" for line in last_words),
         ]
         super().__init__("\n".join(lines))
@@ -50,12 +61,27 @@ class StepFailed(Exception):
 class Run:
     """One variant's way from its answers to its last request; `VAR/variants/<name>` keeps what it leaves."""
 
-    def __init__(self, variant: Variant, servers: Mapping[str, str]) -> None:
+    def __init__(
+        self, variant: Variant, servers: Mapping[str, str], interpreter: Interpreter | None = None
+    ) -> None:
         """`servers` are the variables, such as PATH and DATABASE_URL, that lead to the variant's servers."""
         self.variant = variant
+        self.interpreter = interpreter or this_interpreter()
         self.servers = dict(servers)
-        self.folder = VAR / "variants" / variant.name
+        self.folder = VAR / "variants" / self.name
         self.project = self.folder / "project"
+        self.step_seconds: dict[str, float] = {}
+
+    @property
+    def name(self) -> str:
+        """The variant's name, and the interpreter's version where that is not the one that runs the tests."""
+        return run_name(self.variant, self.interpreter)
+
+    @property
+    def again(self) -> str:
+        """The command that repeats this run alone."""
+        version = "" if self.interpreter.is_this else f" INTERPRETERS={self.interpreter.version}"
+        return f"make test VARIANTS={self.variant.name}{version}"
 
     def log(self, step: str) -> Path:
         """Return the file with everything that this step printed."""
@@ -71,7 +97,8 @@ class Run:
     def install(self) -> None:
         """Give the project a `.venv` made from its own requirements, as `make install` would make it."""
         try:
-            environment = environment_of(self.project)
+            with self._timed("install"):
+                environment = environment_of(self.project, self.interpreter.path)
         except NotInstalled as failure:
             self.log("install").write_text(str(failure))
             raise self._failed("install", "its requirements cannot be installed") from failure
@@ -80,8 +107,16 @@ class Run:
         (environment / "installed").touch()
 
     def install_as_a_user_does(self) -> None:
-        """Install with the project's own `make install`."""
-        self._step("install", ["make", "install"])
+        """Install with the project's own `make install`, into an environment that it shares with nobody."""
+        self._step("install", ["make", "install", f"PYTHON={self.interpreter.path}"])
+
+    def import_service(self) -> tuple[int, float]:
+        """Return how many modules the service imports, and the seconds of processor time that takes."""
+        self._step("import", [".venv/bin/python", "-c", IMPORT_THE_SERVICE])
+        modules, without_tools, seconds = json.loads(self.log("import").read_text())
+        if not without_tools:
+            raise self._failed("import", "the service imports what only tools of the project need")
+        return modules, seconds
 
     def test(self) -> int:
         """Run the project's own tests, and return how many passed; none may be skipped."""
@@ -113,9 +148,10 @@ class Run:
             try:
                 service = Service(f"http://127.0.0.1:{port}")
                 self._wait_until_ready(process, service)
-                service.boot_seconds = time.monotonic() - started
+                service.boot_seconds = self.step_seconds["boot"] = time.monotonic() - started
                 yield service
-                self._stop(process)
+                with self._timed("stop"):
+                    self._stop(process)
             finally:
                 kill_processes_in(self.folder)
                 process.wait()
@@ -126,19 +162,20 @@ class Run:
         answers = self.project / ".copier-answers.yml"
         where = ["--base-url", service.url, "--answers", str(answers), "--workers", str(WORKERS)]
         suite = [*pytest, *where, "--cache-ttl-seconds", str(CACHE_TTL_SECONDS)]
-        self._step("accept", suite, cwd=REPOSITORY)
+        # Without FastForge's own plugins, which take longer to import than the suite to run.
+        self._step("accept", [*suite, "--confcutdir", "tests/acceptance"], cwd=REPOSITORY, **NO_PLUGINS)
         return self._counted("accept")
 
     def _environment(self, **more: str) -> dict[str, str]:
         return clean_environment(**self.servers, **more)
 
-    def _step(self, step: str, command: list[str], cwd: Path | None = None) -> None:
+    def _step(self, step: str, command: list[str], cwd: Path | None = None, **variables: str) -> None:
         """Run a command to its end, and raise `StepFailed` where that is not 0."""
-        with self.log(step).open("wb") as log:
+        with self._timed(step), self.log(step).open("wb") as log:
             process = subprocess.Popen(
                 command,
                 cwd=cwd or self.project,
-                env=self._environment(),
+                env=self._environment(**variables),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -189,7 +226,15 @@ class Run:
             raise self._failed("serve", f"it left processes behind: {left}")
 
     def _failed(self, step: str, what: str) -> StepFailed:
-        return StepFailed(self.variant, step, self.log(step), what)
+        return StepFailed(self, step, what)
+
+    @contextmanager
+    def _timed(self, step: str) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.step_seconds[step] = time.monotonic() - started
 
 
 class Service:
@@ -210,6 +255,11 @@ class Service:
         """Return how many requests the service says its workers have answered."""
         metrics = httpx2.get(f"{self.url}/metrics", timeout=5, trust_env=False).text
         return int(sum(float(count) for count in REQUESTS.findall(metrics)))
+
+
+def run_name(variant: Variant, interpreter: Interpreter) -> str:
+    """Return the name of a variant's run: `sqlite-…-uvicorn`, or `sqlite-…-uvicorn-on-3.12`."""
+    return variant.name if interpreter.is_this else f"{variant.name}-on-{interpreter.version}"
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

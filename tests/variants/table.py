@@ -1,24 +1,35 @@
-"""What a run says about its variants when it ends."""
+"""What a run says about its variants when it ends: a table, a closing line, and both as files."""
 
 from __future__ import annotations
 
+import json
+import platform
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from tests.variants.interpreters import missing_versions
 
 
 @dataclass
 class Outcome:
     """How far one variant came, and what it showed."""
 
+    run: str
     variant: str
+    python: str
     on_stand_in: bool = False
     installed: bool = False
+    modules: int = 0
+    import_seconds: float = 0.0
     tests: int = 0
     boot_seconds: float = 0.0
     contract_tests: int = 0
     contract_skipped: int = 0
     answers: int = 0
     seconds: float = 0.0
+    step_seconds: dict[str, float] = field(default_factory=dict)
+    resumed: bool = False
     failed: str = ""
 
     def as_data(self) -> dict[str, object]:
@@ -26,39 +37,71 @@ class Outcome:
         return asdict(self)
 
 
-HEADINGS = ("variant", "own tests", "boot", "contract", "answers", "took", "")
+HEADINGS = ("variant", "import", "own tests", "boot", "contract", "answers", "took", "")
 
 
 def table(outcomes: Iterable[Outcome]) -> list[str]:
-    """Return one line per variant, by name, under a line of headings."""
-    rows = [HEADINGS, *(_row(outcome) for outcome in sorted(outcomes, key=lambda outcome: outcome.variant))]
+    """Return one line per run, by name, under a line of headings."""
+    rows = _rows(outcomes)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
 
 
+def markdown(outcomes: Sequence[Outcome], closing: str) -> str:
+    """Return the table and the closing line as a Markdown document."""
+    headings, *rows = _rows(outcomes)
+    lines = [headings, ("---",) * len(headings), *rows]
+    text = "\n".join("| " + " | ".join(row) + " |" for row in lines)
+    return f"# Every variant that ran\n\n{text}\n\n{closing}\n"
+
+
+def write_results(folder: Path, outcomes: Sequence[Outcome], closing: str) -> None:
+    """Write `variants.md` and `variants.json` into the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    document = {
+        "machine": platform.platform(),
+        "closing_line": closing,
+        "variants": [outcome.as_data() for outcome in sorted(outcomes, key=lambda outcome: outcome.run)],
+    }
+    (folder / "variants.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    (folder / "variants.md").write_text(markdown(outcomes, closing), encoding="utf-8")
+
+
 def closing_line(rendered: int, outcomes: Sequence[Outcome], skipped: int) -> str:
-    """Return one line: how many variants came how far, whether MongoDB was a stand-in, what was left out."""
+    """Return one line: how many variants came how far, on which Pythons, and what was left out."""
     tests = sum(outcome.tests + outcome.contract_tests for outcome in outcomes)
+    versions = sorted({outcome.python for outcome in outcomes})
+    resumed = sum(outcome.resumed for outcome in outcomes)
     facts = [
         f"{rendered} variants rendered and checked",
         f"{sum(outcome.installed for outcome in outcomes)} installed",
         f"{sum(outcome.boot_seconds > 0 for outcome in outcomes)} booted",
         f"{tests} tests run in and against them",
+        *([f"{resumed} taken over from an earlier run"] if resumed else []),
         f"{skipped + sum(outcome.contract_skipped for outcome in outcomes)} skipped",
     ]
-    stand_in = "; MongoDB was a stand-in" if any(outcome.on_stand_in for outcome in outcomes) else ""
-    return "Variants: " + ", ".join(facts) + stand_in
+    remarks = [
+        f" on Python {' and '.join(versions)}" if versions else "",
+        f"; not found: Python {' and '.join(missing_versions())}" if outcomes and missing_versions() else "",
+        "; MongoDB was a stand-in" if any(outcome.on_stand_in for outcome in outcomes) else "",
+    ]
+    return "Variants: " + ", ".join(facts) + "".join(remarks)
+
+
+def _rows(outcomes: Iterable[Outcome]) -> list[tuple[str, ...]]:
+    return [HEADINGS, *(_row(outcome) for outcome in sorted(outcomes, key=lambda outcome: outcome.run))]
 
 
 def _row(outcome: Outcome) -> tuple[str, ...]:
     return (
-        outcome.variant,
+        outcome.run,
+        f"{outcome.modules} modules, {outcome.import_seconds:.2f} s" if outcome.modules else "-",
         f"{outcome.tests} passed" if outcome.tests else "-",
         f"{outcome.boot_seconds:.2f} s" if outcome.boot_seconds else "-",
         f"{outcome.contract_tests} passed" if outcome.contract_tests else "-",
         str(outcome.answers or "-"),
         f"{outcome.seconds:.0f} s",
-        f"FAILED: {outcome.failed}" if outcome.failed else "",
+        f"FAILED: {outcome.failed}" if outcome.failed else "earlier" if outcome.resumed else "",
     )
 
 

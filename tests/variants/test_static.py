@@ -17,6 +17,7 @@ from fastforge.questions import load_questions
 from packaging.requirements import Requirement
 
 from tests.twins import twins
+from tests.variants.budgets import BUDGETS, budget_of, measured
 from tests.variants.environments import (
     clean_environment,
     environment_of_all,
@@ -26,6 +27,7 @@ from tests.variants.environments import (
 )
 from tests.variants.rendering import Project
 from tests.variants.requirements import closure, declared, listed
+from tests.variants.schemas import SCHEMAS, schema_errors
 from tests.variants.source_code import imported
 from tests.variants.space import Variant
 
@@ -124,6 +126,19 @@ def test_it_has_no_lint(check: Check) -> None:
 def test_it_is_strictly_typed(check: Check, tmp_path_factory: pytest.TempPathFactory) -> None:
     # One cache for all variants of this process; what is equal in two variants is analyzed once.
     check("mypy", "--cache-dir", str(tmp_path_factory.getbasetemp() / "mypy"))
+
+
+def test_it_is_as_lean_as_its_answers_allow(project: Project, any_variant: Variant) -> None:
+    has, may_have = measured(project), budget_of(any_variant)
+
+    over = {
+        name: f"{count}, at most {may_have[name]}" for name, count in has.items() if count > may_have[name]
+    }
+    assert not over, f"If it has to be, raise the row of the answer that needs it in {BUDGETS.name}."
+
+
+def test_what_other_programs_read_keeps_to_its_schema(project: Project) -> None:
+    assert not [error for name in SCHEMAS for error in schema_errors(name, project.read(name))]
 
 
 def test_no_jinja_is_left_over(project: Project) -> None:

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import product
+from pathlib import Path
+
+import pytest
+from fastforge.questions import load_questions
+from fastforge.schema import answers_schema
+from jsonschema import Draft202012Validator
+
+from tests.conftest import RunFastForge
 from tests.variants.space import (
     answers_and_pairs,
     covering_variants,
@@ -19,6 +28,32 @@ def test_a_question_that_is_not_asked_is_not_answered() -> None:
     asked = {(variant["database"], variant["mongodb_driver"] is not None) for variant in every_variant()}
 
     assert asked == {("sqlite", False), ("postgres", False), ("mongodb", True)}
+
+
+def impossible() -> list[dict[str, str]]:
+    """Return every combination of choices that answers a question which is not asked."""
+    choices = [question for question in load_questions() if question.choices]
+    names = [question.name for question in choices]
+    combined = [dict(zip(names, values, strict=True)) for values in product(*(q.choices for q in choices))]
+    possible = [dict(variant.answers) for variant in every_variant()]
+    return [answers for answers in combined if answers not in possible]
+
+
+def test_every_combination_that_cannot_be_is_refused() -> None:
+    schema = Draft202012Validator(answers_schema(load_questions(), []))
+
+    assert len(impossible()) >= 100
+    assert not [answers for answers in impossible() if schema.is_valid(answers)]
+    assert all(schema.is_valid(dict(variant.answers)) for variant in every_variant())
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_the_command_refuses_it_with_the_reason(fastforge: RunFastForge, work: Path, database: str) -> None:
+    result = fastforge("new", "shop", "--database", database, "--mongodb-driver", "motor")
+
+    assert result.exit_code == 2
+    assert "only asked when database == 'mongodb'" in result.errors
+    assert not list(work.iterdir())
 
 
 def test_the_covering_set_has_every_answer_and_every_two_that_occur_together() -> None:

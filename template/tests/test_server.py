@@ -134,7 +134,7 @@ def test_sigterm_lets_accepted_requests_be_answered_and_leaves_nothing_behind(
     time.sleep(1)
     with ThreadPoolExecutor(len(connections)) as pool:
         answers = list(pool.map(answer, connections))
-    assert [answered.split(b"\r\n")[0] for answered in answers] == [b"HTTP/1.1 422 Unprocessable Entity"] * 20
+    assert [answered.split()[1] for answered in answers] == [b"422"] * 20
     assert service.process.wait(GRACEFUL_SECONDS) == 0
     assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
 

@@ -12,6 +12,7 @@ from tests.repository import REPOSITORY, VAR
 from tests.variants.running import Run
 from tests.variants.table import Outcome
 
+ANSWERS_FILE = ".copier-answers.yml"
 # With the project itself, all that a run's outcome comes from.
 HARNESS = ("acceptance", "servers", "variants")
 
@@ -35,7 +36,9 @@ def remember(run: Run, outcome: Outcome, fingerprint_before: str) -> None:
 
 def fingerprint(run: Run) -> str:
     """Return a hash of the project as it was rendered, the tests' sources and the interpreter."""
-    project = _hash_of(path for path in run.project.rglob("*") if path.is_file())
+    # The answers are in the run's name; their file says from which temporary folder they were rendered.
+    files = (path for path in run.project.rglob("*") if path.is_file())
+    project = _hash_of(path for path in files if path.name != ANSWERS_FILE)
     return sha256(f"{project} {_harness()} {run.interpreter}".encode()).hexdigest()
 
 

@@ -1,7 +1,7 @@
 """How lean a variant must stay: what the base and each answer may bring, read from budgets.toml.
 
 Files and lines count what is in the project (pinned requirements aside), packages what production installs,
-modules what `from app import main` imports: the part of a start's time that is the same on every machine.
+modules what `from app import main` imports from packages: the part of a start's time that no machine changes.
 """
 
 from __future__ import annotations

@@ -83,7 +83,12 @@ class Summary:
 
     def __init__(self) -> None:
         self.rendered: set[str] = set()
-        self.outcomes: list[Outcome] = []
+        self._outcomes: dict[str, Outcome] = {}
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """What the runs showed; of one that was repeated, what the last try did."""
+        return list(self._outcomes.values())
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep what a test recorded, once it is over."""
@@ -95,7 +100,12 @@ class Summary:
                 self.rendered.add(str(value))
             elif name == "outcome":
                 self.rendered.add(value["variant"])
-                self.outcomes.append(Outcome(**value))
+                self._keep(Outcome(**value))
+
+    def _keep(self, outcome: Outcome) -> None:
+        earlier = self._outcomes.get(outcome.run)
+        outcome.repeated_for = (earlier.failed or earlier.repeated_for) if earlier else ""
+        self._outcomes[outcome.run] = outcome
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Write the table and the closing line about variants."""

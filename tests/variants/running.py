@@ -173,6 +173,12 @@ class Run:
         self._step("accept", [*suite, "--confcutdir", "tests/acceptance"], cwd=REPOSITORY, **NO_PLUGINS)
         return self._counted("accept")
 
+    def keep_logs(self) -> None:
+        """Copy the logs of a run that failed to `VAR/failed/<name>`: a repeated run writes its own."""
+        kept = VAR / "failed" / self.name
+        shutil.rmtree(kept, ignore_errors=True)
+        shutil.copytree(self.folder, kept, ignore=shutil.ignore_patterns("project"))
+
     def _environment(self, **more: str) -> dict[str, str]:
         return clean_environment(**self.servers, **more)
 

@@ -31,6 +31,7 @@ class Outcome:
     step_seconds: dict[str, float] = field(default_factory=dict)
     resumed: bool = False
     failed: str = ""
+    repeated_for: str = ""
 
     def as_data(self) -> dict[str, object]:
         """Return what `Outcome(**data)` takes back."""
@@ -72,12 +73,14 @@ def closing_line(rendered: int, outcomes: Sequence[Outcome], skipped: int) -> st
     tests = sum(outcome.tests + outcome.contract_tests for outcome in outcomes)
     versions = sorted({outcome.python for outcome in outcomes})
     resumed = sum(outcome.resumed for outcome in outcomes)
+    repeated = sum(bool(outcome.repeated_for) for outcome in outcomes)
     facts = [
         f"{rendered} variants rendered and checked",
         f"{sum(outcome.installed for outcome in outcomes)} installed",
         f"{sum(outcome.boot_seconds > 0 for outcome in outcomes)} booted",
         f"{tests} tests run in and against them",
         *([f"{resumed} taken over from an earlier run"] if resumed else []),
+        *([f"{repeated} repeated because they failed at first"] if repeated else []),
         f"{skipped + sum(outcome.contract_skipped for outcome in outcomes)} skipped",
     ]
     remarks = [
@@ -101,8 +104,16 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
         f"{outcome.contract_tests} passed" if outcome.contract_tests else "-",
         str(outcome.answers or "-"),
         f"{outcome.seconds:.0f} s",
-        f"FAILED: {outcome.failed}" if outcome.failed else "earlier" if outcome.resumed else "",
+        _remark(outcome),
     )
+
+
+def _remark(outcome: Outcome) -> str:
+    if outcome.failed:
+        return f"FAILED: {outcome.failed}"
+    if outcome.repeated_for:
+        return f"repeated: {outcome.repeated_for}"
+    return "earlier" if outcome.resumed else ""
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:

@@ -101,6 +101,7 @@ def test_a_variant_installs_passes_its_own_tests_and_keeps_the_contract(
         take_through(run, outcome, isolated=pytestconfig.getoption("--isolated"))
     except StepFailed as failure:
         outcome.failed = failure.step
+        run.keep_logs()
         pytest.fail(str(failure), pytrace=False)
     finally:
         outcome.step_seconds = run.step_seconds

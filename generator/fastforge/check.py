@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from fastforge.errors import WorkFailed
 from fastforge.history import open_history
-from fastforge.project import Project, find_project
+from fastforge.project import Project, find_folder_of_project, find_project
 from fastforge.releases import describe_releases, releases_between
+from fastforge.transplant import was_cut_off
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,17 @@ def check_project(path: str) -> Check:
 
     Raises:
         UserError: It is no project, or was made by a newer FastForge.
-        WorkFailed: This FastForge carries no history.
+        WorkFailed: This FastForge carries no history, or an update of the project was cut off.
     """
+    if was_cut_off(folder := find_folder_of_project(path)):
+        raise WorkFailed(
+            f"An update of {str(folder.folder)!r} was cut off, or is under way.",
+            "Put back what it changed: fastforge update --abort",
+        )
     project = find_project(path)
     with open_history() as history:
-        old, new = history.commit(project.version), history.commit(history.newest)
+        old = history.recorded_commit(project.version, project.url)
+        new = history.commit(history.newest)
         # A project that is ahead (an older FastForge looks at it) lacks nothing.
         is_current = old == new or history.is_ancestor(new, old)
         waiting = [] if is_current else releases_between(history, old, new)

@@ -45,6 +45,21 @@ class History:
             "Upgrade FastForge if that version is newer; look for a typing error otherwise.",
         )
 
+    def recorded_commit(self, version: str, url: str) -> str:
+        """Return the full hash of the commit that a project records.
+
+        Raises:
+            UserError: This FastForge does not know it.
+        """
+        try:
+            return self.commit(version)
+        except UserError as error:
+            whence = f" from {url!r}" if url else ""
+            raise UserError(
+                error.message,
+                f"Upgrade FastForge if a newer one made the project{whence}; it updates no other template's.",
+            ) from error
+
     def is_ancestor(self, older: str, newer: str) -> bool:
         """Tell whether the commit `older` is part of the history of `newer`."""
         try:

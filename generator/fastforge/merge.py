@@ -7,7 +7,7 @@ rendered as it is now. Nothing is written to the user's repository, whose object
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,6 +99,16 @@ class Scratch:
         command = (f"--git-dir={self.git_folder}", *arguments)
         return run_git_bytes(self.folder, *command, stdin=stdin, variables=HERMETIC, expected=expected)
 
+    def read_blobs(self, blobs: Sequence[str]) -> dict[str, bytes]:
+        """Return what each blob holds, by its hash."""
+        printed = self.git_bytes("cat-file", "--batch", stdin="".join(f"{blob}\n" for blob in blobs).encode())
+        contents, at = {}, 0
+        for blob in blobs:
+            begin = printed.index(b"\n", at) + 1
+            end = begin + int(printed[at:begin].split()[2])
+            contents[blob], at = printed[begin:end], end + 1
+        return contents
+
     def read_folder(self, folder: Path) -> Tree:
         """Return the tree of everything in the folder, ignored files included."""
         self.git("read-tree", "--empty")
@@ -175,19 +185,20 @@ def _with_line_endings(
 ) -> tuple[dict[str, Entry], dict[str, Entry]]:
     """Return both renderings with CRLF in the files that the user keeps so, or every line would conflict."""
     base, theirs = dict(old), dict(new)
-    for path in old.keys() & yours.keys() & new.keys():
-        if old[path].blob in (yours[path].blob, new[path].blob) or _GITLINK in (
-            yours[path].mode,
-            old[path].mode,
-        ):
-            continue
-        if _is_crlf(scratch, yours[path]) and not _is_crlf(scratch, old[path]):
+    paths = [
+        path
+        for path in old.keys() & yours.keys() & new.keys()
+        if old[path].blob not in (yours[path].blob, new[path].blob)
+        and _GITLINK not in (yours[path].mode, old[path].mode)
+    ]
+    contents = scratch.read_blobs([tree[path].blob for path in paths for tree in (old, yours)])
+    for path in paths:
+        if _is_crlf(contents[yours[path].blob]) and not _is_crlf(contents[old[path].blob]):
             base[path], theirs[path] = _as_crlf(scratch, old[path]), _as_crlf(scratch, new[path])
     return base, theirs
 
 
-def _is_crlf(scratch: Scratch, entry: Entry) -> bool:
-    content = scratch.git_bytes("cat-file", "blob", entry.blob)
+def _is_crlf(content: bytes) -> bool:
     return b"\r\n" in content and content.count(b"\n") == content.count(b"\r\n")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +23,7 @@ _UNFINISHED = {
     "rebase-merge": "a rebase",
     "rebase-apply": "a rebase",
 }
+_GIT_PATHS = ("index", "index.lock", "objects", *_UNFINISHED)
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,15 @@ class Project:
         """Where an update keeps what undoes it; in the git folder, one for each project."""
         return self.git_folder / "fastforge" / f"update-{quote(self.prefix, safe='')}"
 
+    @cached_property
+    def _git_paths(self) -> dict[str, Path]:
+        named = [argument for name in _GIT_PATHS for argument in ("--git-path", name)]
+        found = run_git(self.top, "rev-parse", *named).split("\n")
+        return {name: self.top / path for name, path in zip(_GIT_PATHS, found, strict=True)}
+
     def git_path(self, name: str) -> Path:
         """Return where git keeps what it calls `name`; linked worktrees share some of it."""
-        return self.top / run_git(self.top, "rev-parse", "--git-path", name)
+        return self._git_paths[name]
 
 
 def find_project(path: str) -> Project:

@@ -7,6 +7,7 @@ undone at once; after a power cut the next command finds the journal and undoes 
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -23,6 +24,8 @@ from fastforge.merge import Merged, Scratch
 from fastforge.project import Project
 
 _JOURNAL = "journal.json"
+# What the lock of git's index holds while it is FastForge's.
+_OURS = b"fastforge"
 
 
 def transplant(
@@ -38,12 +41,14 @@ def transplant(
     `interrupts.pass_the_point_of_no_return`, so that no signal makes what is done look undone.
 
     Raises:
-        WorkFailed: A file that would change has uncommitted changes, or another git command is running.
+        WorkFailed: A file that would change has uncommitted changes or lies where you may not write, or
+            another git command is running.
         Interrupted: Ctrl-C or SIGTERM before the first file changed.
     """
     state = project.state_folder
     with _index_locked(project) as lock:
         refuse_blocked(project, merged)
+        _refuse_locked_folders(project, merged)
         shutil.rmtree(state, ignore_errors=True)
         state.mkdir(parents=True)
         try:
@@ -88,16 +93,37 @@ def refuse_blocked(project: Project, merged: Merged) -> None:
         )
 
 
+def _refuse_locked_folders(project: Project, merged: Merged) -> None:
+    for path in merged.changed:
+        folder = (project.top / project.prefix / path).parent
+        while not folder.exists():
+            folder = folder.parent
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise WorkFailed(
+                f"Permission denied: you may not write into {str(folder)!r}.", "Nothing was changed."
+            )
+
+
 def recover(project: Project) -> bool:
     """Undo an update that a power cut or a kill stopped half-way, and tell whether there was one."""
-    journal = read_journal(project)
-    if not journal or not journal["moving"]:
+    lock = project.git_path("index.lock")
+    if not was_cut_off(project) and not _is_ours(lock):
         return False
-    with interrupts.held():
-        _put_back(project, project.state_folder)
-        shutil.rmtree(project.state_folder, ignore_errors=True)
-        project.git_path("index.lock").unlink(missing_ok=True)
-    return True
+    with _alone(project), interrupts.held():
+        # Asked again: it may have been under way, and be done by now.
+        cut_off = was_cut_off(project)
+        if cut_off:
+            _put_back(project, project.state_folder)
+            shutil.rmtree(project.state_folder, ignore_errors=True)
+        if cut_off or _is_ours(lock):
+            lock.unlink(missing_ok=True)
+    return cut_off
+
+
+def was_cut_off(project: Project) -> bool:
+    """Tell whether an update was stopped between its first and its last file, or is under way."""
+    journal = read_journal(project)
+    return bool(journal and journal["moving"])
 
 
 def undo(project: Project) -> tuple[list[str], Path | None]:
@@ -137,16 +163,42 @@ def read_journal(project: Project) -> dict[str, Any] | None:
 def _index_locked(project: Project) -> Iterator[Path]:
     """Hold git's own lock of the index, so that no git command comes between."""
     lock = project.git_path("index.lock")
+    with _alone(project):
+        try:
+            file = lock.open("xb", buffering=0)
+        except FileExistsError as error:
+            raise WorkFailed(
+                f"Another git command is running ({str(lock)!r} is there).",
+                "Wait for it, and try again; remove that file if none is running.",
+            ) from error
+        try:
+            with file:
+                file.write(_OURS)
+            yield lock
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(project: Project) -> Iterator[None]:
+    """Keep other updates out; the lock ends with the process, however that ends."""
+    folder = project.state_folder.parent
+    folder.mkdir(exist_ok=True)
+    with (folder / "running").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise WorkFailed(
+                f"Another update of {str(project.folder)!r} is under way.", "Wait for it, and try again."
+            ) from error
+        yield
+
+
+def _is_ours(lock: Path) -> bool:
     try:
-        os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-    except FileExistsError as error:
-        raise WorkFailed(
-            f"Another git command is running ({str(lock)!r} is there).", "Wait for it, and try again."
-        ) from error
-    try:
-        yield lock
-    finally:
-        lock.unlink(missing_ok=True)
+        return lock.read_bytes() == _OURS
+    except OSError:
+        return False
 
 
 def _uncommitted(project: Project, tracked: list[str]) -> set[str]:
@@ -263,7 +315,7 @@ def _put_back(project: Project, state: Path, *, with_index: bool = True) -> None
         if not was_there:
             _remove(folder, path)
     for path, was_there in journal["yours"].items():
-        if was_there:
+        if was_there and not _is_one_file(state / "before" / path, folder / path):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             _bring(state / "before" / path, folder / path)
     if with_index:
@@ -311,6 +363,12 @@ def _link(source: Path, target: Path) -> None:
         os.link(source, target, follow_symlinks=False)
     except OSError:
         shutil.copy2(source, target, follow_symlinks=False)
+
+
+def _is_one_file(first: Path, second: Path) -> bool:
+    with suppress(OSError):
+        return os.path.samestat(first.lstat(), second.lstat())
+    return False
 
 
 def _remove(folder: Path, path: str) -> None:

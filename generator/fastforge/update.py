@@ -142,7 +142,8 @@ def update_project(wanted: Wanted) -> Update:
 
 
 def _plan(wanted: Wanted, project: Project, history: History, scratch: Scratch) -> Update:
-    old, new = history.commit(project.version), history.commit(wanted.version or history.newest)
+    old = history.recorded_commit(project.version, project.url)
+    new = history.commit(wanted.version or history.newest)
     is_newest = new == history.commit(history.newest)
     version = history.newest if is_newest else history.name(new)
     nothing = Update(wanted.path, project, version, wanted.dry_run)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 from fastforge.errors import WorkFailed
 
 _LAST_LINES = 20
+_SECONDS_TO_END = 10
 # A `make` around this command must not tell the project's own make what to do.
 _NOT_PASSED_ON = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "VIRTUAL_ENV"}
 
@@ -58,7 +61,7 @@ def measure(folder: Path) -> str | None:
 def _make(folder: Path, target: str, failure: WorkFailed) -> str:
     environment = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             ["make", target],
             cwd=folder,
             env=environment,
@@ -67,12 +70,28 @@ def _make(folder: Path, target: str, failure: WorkFailed) -> str:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            check=False,
+            # So that all that it starts can be ended with it.
+            start_new_session=True,
         )
     except OSError as error:
         raise WorkFailed(f"make cannot be run ({error.strerror}).", "Install make.") from error
-    if done.returncode:
+    with process:
+        try:
+            printed, _ = process.communicate()
+        except BaseException:
+            _end(process)
+            raise
+    if process.returncode:
         if sys.stderr:
-            print(*done.stdout.splitlines()[-_LAST_LINES:], sep="\n", file=sys.stderr)
+            print(*printed.splitlines()[-_LAST_LINES:], sep="\n", file=sys.stderr)
         raise failure
-    return done.stdout
+    return printed
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Interrupt what runs, as Ctrl-C does; after a while, end it."""
+    for number in (signal.SIGINT, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_SECONDS_TO_END)

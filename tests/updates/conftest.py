@@ -6,8 +6,11 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import fastforge.check
+import fastforge.many
 import fastforge.update
 import pytest
 import yaml
@@ -16,10 +19,11 @@ from fastforge.render import Order, render
 from fastforge.source import Source
 from fastforge.update import Update, Wanted, update_project
 
-from tests.conftest import GIT_IDENTITY, commit_all, copy_checkout, git
+from tests.conftest import GIT_IDENTITY, build, commit_all, copy_checkout, git, pip_install
 
 URL = "git+https://example.org/fastforge"
-MakeProject = Callable[..., Path]
+UNPACK = History.unpack
+TAGS = ("v1.0.0", "v1.1.0", "v1.2.0")
 
 
 def edit(file: Path, old: str, new: str) -> None:
@@ -56,12 +60,43 @@ def release_1_1(clone: Path) -> None:
     (template / "app/tuning.py").write_text('"""What 1.1 tuned."""\n')
     (template / ".dockerignore").unlink()
     git(clone, "mv", "template/app/logs.py", "template/app/structured_logs.py")
+    for file in template.rglob("*.py*"):
+        if b"app.logs" in file.read_bytes():
+            file.write_text(file.read_text().replace("app.logs", "app.structured_logs"))
     records = clone / "docs/releases"
     records.mkdir(parents=True, exist_ok=True)
     (records / "1.1.0.toml").write_text(RECORD)
     release(clone, "v1.1.0")
 
 
+def release_1_2(clone: Path) -> None:
+    """Change every module of the service, and in the middle what its owners like to change as well."""
+    template = clone / "template"
+    for module in (template / "app").rglob("*.py"):
+        for file in (module, module.with_name(f"{module.name}.jinja")):
+            if file.exists():
+                append(file, "\n# Looked at in 1.2.\n")
+    for name, old, new in CHANGES_OF_1_2:
+        for file in (template / name, template / f"{name}.jinja"):
+            if file.exists():
+                edit(file, old, new)
+    edit(template / "app/middleware.py", "# Tuned in 1.1.", "# Tuned again in 1.2.")
+    release(clone, "v1.2.0")
+
+
+CHANGES_OF_1_2 = [
+    ("app/store/sqlite.py", "EXPORT_CHUNK_ROWS = 500", "EXPORT_CHUNK_ROWS = 600"),
+    ("app/store/postgres.py", "EXPORT_CHUNK_ROWS = 1_000", "EXPORT_CHUNK_ROWS = 2_000"),
+    ("app/store/mongodb.py", "EXPORT_CHUNK_ITEMS = 1_000", "EXPORT_CHUNK_ITEMS = 2_000"),
+    ("app/settings.py", '= "INFO"\n', '= "INFO"\n    log_source: bool = False\n'),
+    ("pyproject.toml", 'readme = "README.md"\n', 'readme = "README.md"\nkeywords = ["api"]\n'),
+    ("deploy/gunicorn/gunicorn.conf.py", "\ntimeout = 30\n", "\ntimeout = 45\n"),
+    ("deploy/nginx/nginx.conf", "keepalive 64;", "keepalive 96;"),
+    ("renovate.json", "{\n", '{\n  "timezone": "UTC",\n'),
+    ("compose.yaml", "restart: unless-stopped\n", "restart: always\n"),
+    ("README.md", "## Start\n", "## How to start\n"),
+    (".env.example", "\n\n", "\n# See the README as well.\n\n"),
+]
 RECORD = """
 version = "1.1.0"
 date = "2026-12-01"
@@ -91,9 +126,23 @@ def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.rmtree(clone / "docs/releases", ignore_errors=True)
     commit_all(clone, "v1.0.0")
     release_1_1(clone)
-    edit(clone / "template/app/middleware.py", "# Tuned in 1.1.", "# Tuned again in 1.2.")
-    release(clone, "v1.2.0")
+    release_1_2(clone)
     return clone
+
+
+@pytest.fixture(scope="session")
+def wheels(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return the folder that each release's wheel was installed into; the repository is out of reach."""
+    folder = tmp_path_factory.mktemp("wheels")
+    sites = {}
+    for tag in ("v1.0.0", "v1.1.0"):
+        clone = folder / f"{tag}-clone"
+        git(folder, "clone", "--quiet", "--branch", tag, str(releases), clone.name)
+        # Nobody knew of the later releases then.
+        git(clone, "tag", "--delete", *(later for later in TAGS if later > tag))
+        wheel = build("wheel", clone, folder / f"{tag}-wheel")
+        sites[tag] = Path(pip_install(wheel, folder / f"{tag}-site")["PYTHONPATH"])
+    return sites
 
 
 @pytest.fixture(autouse=True)
@@ -116,7 +165,8 @@ def newest(monkeypatch: pytest.MonkeyPatch, releases: Path) -> Callable[..., Non
         def history() -> Iterator[History]:
             yield History(repository, version)
 
-        monkeypatch.setattr(fastforge.update, "open_history", history)
+        for module in (fastforge.update, fastforge.check, fastforge.many):
+            monkeypatch.setattr(module, "open_history", history)
 
     use("v1.1.0")
     return use
@@ -131,13 +181,54 @@ def rendered(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
         key = f"{version} {sorted(answers.items())}"
         if key not in made:
             folder = tmp_path_factory.mktemp("rendered")
-            template = History(releases, version).unpack(version, "copier.yml", "template", into=folder / "t")
+            history = History(releases, version)
+            template = UNPACK(history, version, "copier.yml", "template", into=folder / "t")
             order = Order(answers, answers, ask=False, source=Source(URL, version), template=template)
             render(order, folder / "orders", lambda: None)
             made[key] = folder / "orders"
         return made[key]
 
     return get
+
+
+@pytest.fixture(scope="session")
+def renderings() -> dict[object, tuple[Path, dict[str, str]]]:
+    """What was rendered for updates, by everything that it was rendered from."""
+    return {}
+
+
+@pytest.fixture
+def rendered_once(
+    monkeypatch: pytest.MonkeyPatch,
+    renderings: dict[object, tuple[Path, dict[str, str]]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Let updates render each version with the same answers only once."""
+
+    def once(order: Order, project: Path, on_file: Callable[[], None]) -> dict[str, str]:
+        asked = (order.source, sorted(order.given.items()), sorted(order.answers.items()), project.name)
+        key = repr(asked)
+        if key not in renderings:
+            # Copier refuses links.
+            template = (order.template / "copier.yml").resolve().parent if order.template else None
+            answers = render(replace(order, template=template), project, on_file)
+            kept = tmp_path_factory.mktemp("kept")
+            renderings[key] = Path(shutil.copytree(project, kept / project.name)), answers
+        folder, answers = renderings[key]
+        shutil.copytree(folder, project, dirs_exist_ok=True)
+        return answers
+
+    def unpacked_once(history: History, commit: str, *paths: str, into: Path) -> Path:
+        key = (history.repository, commit, paths)
+        if key not in renderings:
+            renderings[key] = UNPACK(history, commit, *paths, into=tmp_path_factory.mktemp("template")), {}
+        into.mkdir()
+        for path in paths:
+            (into / path).symlink_to(renderings[key][0] / path)
+        return into
+
+    monkeypatch.setattr(History, "unpack", unpacked_once)
+    monkeypatch.setattr(fastforge.update, "render", once)
 
 
 @pytest.fixture

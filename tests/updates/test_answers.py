@@ -2,39 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from fastforge.errors import UserError
 
-from tests.updates.conftest import append, commit, commit_new, contents, prepend, state, update
+from tests.updates.conftest import append, commit, contents, prepend, state, update
 
 Rendered = Callable[..., Path]
-CHANGES = [
-    ({}, {"database": "postgres"}),
-    ({}, {"cache": "redis", "deployment": "nginx"}),
-    ({"database": "mongodb", "mongodb_driver": "motor"}, {"database": "sqlite"}),
-    ({"database": "postgres", "cache": "none"}, {"database": "mongodb", "mongodb_driver": "motor"}),
-    ({"deployment": "nginx", "compression": "gzip"}, {"deployment": "gunicorn", "serializer": "pydantic"}),
-]
-
-
-@pytest.mark.parametrize(("old", "changes"), CHANGES, ids=str)
-def test_another_answer_gives_what_a_fresh_project_with_it_is(
-    rendered: Rendered, newest: object, tmp_path: Path, old: dict[str, str], changes: dict[str, str]
-) -> None:
-    project = commit_new(shutil.copytree(rendered("v1.1.0", **old), tmp_path / "orders"))
-
-    done = update(project, changes=changes)
-
-    asked = {**old, **changes}
-    fresh = {name: value for name, value in asked.items() if done.answers.get(name) == value}
-    assert done.conflicts == []
-    assert contents(project) == contents(rendered("v1.1.0", **fresh))
-    commit(project)
-    assert update(project, changes=changes).merged is None
+pytestmark = pytest.mark.usefixtures("rendered_once")
 
 
 def test_an_answer_and_a_version_change_in_one_step(project: Path, rendered: Rendered) -> None:

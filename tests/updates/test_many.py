@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-import fastforge.many
 import pytest
 from fastforge.cli import run
-from fastforge.history import History
 from fastforge.many import find_projects, update_all
 
 from tests.conftest import git
@@ -21,17 +18,10 @@ from tests.updates.conftest import append, commit, commit_new, state
 def fleet(
     rendered: Callable[..., Path],
     newest: object,
-    releases: Path,
-    monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> Path:
     """Return a folder of five projects, one for each thing that can become of them."""
 
-    @contextmanager
-    def history() -> Iterator[History]:
-        yield History(releases, "v1.1.0")
-
-    monkeypatch.setattr(fastforge.many, "open_history", history)
     for name in ("clean", "conflict", "current", "failing", "spoiled"):
         version = "v1.1.0" if name == "current" else "v1.0.0"
         project = shutil.copytree(rendered(version), tmp_path / "fleet" / name)

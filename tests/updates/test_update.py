@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fastforge.check import check_project
 from fastforge.errors import UserError, WorkFailed
 from fastforge.project import find_project
 from fastforge.transplant import undo
@@ -17,89 +18,7 @@ from tests.updates.conftest import append, commit, commit_new, contents, edit, p
 MARK = "# Tuned in 1.1."
 Rendered = Callable[..., Path]
 
-VARIANTS = [
-    {},
-    {"database": "postgres", "cache": "redis", "deployment": "gunicorn", "compression": "gzip"},
-    {"database": "mongodb", "mongodb_driver": "motor", "serializer": "pydantic", "cache": "none"},
-    {"deployment": "nginx", "compression": "none", "project_name": "Żółw API"},
-]
-
-
-@pytest.mark.parametrize("answers", VARIANTS, ids=str)
-@pytest.mark.parametrize("version", ["v1.1.0", "v1.2.0"])
-def test_an_unedited_project_becomes_a_fresh_one(
-    rendered: Rendered,
-    newest: Callable[[str], None],
-    tmp_path: Path,
-    answers: dict[str, str],
-    version: str,
-) -> None:
-    newest(version)
-    project = commit_new(shutil.copytree(rendered("v1.0.0", **answers), tmp_path / "orders"))
-
-    done = update(project)
-
-    assert done.conflicts == []
-    assert contents(project) == contents(rendered(version, **answers))
-    assert git(project, "diff", "--name-only") == ""
-    commit(project)
-    assert update(project).merged is None
-
-
-def edit_realistically(project: Path) -> dict[str, list[bytes]]:
-    """Edit a project as its owners do; return the lines that they wrote, by file."""
-    append(project / "app/items/service.py", "\n\ndef our_rule() -> int:\n    return 42   \n")
-    prepend(project / "app/items/routes.py", "# Our routes.\n")
-    prepend(project / "app/settings.py", "# Our settings.\n")
-    prepend(project / "Dockerfile", "# Our image.\n")
-    prepend(project / "pyproject.toml", "# Our dependencies.\n")
-    (project / "app/health.py").write_bytes(
-        (project / "app/health.py").read_bytes().replace(b"\n", b"\r\n") + b"# Ours.\r\n"
-    )
-    (project / "README.md").write_bytes(b"Caf\xe9 \xff\n" + (project / "README.md").read_bytes())
-    (project / "app/orders.py").write_text("ours = True\n")
-    (project / "tests/test_service.py").unlink()
-    (project / "app/store/sqlite.py").rename(project / "app/store/our_sqlite.py")
-    append(project / "app/store/our_sqlite.py", "# Our store.\n")
-    prepend(project / "app/store/our_sqlite.py", "# Our query.\n")
-    (project / "run").write_text("#!/bin/sh\n")
-    (project / "run").chmod(0o755)
-    (project / "Makefile").chmod(0o755)
-    (project / "link").symlink_to("app/main.py")
-    commit(project)
-    return {
-        "app/items/service.py": [b"def our_rule() -> int:", b"    return 42   "],
-        "app/items/routes.py": [b"# Our routes."],
-        "app/settings.py": [b"# Our settings."],
-        "Dockerfile": [b"# Our image."],
-        "pyproject.toml": [b"# Our dependencies."],
-        "app/health.py": [b"# Ours.\r"],
-        "README.md": [b"Caf\xe9 \xff"],
-        "app/orders.py": [b"ours = True"],
-        "app/store/our_sqlite.py": [b"# Our store.", b"# Our query."],
-        "run": [b"#!/bin/sh"],
-    }
-
-
-def test_what_the_owners_wrote_stays(project: Path) -> None:
-    lines = edit_realistically(project)
-
-    done = update(project)
-
-    for name, written in lines.items():
-        found = (project / name).read_bytes().split(b"\n")
-        assert all(line in found for line in written), name
-    # Both wrote at this file's end.
-    assert done.conflicts == ["app/health.py", "app/store/our_sqlite.py"]
-    assert b"# Tuned in 1.1.\r\n" in (project / "app/health.py").read_bytes()
-    assert MARK in (project / "app/store/our_sqlite.py").read_text()
-    assert MARK in (project / "app/items/routes.py").read_text()
-    assert MARK in (project / "Dockerfile").read_text()
-    assert not (project / "tests/test_service.py").exists()
-    assert not (project / "app/store/sqlite.py").exists()
-    assert (project / "run").stat().st_mode & 0o100
-    assert (project / "Makefile").stat().st_mode & 0o100
-    assert (project / "link").readlink() == Path("app/main.py")
+pytestmark = pytest.mark.usefixtures("rendered_once")
 
 
 def test_a_file_with_crlf_keeps_it_and_is_merged(project: Path) -> None:
@@ -334,6 +253,11 @@ def unknown_version(project: Path) -> None:
     edit(project / ".copier-answers.yml", "v1.0.0", "v9.0.0")
 
 
+def unknown_source(project: Path) -> None:
+    edit(project / ".copier-answers.yml", "https://example.org/fastforge", "https://example.org/ours")
+    edit(project / ".copier-answers.yml", "v1.0.0", "v1.0.0-3-g0123abc")
+
+
 def version_that_is_an_option(project: Path) -> None:
     edit(project / ".copier-answers.yml", "v1.0.0", "--help")
 
@@ -376,6 +300,7 @@ REFUSALS = {
     no_answers_file: "no .copier-answers.yml",
     broken_answers_file: "cannot be read",
     unknown_version: "does not know the template's version 'v9.0.0'",
+    unknown_source: "does not know the template's version 'v1.0.0-3-g0123abc'",
     version_that_is_an_option: "does not know the template's version '--help'",
     another_template: "no answer for database",
     invalid_answer: "do not fit v1.0.0",
@@ -399,8 +324,18 @@ def test_what_cannot_be_updated_is_refused_in_words(
         update(project)
 
     assert words in refusal.value.message
-    assert len(refusal.value.message.splitlines()) == 1
+    assert refusal.value.exit_code in (1, 2)
+    assert len(f"{refusal.value.message} {refusal.value.hint}".splitlines()) == 1
     assert contents(project) == before
+
+
+def test_an_unknown_source_is_named(project: Path) -> None:
+    unknown_source(project)
+
+    for refused in (lambda: update(project), lambda: check_project(str(project))):
+        with pytest.raises(UserError) as refusal:
+            refused()
+        assert "example.org/ours" in refusal.value.hint
 
 
 def test_a_downgrade_is_refused(project: Path) -> None:

@@ -13,26 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Result, build, git, pip_install
+from tests.conftest import Result, git, pip_install
 from tests.updates.conftest import append, commit, contents, state
 
 Run = Callable[..., Result]
-TAGS = ("v1.0.0", "v1.1.0", "v1.2.0")
-
-
-@pytest.fixture(scope="session")
-def wheels(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Return the folder that each release's wheel was installed into; the repository is out of reach."""
-    folder = tmp_path_factory.mktemp("wheels")
-    sites = {}
-    for tag in ("v1.0.0", "v1.1.0"):
-        clone = folder / f"{tag}-clone"
-        git(folder, "clone", "--quiet", "--branch", tag, str(releases), clone.name)
-        # Nobody knew of the later releases then.
-        git(clone, "tag", "--delete", *(later for later in TAGS if later > tag))
-        wheel = build("wheel", clone, folder / f"{tag}-wheel")
-        sites[tag] = Path(pip_install(wheel, folder / f"{tag}-site")["PYTHONPATH"])
-    return sites
 
 
 @pytest.fixture

@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.servers.plugin", "tests.variants.plugin", "tests.faults.plugin", "tests.schedule"]
+pytest_plugins = [
+    "tests.servers.plugin",
+    "tests.variants.plugin",
+    "tests.faults.plugin",
+    "tests.updates.plugin",
+    "tests.schedule",
+]
 
 ACCEPTANCE = Path(__file__).parent / "tests" / "acceptance"
 

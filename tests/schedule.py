@@ -13,7 +13,7 @@ import pytest
 
 from tests.variants.space import every_variant
 
-FOLDER_AND_PARAMETERS = re.compile(r"tests/(faults|variants)/(?!test_running).*?\[([^\]]*)")
+FOLDER_AND_PARAMETERS = re.compile(r"tests/(faults|updates|variants)/(?!test_running).*?\[([^\]]*)")
 
 
 @pytest.hookimpl(optionalhook=True)

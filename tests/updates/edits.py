@@ -1,0 +1,294 @@
+"""What owners do to their projects: the edits that updates are tested with, as data.
+
+`EDITS` meet none of the template's own changes, and the project still works with them; `CLASHES` meet them.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+Apply = Callable[[Path, str], None]
+Only = Mapping[str, Collection[str]]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One edit of one file, for the projects whose answers are among those in `only`."""
+
+    what: str
+    file: str
+    apply: Apply
+    only: Only = field(default_factory=dict)
+    is_new: bool = False
+
+    def concerns(self, answers: Mapping[str, str]) -> bool:
+        """Tell whether a project with these answers has what is edited."""
+        return all(answers.get(question) in values for question, values in self.only.items())
+
+
+def replaced(old: str, new: str) -> Apply:
+    """Replace a text that must be there."""
+
+    def apply(project: Path, name: str) -> None:
+        text = (project / name).read_bytes()
+        assert old.encode() in text, f"{name} has no {old!r} any more; choose another place to edit."
+        (project / name).write_bytes(text.replace(old.encode(), new.encode("latin-1"), 1))
+
+    return apply
+
+
+def put_before(place: str, new: str) -> Apply:
+    """Write in front of a text that must be there."""
+    return replaced(place, new + place)
+
+
+def begun_with(new: bytes) -> Apply:
+    """Write at the file's beginning."""
+    return lambda project, name: _write(project / name, new + _read(project / name))
+
+
+def ended_with(new: bytes) -> Apply:
+    """Write at the file's end."""
+    return lambda project, name: _write(project / name, _read(project / name) + new)
+
+
+def written(content: str) -> Apply:
+    """Write a new file."""
+    return lambda project, name: _write(project / name, content.encode())
+
+
+def deleted(project: Path, name: str) -> None:
+    """Delete the file."""
+    (project / name).unlink()
+
+
+def executable(project: Path, name: str) -> None:
+    """Make the file executable."""
+    (project / name).chmod(0o755)
+
+
+def linked_to(target: str) -> Apply:
+    """Put a symbolic link there, whatever was there before."""
+
+    def apply(project: Path, name: str) -> None:
+        (project / name).unlink(missing_ok=True)
+        (project / name).symlink_to(target)
+
+    return apply
+
+
+def with_crlf(project: Path, name: str) -> None:
+    """End the file's lines as Windows does."""
+    _write(project / name, (project / name).read_bytes().replace(b"\n", b"\r\n"))
+
+
+def reformatted(project: Path, name: str) -> None:
+    """Let Ruff break lines as a team does that likes them shorter."""
+    ruff = [sys.executable, "-m", "ruff", "format", "--quiet", "--isolated", "--line-length", "88"]
+    subprocess.run([*ruff, name], cwd=project, check=True)
+
+
+def renamed_module(new: str) -> Apply:
+    """Give a module another name, everywhere."""
+
+    def apply(project: Path, name: str) -> None:
+        (project / name).rename(project / new)
+        old_module, new_module = (each.removesuffix(".py").replace("/", ".") for each in (name, new))
+        for file in project.rglob("*.py"):
+            content = file.read_bytes()
+            _write(file, content.replace(f"{old_module} import".encode(), f"{new_module} import".encode()))
+
+    return apply
+
+
+def _read(file: Path) -> bytes:
+    return file.read_bytes() if file.exists() else b""
+
+
+def _write(file: Path, content: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if not file.exists() or file.read_bytes() != content:
+        file.write_bytes(content)
+
+
+COUNT_ROUTE = '''@router.get("/count")
+async def count_items(request: Request) -> dict[str, int]:
+    """Return how many items there are."""
+    return {"count": (await item_service(request).summary()).count}
+
+
+'''
+ORDERS = '''"""Our own resource."""
+
+from fastapi import APIRouter, Request
+
+router = APIRouter(prefix="/api/v1/orders", tags=["orders"])
+
+
+@router.get("")
+async def list_orders(request: Request) -> dict[str, str]:
+    """Return our page."""
+    return {"title": request.app.state.settings.page_title}
+'''
+ORDERS_IMPORT = "from app.orders import routes as orders\n"
+ORDERS_ROUTER = "    app.include_router(orders.router)\n"
+OUR_TESTS = '''"""Our own tests."""
+
+from fastapi.testclient import TestClient
+
+
+def test_items_are_counted(client: TestClient) -> None:
+    assert client.post("/api/v1/items", json={"name": "Lamp", "price_cents": 1}).status_code == 201
+    assert client.get("/api/v1/items/count").json() == {"count": 1}
+
+
+def test_a_free_item_has_no_price_to_count(client: TestClient) -> None:
+    for name, price in (("Lamp", 5), ("Sample", 0)):
+        client.post("/api/v1/items", json={"name": name, "price_cents": price})
+    assert client.get("/api/v1/items/summary").json()["price_cents"]["max"] == 5
+
+
+def test_our_page_has_its_title(client: TestClient) -> None:
+    assert client.get("/api/v1/orders").json() == {"title": "Orders"}
+'''
+IN_PROCESS = ("uvicorn", "gunicorn")
+
+EDITS = (
+    Edit("a new route", "app/items/routes.py", put_before('@router.get("/summary"', COUNT_ROUTE)),
+    Edit("a new module", "app/orders/routes.py", written(ORDERS)),
+    Edit("a new module", "app/orders/__init__.py", written("")),
+    Edit("a new module", "app/main.py", put_before("from app.settings", ORDERS_IMPORT)),
+    Edit("a new module", "app/main.py", put_before("    app.include_router(health", ORDERS_ROUTER)),
+    Edit("new tests", "tests/test_orders.py", written(OUR_TESTS)),
+    Edit("a new setting", "app/settings.py", put_before("    max_body_", '    page_title: str = "Orders"\n')),
+    Edit("a new setting", ".env.example", ended_with(b"\n# What our page is called.\nPAGE_TITLE=Orders\n")),
+    Edit(
+        "a changed query", "app/store/sqlite.py",
+        replaced('avg(price_cents) FROM items"', 'avg(price_cents) FROM items WHERE price_cents >= 0"'),
+        {"database": ["sqlite"]},
+    ),
+    Edit(
+        "a changed query", "app/store/postgres.py",
+        replaced("::float8 FROM items", "::float8 FROM items\n    WHERE price_cents >= 0"),
+        {"database": ["postgres"]},
+    ),
+    Edit(
+        "a changed query", "app/store/mongodb.py",
+        put_before('    {\n        "$group"', '    {"$match": {"price_cents": {"$gte": 0}}},\n'),
+        {"database": ["mongodb"]},
+    ),
+    Edit(
+        "a changed index", "app/store/mongodb.py",
+        put_before('    IndexModel([("tags", ASC', '    IndexModel([("updated_at", DESCENDING)]),\n'),
+        {"database": ["mongodb"]},
+    ),
+    Edit(
+        "an edited migration", "migrations/sqlite/versions/0001_create_items.py",
+        begun_with(b"# Reviewed by us.\n"), {"database": ["sqlite"]},
+    ),
+    Edit(
+        "an edited migration", "migrations/postgres/versions/0001_create_items.py",
+        begun_with(b"# Reviewed by us.\n"), {"database": ["postgres"]},
+    ),
+    Edit(
+        "an edited driver", "app/mongodb_driver/pymongo.py",
+        replaced("_running: set[", "# Few, as a rule.\n_running: set["), {"mongodb_driver": ["pymongo"]},
+    ),
+    Edit(
+        "an edited driver", "app/mongodb_driver/motor.py",
+        put_before("Document = dict", "# Ours are small.\n"), {"mongodb_driver": ["motor"]},
+    ),
+    Edit(
+        "a changed cache", "app/cache/ttl.py",
+        replaced("cache_max_items: PositiveInt = 10_000", "cache_max_items: PositiveInt = 20_000"),
+        {"cache": ["ttl"]},
+    ),
+    Edit(
+        "a changed cache", "app/cache/redis.py",
+        replaced("cache_ttl_seconds: PositiveFloat = 30.0", "cache_ttl_seconds: PositiveFloat = 20.0"),
+        {"cache": ["redis"]},
+    ),
+    Edit(
+        "a changed serializer", "app/serializer/orjson.py",
+        put_before("def items_json", "# Our items are small.\n"), {"serializer": ["orjson"]},
+    ),
+    Edit(
+        "a changed serializer", "app/serializer/pydantic.py",
+        put_before("ITEM = TypeAdapter", "# Built once.\n"), {"serializer": ["pydantic"]},
+    ),
+    Edit(
+        "a changed compression", "app/compression/gzip.py", replaced("compresslevel=4", "compresslevel=5"),
+        {"compression": ["gzip"], "deployment": IN_PROCESS},
+    ),
+    Edit(
+        "a changed compression", "app/compression/negotiated.py", replaced("zstd_level=3", "zstd_level=4"),
+        {"compression": ["negotiated"], "deployment": IN_PROCESS},
+    ),
+    Edit(
+        "a changed compression", "deploy/nginx/compression/gzip.conf", begun_with(b"# As we like it.\n"),
+        {"compression": ["gzip"], "deployment": ["nginx"]},
+    ),
+    Edit(
+        "a changed server", "app/server/uvicorn.py", put_before("logger = logging", "# For our logs.\n"),
+        {"deployment": ["uvicorn"]},
+    ),
+    Edit(
+        "a changed server", "deploy/gunicorn/gunicorn.conf.py",
+        replaced("max_requests = 100_000", "max_requests = 50_000"), {"deployment": ["gunicorn"]},
+    ),
+    Edit(
+        "a changed server", "deploy/nginx/nginx.conf",
+        replaced("keepalive_requests 10000;", "keepalive_requests 5000;"), {"deployment": ["nginx"]},
+    ),
+    Edit("an edited Dockerfile", "Dockerfile", put_before("WORKDIR /srv\n", 'LABEL team="orders"\n')),
+    Edit("a changed dependency", "pyproject.toml", replaced('"uuid-utils>=1.2,<2"', '"uuid-utils>=1.2,<3"')),
+    Edit("a new dependency", "pyproject.toml", put_before("]\n\n# https", '    "tenacity>=9",\n')),
+    Edit("a deleted file", "renovate.json", deleted),
+    Edit("a deleted file", ".github/workflows/template-update.yml", deleted),
+    Edit("a renamed module", "app/environment.py", renamed_module("app/our_environment.py")),
+    Edit("reformatted code", "app/errors.py", reformatted),
+    Edit("trailing blanks", "app/items/models.py", begun_with(b"# Our models.   \t \n")),
+    Edit("bytes that are no UTF-8", "README.md", put_before("It was generated by", "Caf\xe9 \xff.\n")),
+    Edit("CRLF", "compose.yaml", begun_with(b"# Our services.\n")),
+    Edit("CRLF", "compose.yaml", with_crlf),
+    Edit("CRLF", "app/docs.py", put_before("from html import", "# Ours is behind a login.\n")),
+    Edit("CRLF", "app/docs.py", with_crlf),
+    Edit("an executable bit", "app/__main__.py", executable),
+    Edit("an executable bit", "run", written("#!/bin/sh\nexec make run\n")),
+    Edit("an executable bit", "run", executable),
+    Edit("a symbolic link", "GUIDE.md", linked_to("README.md")),
+)  # fmt: skip
+
+# Applied where the file is there: releases drop and rename some of these.
+CLASHES = (
+    Edit("both wrote at the end", "app/middleware.py", ended_with(b"\n\n# Ours at the end.\n")),
+    Edit("both wrote at the end, with CRLF", "app/health.py", ended_with(b"\n\n# Ours at the end.\n")),
+    Edit("both wrote at the end, with CRLF", "app/health.py", with_crlf),
+    Edit("edited, and dropped by the template", ".dockerignore", ended_with(b"ours/\n")),
+    Edit("edited, and renamed by the template", "app/logs.py", begun_with(b"# Our logs.  \n")),
+    Edit("edited after the template renamed it", "app/structured_logs.py", begun_with(b"# Our logs.  \n")),
+    Edit("one name for two new files", "app/tuning.py", begun_with(b"# Our tuning.\n"), is_new=True),
+    Edit("deleted, and changed by the template", "app/about.py", deleted),
+    Edit("a link for a file that the template changes", "app/metrics.py", linked_to("our_metrics.py")),
+    Edit("what the link leads to", "app/our_metrics.py", written("# Ours.\n"), is_new=True),
+)  # fmt: skip
+
+
+def edit_peacefully(project: Path, answers: Mapping[str, str]) -> int:
+    """Apply every edit that concerns these answers, and return how many."""
+    return len(_applied(project, [each for each in EDITS if each.concerns(answers)]))
+
+
+def edit_against_the_template(project: Path) -> list[str]:
+    """Apply every clash that this release has a file for, and return the files."""
+    return _applied(project, [each for each in CLASHES if each.is_new or (project / each.file).exists()])
+
+
+def _applied(project: Path, edits: list[Edit]) -> list[str]:
+    for each in edits:
+        each.apply(project, each.file)
+    return [each.file for each in edits]

@@ -1,0 +1,96 @@
+"""What a run says about updates at its end: pairs, variants, edits, lines, losses, faults."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from tests.variants.space import Variant, covering_variants, default_variant, variants_named
+
+COLUMNS = ("projects", "edits", "lines", "conflicts", "losses", "tested")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Listen to what the tests count."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Summary())
+
+
+def tested_variants(wish: str) -> tuple[Variant, ...]:
+    """Return the variants whose own tests run after an update, which takes half a minute each.
+
+    The default one as a rule, the covering set for `all`, or those that are named.
+    """
+    if wish == "covering":
+        return (default_variant(),)
+    return covering_variants() if wish == "all" else variants_named(wish)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that asks for `updated_variant` with all that are chosen, for `tested_variant` with few."""
+    for name, choose in {"updated_variant": variants_named, "tested_variant": tested_variants}.items():
+        if name in metafunc.fixturenames:
+            chosen = choose(metafunc.config.getoption("--variants"))
+            metafunc.parametrize(name, chosen, ids=[variant.name for variant in chosen])
+
+
+class Summary:
+    """The tables of updates; with pytest-xdist, all of them reach the one process that writes."""
+
+    def __init__(self) -> None:
+        self.updates: dict[str, Counter[str]] = {}
+        self.variants: set[str] = set()
+        self.faults: Counter[str] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep what a test recorded, once it is over."""
+        properties: list[tuple[str, Any]] = report.user_properties if report.when == "teardown" else []
+        for name, value in properties:
+            if name == "updates":
+                self.variants.add(value["variant"])
+                self.updates.setdefault(value["what"], Counter()).update(value["counts"])
+            elif name == "update faults":
+                self.faults.update(value)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Write the tables, and how many of the edited projects did not run their own tests."""
+        if self.updates or self.faults:
+            terminalreporter.section("updates")
+        if self.updates:
+            for line in table(self.updates):
+                terminalreporter.write_line(line)
+            terminalreporter.write_line(closing_line(self.updates, len(self.variants)))
+        for fault, count in sorted(self.faults.items()):
+            terminalreporter.write_line(f"{count:5}  {fault}")
+        if self.faults:
+            terminalreporter.write_line(f"Update faults: {self.faults.total()} injected, 0 changed a project")
+
+
+def table(updates: dict[str, Counter[str]]) -> list[str]:
+    """Return one line per step under a line of headings."""
+    rows: list[tuple[str, ...]] = [("update", *COLUMNS)]
+    rows += [(what, *(str(counts[column]) for column in COLUMNS)) for what, counts in sorted(updates.items())]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(_aligned(row, widths)) for row in rows]
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    first, *others = (f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
+    return [first.strip().ljust(widths[0]), *others]
+
+
+def closing_line(updates: dict[str, Counter[str]], variants: int) -> str:
+    """Return one line: how much was updated and compared, and where the project's own tests were not run."""
+    total = sum(updates.values(), Counter[str]())
+    facts = [
+        f"{len(updates)} steps x {variants} variants",
+        f"{total['projects']} projects updated",
+        f"{total['edits']} edits",
+        f"{total['lines']} lines checked",
+        f"{total['losses']} lost",
+        f"own tests run in {total['tested']}, not in the other {total['projects'] - total['tested']}",
+    ]
+    return "Updates: " + ", ".join(facts)

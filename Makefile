@@ -74,3 +74,7 @@ benchmarks: .venv/benchmarks/installed ## Measure the goals and the baselines, i
 	.venv/benchmarks/bin/python -m benchmarks --results benchmarks/results
 	.venv/benchmarks/bin/python -m benchmarks.commands
 	.venv/benchmarks/bin/python -m benchmarks.startup
+
+.PHONY: benchmark-updates
+benchmark-updates: install ## Measure updates: one next to copier update, and 100 at once, in five minutes
+	$(BIN)/python -m benchmarks.updates --results benchmarks/results

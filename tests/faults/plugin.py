@@ -18,12 +18,6 @@ from tests.variants.space import Variant, covering_variants, variants_named
 
 SERVERS = {"postgres", "mongodb", "redis", "nginx"}
 SOURCES = ("system", "wheels")
-# One of each database, cache and deployment, for runs that cover answers only.
-FEW = (
-    "sqlite-ttl-orjson-negotiated-uvicorn",
-    "postgres-redis-orjson-gzip-nginx",
-    "mongodb-pymongo-none-pydantic-negotiated-gunicorn",
-)
 
 
 @dataclass(frozen=True)
@@ -37,9 +31,7 @@ class Fault:
 
 
 def fault_variants(wish: str) -> tuple[Variant, ...]:
-    """Return the variants to put under faults: a few, the covering set for `all`, or those that are named."""
-    if wish == "covering":
-        return variants_named(",".join(FEW))
+    """Return the variants to put under faults: the covering set, for `all` too, or those that are named."""
     return covering_variants() if wish == "all" else variants_named(wish)
 
 

@@ -42,6 +42,13 @@ def peak_bytes(pid: int) -> int:
     return int(found[1]) * 1024
 
 
+def unread_bytes(port: int) -> int:
+    """Return how much of what clients have sent to the port, over IPv4, nobody has read: man 5 proc."""
+    sockets = [line.split() for line in (PROC / "net/tcp").read_text().splitlines()[1:]]
+    queues = [socket[4] for socket in sockets if int(socket[1].rpartition(":")[2], 16) == port]
+    return sum(int(queue.rpartition(":")[2], 16) for queue in queues)
+
+
 def _parent(entry: Path) -> int:
     try:
         # The name, in parentheses, may have anything in it.

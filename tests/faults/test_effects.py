@@ -107,7 +107,7 @@ def test_a_hundred_misses_at_once_make_one_query_in_each_worker(
     asked = counted.database.queries() - before
 
     assert {answer.status for answer in answers} == {200}
-    # Two workers that miss in Redis at once: one learns too late that the other's query is the one to be kept.
+    # Of two workers that miss in Redis at once, one learns late that the other's query is the one kept.
     assert 1 <= asked <= {"ttl": 1, "redis": 2}[str(counted.variant["cache"])] * WORKERS
     note(
         "100 misses of one item at once",

@@ -17,7 +17,7 @@ import httpx2
 from tests.faults.clients import ITEMS, new_client
 from tests.faults.databases import Database
 from tests.faults.processes import children, command
-from tests.repository import VAR
+from tests.repository import REPOSITORY, TEMPLATE, VAR
 from tests.servers import RedisServer
 from tests.servers.process import free_port, kill_processes_in
 from tests.variants.environments import clean_environment
@@ -32,6 +32,9 @@ CACHE_TTL_SECONDS = 1
 GRACEFUL_SECONDS = 10
 BOOT_SECONDS = 60
 POLL_SECONDS = 0.02
+STARTED = b"Application startup complete."
+# A template that was broken on purpose leaves what the real one left.
+FOLDER = VAR / "faults" if TEMPLATE.parent == REPOSITORY else TEMPLATE.parent / "faults"
 SETTINGS = {
     "WORKERS": WORKERS,
     "LOG_LEVEL": "INFO",
@@ -51,7 +54,7 @@ class FaultRun(Run):
 
     def __init__(self, variant: Variant, servers: Mapping[str, str] = {}) -> None:
         super().__init__(variant, servers)
-        self.folder = VAR / "faults" / variant.name
+        self.folder = FOLDER / variant.name
         self.project = self.folder / "project"
 
 
@@ -66,6 +69,8 @@ class Deployment:
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
     settings: Mapping[str, object] = field(default_factory=dict)
+    starts: int = 0
+    log_begins_at: int = 0
 
     @property
     def variant(self) -> Variant:
@@ -95,7 +100,9 @@ class Deployment:
         environment = clean_environment(
             **self.variables, **{name: str(value) for name, value in chosen.items()}
         )
+        self.starts = int(str(chosen["WORKERS"]))
         with self.log.open("ab") as log:
+            self.log_begins_at = log.tell()
             self.process = subprocess.Popen(
                 [".venv/bin/python", "-m", "app"],
                 cwd=self.run.project,
@@ -112,7 +119,7 @@ class Deployment:
     def wait_until_ready(self) -> None:
         """Return when the service, all its workers and what it depends on answer."""
         deadline = time.monotonic() + BOOT_SECONDS
-        while not (self.is_ready() and len(self.workers()) == self.worker_count):
+        while self.started_workers() < self.starts or not self.is_ready():
             assert self.process is not None
             assert self.process.poll() is None, (
                 f"It ended with {self.process.returncode}: {self.last_words()}"
@@ -120,10 +127,11 @@ class Deployment:
             assert time.monotonic() < deadline, f"It is not ready: {self.last_words()}"
             time.sleep(POLL_SECONDS)
 
-    @property
-    def worker_count(self) -> int:
-        """How many workers it was told to have."""
-        return int(str(self.settings.get("WORKERS", WORKERS)))
+    def started_workers(self) -> int:
+        """Return how many workers have said that they have started, those included that have ended since."""
+        with self.log.open("rb") as log:
+            log.seek(self.log_begins_at)
+            return log.read().count(STARTED)
 
     def is_ready(self) -> bool:
         """Return whether the service answers that it is."""
@@ -166,6 +174,7 @@ class Deployment:
     def kill_worker(self) -> int:
         """Kill one worker as the system would that is short of memory, and return which."""
         victim = self.workers()[0]
+        self.starts += 1
         os.kill(victim, signal.SIGKILL)
         return victim
 

@@ -11,8 +11,7 @@ from unittest.mock import patch
 import pytest
 
 from tests.faults.databases import Database, Mongo, Postgres, Sqlite
-from tests.faults.deployment import Deployment, FaultRun
-from tests.repository import VAR
+from tests.faults.deployment import FOLDER, Deployment, FaultRun
 from tests.servers import Servers, running_servers
 from tests.servers.postgres import TUNING
 from tests.variants.rendering import Renderer
@@ -20,7 +19,6 @@ from tests.variants.space import Variant, covering_variants, variants_named
 
 SERVERS = {"postgres", "mongodb", "redis", "nginx"}
 SOURCES = ("system", "wheels")
-FOLDER = VAR / "faults"
 HEADINGS = ("fault", "variant", "s", "measured")
 
 

@@ -16,7 +16,7 @@ import httpx2
 
 from tests.faults.clients import ITEMS, new_client
 from tests.faults.databases import Database
-from tests.faults.processes import children, command
+from tests.faults.processes import allow_open_files, children, command
 from tests.repository import REPOSITORY, TEMPLATE, VAR
 from tests.servers import RedisServer
 from tests.servers.process import free_port, kill_processes_in
@@ -32,6 +32,8 @@ CACHE_TTL_SECONDS = 1
 GRACEFUL_SECONDS = 10
 BOOT_SECONDS = 60
 POLL_SECONDS = 0.02
+# Where a shell allows 1,024, a thousand clients of one worker would be too many.
+OPEN_FILES = 4_096
 STARTED = b"Application startup complete."
 # A template that was broken on purpose leaves what the real one left.
 FOLDER = VAR / "faults" if TEMPLATE.parent == REPOSITORY else TEMPLATE.parent / "faults"
@@ -96,6 +98,7 @@ class Deployment:
     def start(self, **settings: object) -> float:
         """Start the service, these settings over the usual ones; return how long until it is ready."""
         started_at = time.monotonic()
+        allow_open_files(OPEN_FILES)
         chosen = SETTINGS | {"HOST": "127.0.0.1", "PORT": self.port} | settings
         environment = clean_environment(
             **self.variables, **{name: str(value) for name, value in chosen.items()}

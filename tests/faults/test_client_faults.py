@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import socket
 import time
 from collections.abc import Iterator
@@ -31,8 +30,6 @@ NOTHING_IN_FRONT = "nothing in front closes them (uvicorn waits for ever for a h
 @contextmanager
 def connections(service: Deployment, count: int) -> Iterator[list[socket.socket]]:
     """Yield so many open connections."""
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(limit[1], max(limit[0], count + 1_000)), limit[1]))
     address = ("127.0.0.1", service.port)
     with ExitStack() as stack:
         yield [stack.enter_context(socket.create_connection(address, timeout=10)) for _ in range(count)]

@@ -107,9 +107,8 @@ def _tell(fates: list[Fate], closing: str) -> None:
 def _fates(variant: Variant, mutants: list[Mutant], servers: Servers, renderer: Renderer) -> Iterator[Fate]:
     """Yield what becomes of each mutant of a variant, which without them is sound."""
     run = _prepared(variant, servers, renderer)
-    for suite in dict.fromkeys(mutant.suite for mutant in mutants):
-        tests = [test for mutant in mutants if mutant.suite == suite for test in mutant.tests]
-        if failure := _failure(run, suite, list(dict.fromkeys(tests))):
+    for suite, *tests in dict.fromkeys((mutant.suite, *mutant.tests) for mutant in mutants):
+        if failure := _failure(run, suite, tests):
             raise SystemExit(f"{variant.name} fails its {suite} tests without any mutant:\n{failure}")
     for mutant in mutants:
         began_at = time.monotonic()

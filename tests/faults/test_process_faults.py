@@ -15,6 +15,8 @@ from tests.faults.processes import unread_bytes
 
 REPLACED_SECONDS = 30.0
 BETWEEN_ANSWERS_SECONDS = 5.0
+# Until the workers know: Uvicorn's manager looks for signals twice a second.
+STOPPING_SECONDS = 1.0
 
 
 def test_a_stop_answers_every_request_that_was_accepted(service: Deployment, note: Note) -> None:
@@ -39,7 +41,7 @@ def test_a_stop_answers_every_request_that_was_accepted(service: Deployment, not
                 time.sleep(POLL_SECONDS)
             stopped_at = time.monotonic()
             service.process.send_signal(signal.SIGTERM)
-            time.sleep(0.3)
+            time.sleep(STOPPING_SECONDS)
         statuses = list(answering)
     code = service.process.wait(GRACEFUL_SECONDS + 10)
     seconds = time.monotonic() - stopped_at

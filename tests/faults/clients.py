@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Self
 
 import httpx2
@@ -111,13 +112,17 @@ class Load:
 
     def wait_for(self, wanted: Callable[[Answer], bool], seconds: float) -> Answer:
         """Return the first answer that is wanted, or fail when none came in time."""
+        return self.wait_for_many(1, wanted, seconds)[0]
+
+    def wait_for_many(self, count: int, wanted: Callable[[Answer], bool], seconds: float) -> list[Answer]:
+        """Return the first answers that are wanted, or fail when not so many came in time."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            found = next(filter(wanted, tuple(self.answers)), None)
-            if found is not None:
+            found = list(islice(filter(wanted, tuple(self.answers)), count))
+            if len(found) == count:
                 return found
             time.sleep(0.02)
-        raise AssertionError(f"No such answer within {seconds} s; the last were {self.answers[-5:]}")
+        raise AssertionError(f"Not {count} such answers within {seconds} s; the last: {self.answers[-5:]}")
 
     def during(self, start: float, end: float) -> list[Answer]:
         """Return the answers to what was asked after `start` and answered before `end`."""

@@ -16,8 +16,8 @@ import httpx2
 
 from tests.faults.clients import ITEMS, new_client
 from tests.faults.databases import Database
-from tests.faults.processes import children, command
-from tests.repository import VAR
+from tests.faults.processes import allow_open_files, children, command
+from tests.repository import REPOSITORY, TEMPLATE, VAR
 from tests.servers import RedisServer
 from tests.servers.process import free_port, kill_processes_in
 from tests.variants.environments import clean_environment
@@ -26,16 +26,22 @@ from tests.variants.space import Variant
 
 WORKERS = 2
 DATABASE_TIMEOUT_SECONDS = 2
+POOL_SIZE = 4
 MAX_WAITING = 64
 CACHE_TTL_SECONDS = 1
 GRACEFUL_SECONDS = 10
 BOOT_SECONDS = 60
 POLL_SECONDS = 0.02
+# Where a shell allows 1,024, a thousand clients of one worker would be too many.
+OPEN_FILES = 4_096
+STARTED = b"Application startup complete."
+# A template that was broken on purpose leaves what the real one left.
+FOLDER = VAR / "faults" if TEMPLATE.parent == REPOSITORY else TEMPLATE.parent / "faults"
 SETTINGS = {
     "WORKERS": WORKERS,
     "LOG_LEVEL": "INFO",
     "DATABASE_TIMEOUT_SECONDS": DATABASE_TIMEOUT_SECONDS,
-    "DATABASE_POOL_SIZE": 4,
+    "DATABASE_POOL_SIZE": POOL_SIZE,
     "DATABASE_MAX_WAITING_REQUESTS": MAX_WAITING,
     "DATABASE_MAX_WAITING_WRITES": MAX_WAITING,
     "CACHE_TTL_SECONDS": CACHE_TTL_SECONDS,
@@ -50,7 +56,7 @@ class FaultRun(Run):
 
     def __init__(self, variant: Variant, servers: Mapping[str, str] = {}) -> None:
         super().__init__(variant, servers)
-        self.folder = VAR / "faults" / variant.name
+        self.folder = FOLDER / variant.name
         self.project = self.folder / "project"
 
 
@@ -65,6 +71,8 @@ class Deployment:
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
     settings: Mapping[str, object] = field(default_factory=dict)
+    starts: int = 0
+    log_begins_at: int = 0
 
     @property
     def variant(self) -> Variant:
@@ -90,11 +98,14 @@ class Deployment:
     def start(self, **settings: object) -> float:
         """Start the service, these settings over the usual ones; return how long until it is ready."""
         started_at = time.monotonic()
+        allow_open_files(OPEN_FILES)
         chosen = SETTINGS | {"HOST": "127.0.0.1", "PORT": self.port} | settings
         environment = clean_environment(
             **self.variables, **{name: str(value) for name, value in chosen.items()}
         )
+        self.starts = int(str(chosen["WORKERS"]))
         with self.log.open("ab") as log:
+            self.log_begins_at = log.tell()
             self.process = subprocess.Popen(
                 [".venv/bin/python", "-m", "app"],
                 cwd=self.run.project,
@@ -111,7 +122,7 @@ class Deployment:
     def wait_until_ready(self) -> None:
         """Return when the service, all its workers and what it depends on answer."""
         deadline = time.monotonic() + BOOT_SECONDS
-        while not (self.is_ready() and len(self.workers()) == self.worker_count):
+        while self.started_workers() < self.starts or not self.is_ready():
             assert self.process is not None
             assert self.process.poll() is None, (
                 f"It ended with {self.process.returncode}: {self.last_words()}"
@@ -119,10 +130,11 @@ class Deployment:
             assert time.monotonic() < deadline, f"It is not ready: {self.last_words()}"
             time.sleep(POLL_SECONDS)
 
-    @property
-    def worker_count(self) -> int:
-        """How many workers it was told to have."""
-        return int(str(self.settings.get("WORKERS", WORKERS)))
+    def started_workers(self) -> int:
+        """Return how many workers have said that they have started, those included that have ended since."""
+        with self.log.open("rb") as log:
+            log.seek(self.log_begins_at)
+            return log.read().count(STARTED)
 
     def is_ready(self) -> bool:
         """Return whether the service answers that it is."""
@@ -165,6 +177,7 @@ class Deployment:
     def kill_worker(self) -> int:
         """Kill one worker as the system would that is short of memory, and return which."""
         victim = self.workers()[0]
+        self.starts += 1
         os.kill(victim, signal.SIGKILL)
         return victim
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from unittest.mock import patch
 import pytest
 
 from tests.faults.databases import Database, Mongo, Postgres, Sqlite
-from tests.faults.deployment import Deployment, FaultRun
+from tests.faults.deployment import FOLDER, Deployment, FaultRun
 from tests.servers import Servers, running_servers
 from tests.servers.postgres import TUNING
 from tests.variants.rendering import Renderer
@@ -18,12 +19,7 @@ from tests.variants.space import Variant, covering_variants, variants_named
 
 SERVERS = {"postgres", "mongodb", "redis", "nginx"}
 SOURCES = ("system", "wheels")
-# One of each database, cache and deployment, for runs that cover answers only.
-FEW = (
-    "sqlite-ttl-orjson-negotiated-uvicorn",
-    "postgres-redis-orjson-gzip-nginx",
-    "mongodb-pymongo-none-pydantic-negotiated-gunicorn",
-)
+HEADINGS = ("fault", "variant", "s", "measured")
 
 
 @dataclass(frozen=True)
@@ -37,9 +33,7 @@ class Fault:
 
 
 def fault_variants(wish: str) -> tuple[Variant, ...]:
-    """Return the variants to put under faults: a few, the covering set for `all`, or those that are named."""
-    if wish == "covering":
-        return variants_named(",".join(FEW))
+    """Return the variants to put under faults: the covering set, for `all` too, or those that are named."""
     return covering_variants() if wish == "all" else variants_named(wish)
 
 
@@ -91,18 +85,40 @@ class Summary:
         if not self.faults:
             return
         terminalreporter.section("faults")
-        for line in table(self.faults):
+        faults = sorted(self.faults, key=lambda fault: (fault.fault, fault.variant))
+        for line in table(faults):
             terminalreporter.write_line(line)
+        terminalreporter.write_line(closing_line(faults))
+        leave(faults)
 
 
 def table(faults: list[Fault]) -> list[str]:
     """Return one line per fault and variant under a line of headings."""
-    rows = [("fault", "variant", "s", "measured")]
-    rows += sorted((fault.fault, fault.variant, f"{fault.seconds:.2f}", fault.measured) for fault in faults)
+    rows = [HEADINGS, *map(_row, faults)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
+
+
+def closing_line(faults: list[Fault]) -> str:
+    """Return one line: how many faults of how many variants were measured."""
+    kinds, variants = {fault.fault for fault in faults}, {fault.variant for fault in faults}
+    return f"Faults: {len(faults)} measured, of {len(kinds)} kinds, on {len(variants)} variants"
+
+
+def leave(faults: list[Fault]) -> None:
+    """Write the table to `var/faults`, as Markdown and as JSON."""
+    lines = [f"| {' | '.join(row)} |" for row in (HEADINGS, ("---",) * len(HEADINGS), *map(_row, faults))]
+    told = [*lines, "", closing_line(faults), ""]
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / "faults.md").write_text("\n".join(told), encoding="utf-8")
+    data = json.dumps([asdict(fault) for fault in faults], indent=2)
+    (FOLDER / "faults.json").write_text(data + "\n", encoding="utf-8")
+
+
+def _row(fault: Fault) -> tuple[str, ...]:
+    return fault.fault, fault.variant, f"{fault.seconds:.2f}", fault.measured
 
 
 Note = Callable[[str, float, str], None]

@@ -107,8 +107,8 @@ def test_a_hundred_misses_at_once_make_one_query_in_each_worker(
     asked = counted.database.queries() - before
 
     assert {answer.status for answer in answers} == {200}
-    # Whose lookup in Redis was under way when the query of another ended makes one of its own.
-    assert 1 <= asked <= {"ttl": 1, "redis": 3}[str(counted.variant["cache"])] * WORKERS
+    # Of two workers that miss in Redis at once, one learns late that the other's query is the one kept.
+    assert 1 <= asked <= {"ttl": 1, "redis": 2}[str(counted.variant["cache"])] * WORKERS
     note(
         "100 misses of one item at once",
         max(answer.seconds for answer in answers),

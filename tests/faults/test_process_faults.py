@@ -3,47 +3,54 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from threading import Semaphore
 
-from tests.faults.clients import CLIENT_SECONDS, Answer, Load, create, new_client
-from tests.faults.deployment import GRACEFUL_SECONDS, WORKERS, Deployment
+from tests.faults.clients import CLIENT_SECONDS, ITEMS, Load, draft, new_client
+from tests.faults.deployment import GRACEFUL_SECONDS, POLL_SECONDS, WORKERS, Deployment
 from tests.faults.plugin import Note
+from tests.faults.processes import unread_bytes
 
 REPLACED_SECONDS = 30.0
 BETWEEN_ANSWERS_SECONDS = 5.0
+# Until the workers know: Uvicorn's manager looks for signals twice a second.
+STOPPING_SECONDS = 1.0
 
 
 def test_a_stop_answers_every_request_that_was_accepted(service: Deployment, note: Note) -> None:
     """While the database stands still the requests are under way for sure; then it goes on."""
+    service.running(DATABASE_TIMEOUT_SECONDS=GRACEFUL_SECONDS)
     assert service.process is not None
-    sent = threading.Barrier(21)
+    items, sent = [draft() for _ in range(20)], Semaphore(0)
 
-    def create_when_all_are_ready() -> Answer:
+    def note_sent(step: str, _: object) -> None:
+        if step == "http11.send_request_body.complete":
+            sent.release()
+
+    def create_noting_when_sent(item: dict[str, object]) -> int:
         with new_client(service.url) as client:
-            client.get("/health/live")
-            sent.wait(CLIENT_SECONDS)
-            return create(client)
+            return client.post(ITEMS, json=item, extensions={"trace": note_sent}).status_code
 
-    with ThreadPoolExecutor(20) as threads:
+    with ThreadPoolExecutor(len(items)) as threads:
         with service.database.frozen():
-            waiting = [threads.submit(create_when_all_are_ready) for _ in range(20)]
-            sent.wait(CLIENT_SECONDS)
-            time.sleep(0.5)
+            answering = threads.map(create_noting_when_sent, items)
+            assert all(sent.acquire(timeout=CLIENT_SECONDS) for _ in items)
+            while unread_bytes(service.port):
+                time.sleep(POLL_SECONDS)
             stopped_at = time.monotonic()
             service.process.send_signal(signal.SIGTERM)
-            time.sleep(0.3)
-        answers = [future.result() for future in waiting]
+            time.sleep(STOPPING_SECONDS)
+        statuses = list(answering)
     code = service.process.wait(GRACEFUL_SECONDS + 10)
     seconds = time.monotonic() - stopped_at
     service.start()
 
-    assert [answer.status for answer in answers] == [201] * 20, answers
+    assert statuses == [201] * 20
     assert code == 0
     assert seconds < GRACEFUL_SECONDS
-    assert {answer.name for answer in answers} <= service.stored_names()
+    assert {item["name"] for item in items} <= service.stored_names()
     note("SIGTERM, 20 requests under way", seconds, "to exit code 0; 20 of 20 answered with 201")
 
 

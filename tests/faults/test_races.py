@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import threading
 import time
+from bisect import bisect_right
+from operator import itemgetter
 
 from tests.faults.clients import ITEMS, ask, at_once, draft, new_client
 from tests.faults.deployment import CACHE_TTL_SECONDS, Deployment
 from tests.faults.plugin import Note
 
 READERS = 4
-CHANGES_SECONDS = 3.0
-GRACE_SECONDS = 0.5
-# Generous: a load takes milliseconds.
-ONE_LOAD_SECONDS = 0.25
+# How long changes go on beyond the bound, within which nothing can be late.
+JUDGED_SECONDS = 1.5
+GRACE_SECONDS = 1.0
 
 
 def test_of_two_creations_of_one_name_one_succeeds(service: Deployment) -> None:
@@ -40,27 +41,23 @@ def test_a_batch_with_one_bad_item_stores_nothing(service: Deployment) -> None:
 def test_no_client_sees_an_older_item_after_a_newer_one_beyond_the_bound(
     service: Deployment, note: Note
 ) -> None:
-    """The bound is CACHE_TTL_SECONDS where each worker has a cache of its own, and nothing without a cache.
-
-    With Redis it is the time of one load, as the project's README says: a read may join one under way.
-    """
-    bounds = {"ttl": CACHE_TTL_SECONDS + GRACE_SECONDS, "redis": ONE_LOAD_SECONDS, "none": 0.0}
-    bound = bounds[str(service.variant["cache"])]
+    """The bound is CACHE_TTL_SECONDS where each worker has a cache of its own, and nothing else."""
+    own_cache = service.variant["cache"] == "ttl"
+    bound = CACHE_TTL_SECONDS + GRACE_SECONDS if own_cache else 0.0
+    losses_before = losses_of_redis(service)
     with new_client(service.url) as client:
         path = ask(client, "POST", ITEMS, draft(price_cents=0)).headers["Location"]
     answered: list[tuple[float, int]] = [(time.monotonic(), 0)]
+    reads: list[tuple[float, int]] = []
     stop = threading.Event()
-    late: list[str] = []
-    reads = [0]
     threads = [
-        threading.Thread(target=_read_on, args=(service.url, path, bound, answered, stop, late, reads))
-        for _ in range(READERS)
+        threading.Thread(target=_read_on, args=(service.url, path, reads, stop)) for _ in range(READERS)
     ]
     for thread in threads:
         thread.start()
     began_at = time.monotonic()
     with new_client(service.url) as client:
-        while time.monotonic() - began_at < CHANGES_SECONDS:
+        while time.monotonic() - began_at < bound + JUDGED_SECONDS:
             price = answered[-1][1] + 1
             assert ask(client, "PATCH", path, {"price_cents": price}).status == 200
             answered.append((time.monotonic(), price))
@@ -68,29 +65,33 @@ def test_no_client_sees_an_older_item_after_a_newer_one_beyond_the_bound(
     for thread in threads:
         thread.join()
 
+    if losses_of_redis(service) > losses_before:
+        # On a machine so busy that Redis is taken for dead, what is said of a Redis that is down holds.
+        bound = CACHE_TTL_SECONDS + GRACE_SECONDS
+    late = [price for at, price in reads if price < _newest_answered(answered, at - bound)]
     assert not late
     note(
         "PATCH and GET through two workers",
         bound,
-        f"the bound; {len(answered)} changes, {reads[0]} reads, none late",
+        f"the bound; {len(answered)} changes, {len(reads)} reads, none late",
     )
 
 
-def _read_on(
-    url: str,
-    path: str,
-    bound: float,
-    answered: list[tuple[float, int]],
-    stop: threading.Event,
-    late: list[str],
-    reads: list[int],
-) -> None:
-    """Read on connections that any worker may take; note each price older than what a read must show."""
+def losses_of_redis(service: Deployment) -> int:
+    """Return how often a worker has said that it cannot reach Redis."""
+    return service.log.read_text(errors="replace").count("Redis does not answer")
+
+
+def _newest_answered(answered: list[tuple[float, int]], at: float) -> int:
+    """Return the newest price that the service had answered by then."""
+    before = bisect_right(answered, at, key=itemgetter(0))
+    return answered[before - 1][1] if before else 0
+
+
+def _read_on(url: str, path: str, reads: list[tuple[float, int]], stop: threading.Event) -> None:
+    """Read on connections that any worker may take, and note when, and which price."""
     while not stop.is_set():
         with new_client(url) as client:
             began_at = time.monotonic()
-            least = max((price for at, price in tuple(answered) if at <= began_at - bound), default=0)
-            price = json.loads(ask(client, "GET", path, Connection="close").text)["price_cents"]
-        reads[0] += 1
-        if price < least:
-            late.append(f"{price} although {least} was answered {bound} s before")
+            answer = ask(client, "GET", path, Connection="close")
+        reads.append((began_at, json.loads(answer.text)["price_cents"]))

@@ -1,12 +1,14 @@
 """`python -m tests.mutants [NAME ...]` breaks copies of the template on purpose, and says which tests saw it.
 
-Each mutant is one edit of one file of a rendered project; `suite` says who must fail: `own`, the project's
-tests, or `contract`, the acceptance suite against the service in production. A mutant that nobody sees is a
-missing test.
+Each mutant is one edit of one file; `suite` and `tests` say who must fail: `own`, the rendered project's
+tests; `contract`, the acceptance suite against the service in production; `faults`, the tests of faults and
+effects. `make test` runs all three on the whole covering set. A mutant that nobody sees is a missing test.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shutil
 import sys
@@ -14,20 +16,24 @@ import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest.mock import patch
 
-from tests.repository import VAR
+from tests.repository import REPOSITORY, TEMPLATE, TEMPLATE_VARIABLE, VAR
 from tests.servers import Servers, running_servers
-from tests.variants.rendering import Renderer
+from tests.variants.rendering import NOT_TEMPLATE, Renderer
 from tests.variants.running import Run, StepFailed
 from tests.variants.space import Variant, variants_named
 
 FAILED = re.compile(r"^(?:FAILED|ERROR) \S+::(\w+)", re.MULTILINE)
+FOLDER = VAR / "mutants"
 LIST = Path(__file__).with_name("mutants.toml")
 SURVIVED = "NOBODY"
 KINDS = {"postgres", "mongodb", "redis", "nginx"}
+STEPS = {"own": "test", "contract": "accept", "faults": "faults"}
+HEADINGS = ("mutant", "variant", "suite", "s", "seen by")
 
 
 @dataclass(frozen=True)
@@ -37,9 +43,26 @@ class Mutant:
     name: str
     variant: str
     suite: str
+    tests: list[str]
     file: str
     old: str
     new: str
+
+
+@dataclass(frozen=True)
+class Fate:
+    """Which test saw a mutant, and how long that took."""
+
+    name: str
+    variant: str
+    suite: str
+    seconds: float
+    seen_by: str
+
+    @property
+    def row(self) -> tuple[str, ...]:
+        """The line of the table."""
+        return self.name, self.variant, self.suite, f"{self.seconds:.1f}", self.seen_by
 
 
 class Stale(Exception):
@@ -47,91 +70,111 @@ class Stale(Exception):
 
 
 def main() -> int:
-    """Return 0 if every mutant was seen, and print a table."""
+    """Return 0 if every mutant was seen, print a table and leave it as Markdown and JSON."""
+    began_at = time.monotonic()
     wanted = sys.argv[1:]
     mutants = [Mutant(**entry) for entry in tomllib.loads(LIST.read_text(encoding="utf-8"))["mutant"]]
     chosen = [mutant for mutant in mutants if not wanted or mutant.name in wanted]
     kinds = {value for mutant in chosen for value in mutant.variant.split("-")} & KINDS
-    rows = []
+    fates: list[Fate] = []
     with running_servers(kinds) as servers, _renderer() as renderer:
         for name in dict.fromkeys(mutant.variant for mutant in chosen):
             (variant,) = variants_named(name)
-            rows += list(
-                _fates(variant, [each for each in chosen if each.variant == name], servers, renderer)
-            )
-    survivors = [row for row in rows if row[2] == SURVIVED]
-    width = max(len(row[0]) for row in rows)
-    print(f"\n{'mutant':{width}}  suite     s      seen by")
-    for name, suite, fate, seconds in rows:
-        print(f"{name:{width}}  {suite:8}  {seconds:5.1f}  {fate}")
-    print(f"Mutants: {len(rows) - len(survivors)} of {len(rows)} seen, {len(survivors)} survived")
+            of_variant = [mutant for mutant in chosen if mutant.variant == name]
+            fates += _fates(variant, of_variant, servers, renderer)
+    survivors = [fate for fate in fates if fate.seen_by == SURVIVED]
+    closing = (
+        f"Mutants: {len(fates) - len(survivors)} of {len(fates)} seen, {len(survivors)} survived, "
+        f"in {time.monotonic() - began_at:.0f} s"
+    )
+    _tell(fates, closing)
     return 1 if survivors else 0
 
 
-def _fates(
-    variant: Variant, mutants: list[Mutant], servers: Servers, renderer: Renderer
-) -> Iterator[tuple[str, str, str, float]]:
-    """Yield name, suite, who saw it and seconds of each mutant of a variant, which without them is sound."""
+def _tell(fates: list[Fate], closing: str) -> None:
+    rows = [HEADINGS, *(fate.row for fate in fates)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    print()
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print(closing)
+    table = [f"| {' | '.join(row)} |" for row in (HEADINGS, ("---",) * len(HEADINGS), *rows[1:])]
+    (FOLDER / "mutants.md").write_text("\n".join([*table, "", closing, ""]), encoding="utf-8")
+    told = json.dumps({"mutants": [asdict(fate) for fate in fates], "summary": closing}, indent=2)
+    (FOLDER / "mutants.json").write_text(told + "\n", encoding="utf-8")
+
+
+def _fates(variant: Variant, mutants: list[Mutant], servers: Servers, renderer: Renderer) -> Iterator[Fate]:
+    """Yield what becomes of each mutant of a variant, which without them is sound."""
     run = _prepared(variant, servers, renderer)
-    sound = run.folder / "sound"
-    shutil.copytree(run.project, sound, symlinks=True)
-    for suite in dict.fromkeys(mutant.suite for mutant in mutants):
-        if failure := _failure(run, suite):
+    for suite, *tests in dict.fromkeys((mutant.suite, *mutant.tests) for mutant in mutants):
+        if failure := _failure(run, suite, tests):
             raise SystemExit(f"{variant.name} fails its {suite} tests without any mutant:\n{failure}")
     for mutant in mutants:
-        shutil.rmtree(run.project)
-        shutil.copytree(sound, run.project, symlinks=True)
-        _mutate(run.project, mutant)
         began_at = time.monotonic()
-        fate = _seen_by(run, mutant.suite)
-        seconds = time.monotonic() - began_at
-        print(f"{mutant.name}: {fate} ({seconds:.1f} s)", flush=True)
-        yield mutant.name, mutant.suite, fate, seconds
+        with _mutated(_source(run, mutant.suite), mutant):
+            seen_by = _seen_by(run, mutant)
+        fate = Fate(mutant.name, variant.name, mutant.suite, time.monotonic() - began_at, seen_by)
+        print(f"{fate.name}: {fate.seen_by} ({fate.seconds:.1f} s)", flush=True)
+        yield fate
 
 
-def _seen_by(run: Run, suite: str) -> str:
-    failure = _failure(run, suite)
-    if not failure:
+def _seen_by(run: Run, mutant: Mutant) -> str:
+    if not _failure(run, mutant.suite, mutant.tests):
         return SURVIVED
-    found = FAILED.search(run.log("test" if suite == "own" else "accept").read_text(errors="replace"))
+    found = FAILED.search(run.log(STEPS[mutant.suite]).read_text(errors="replace"))
     # What no test names, such as a project that cannot be imported, was no mutant.
     return found[1] if found else SURVIVED
 
 
-def _mutate(project: Path, mutant: Mutant) -> None:
-    path = project / mutant.file
+@contextmanager
+def _mutated(source: Path, mutant: Mutant) -> Iterator[None]:
+    path = source / mutant.file
     text = path.read_text(encoding="utf-8")
     if text.count(mutant.old) != 1:
         raise Stale(f"{mutant.name}: {mutant.file} has {text.count(mutant.old)} times {mutant.old!r}")
     path.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
+    try:
+        yield
+    finally:
+        path.write_text(text, encoding="utf-8")
 
 
-def _failure(run: Run, suite: str) -> str:
-    """Return what the suite says about the project, nothing where it passes."""
+def _failure(run: Run, suite: str, tests: list[str]) -> str:
+    """Return what the tests say about the project up to the first that fails, nothing where all pass."""
     try:
         if suite == "own":
-            _own_tests(run)
-        else:
+            run._step(STEPS[suite], [".venv/bin/pytest", "-x", "-q", "-p", "no:cacheprovider", *tests])
+        elif suite == "contract":
             with run.served() as service:
-                run.accept(service)
+                run.accept(service, "-x", *tests)
+        else:
+            _fault_tests(run, tests)
     except StepFailed as failure:
         return str(failure)
     return ""
 
 
-def _own_tests(run: Run) -> None:
-    # Up to the first that fails, what boots servers last; benchmarks measure for long and judge little.
-    tests = ["tests/test_service.py", "tests/database", "tests", "--ignore=tests/test_benchmarks.py"]
-    run._step("test", [".venv/bin/pytest", "-x", "-q", "-p", "no:cacheprovider", *tests])
+def _fault_tests(run: Run, tests: list[str]) -> None:
+    # They render for themselves, and have servers of their own that they may kill.
+    pytest = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    with patch.dict(os.environ, {TEMPLATE_VARIABLE: str(_source(run, "faults"))}):
+        run._step(STEPS["faults"], [*pytest, f"--variants={run.variant.name}"], cwd=REPOSITORY)
+
+
+def _source(run: Run, suite: str) -> Path:
+    """Return the folder in which a mutant of the suite is made: the project, or a copy of the template."""
+    return run.folder / "template" if suite == "faults" else run.project
 
 
 def _prepared(variant: Variant, servers: Servers, renderer: Renderer) -> Run:
     run = Run(variant, _variables(variant, servers))
-    run.folder = VAR / "mutants" / variant.name
+    run.folder = FOLDER / variant.name
     run.project = run.folder / "project"
     run.render(renderer)
     run.install()
     run.migrate()
+    shutil.copytree(TEMPLATE, run.folder / "template", ignore=NOT_TEMPLATE)
     return run
 
 

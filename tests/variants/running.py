@@ -163,9 +163,11 @@ class Run:
                 kill_processes_in(self.folder)
                 process.wait()
 
-    def accept(self, service: Service) -> tuple[int, int]:
-        """Take the service through the acceptance suite; return how many tests passed and were skipped."""
-        pytest = [sys.executable, "-m", "pytest", "tests/acceptance", "-p", "no:cacheprovider"]
+    def accept(self, service: Service, *tests: str) -> tuple[int, int]:
+        """Take the service through the acceptance suite, or these of its tests; return how many passed and
+        were skipped.
+        """
+        pytest = [sys.executable, "-m", "pytest", *(tests or ["tests/acceptance"]), "-p", "no:cacheprovider"]
         answers = self.project / ".copier-answers.yml"
         where = ["--base-url", service.url, "--answers", str(answers), "--workers", str(WORKERS)]
         suite = [*pytest, *where, "--cache-ttl-seconds", str(CACHE_TTL_SECONDS)]

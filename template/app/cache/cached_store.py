@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from app.items.documents import ItemDocument
@@ -14,15 +14,22 @@ from app.items.store import ItemRow, ItemStore, PriceFigures
 HIT = (("X-Cache", "hit"),)
 MISS = (("X-Cache", "miss"),)
 
+# What a read gets that misses. Of two reads with equal leases, neither began after a change that the other may
+# not have seen.
+Lease = bytes
+
 
 class ItemCache(Protocol):
     """Ready-made documents by item id. A cache that is down holds nothing; it never raises."""
 
-    async def get(self, item_id: UUID) -> ItemDocument | None:
-        """Return the document, marked as a hit, or None."""
+    async def get(self, item_id: UUID) -> ItemDocument | Lease:
+        """Return the document, marked as a hit, or a lease to read it from the store."""
 
-    async def put(self, item_id: UUID, document: ItemDocument) -> None:
-        """Keep the document for the cache's time to live."""
+    async def put(self, item_id: UUID, lease: Lease, document: ItemDocument, /) -> asyncio.Future[Any] | None:
+        """Keep what was read under the lease for the cache's time to live.
+
+        Return what is done when nobody gets the lease any more, or None where that is now.
+        """
 
     async def forget(self, item_id: UUID) -> None:
         """Drop the document, and any that was read before now and is still to be put."""
@@ -32,42 +39,67 @@ class _GivenUp(Exception):
     """The request that made the query was cancelled; another has to make it."""
 
 
+class _Flight:
+    """A query under way, or one whose document is on its way into the cache."""
+
+    def __init__(self, number: int, lease: Lease) -> None:
+        self.number = number
+        self.lease = lease
+        self.document: asyncio.Future[ItemDocument] = asyncio.get_running_loop().create_future()
+
+
 class CachedItemStore:
     """An `ItemStore` in front of another. Concurrent misses of one item make one query (single flight)."""
 
     def __init__(self, store: ItemStore, cache: ItemCache) -> None:
         self._store = store
         self._cache = cache
-        self._flights: dict[UUID, asyncio.Future[ItemDocument]] = {}
+        self._flights: dict[UUID, _Flight] = {}
+        self._begun = 0
 
     async def get(self, item_id: UUID) -> ItemDocument:
-        document = await self._cache.get(item_id)
-        if document is not None:
-            return document
+        begun_before = self._begun
+        found = await self._cache.get(item_id)
+        if isinstance(found, ItemDocument):
+            return found
         while (flight := self._flights.get(item_id)) is not None:
+            # Any other may not have seen a change that another worker made before this read. It is waited for
+            # all the same: a cache that is down must not send every reader of one item to the database.
+            is_new_enough = flight.lease == found or flight.number > begun_before
+            if flight.document.done() and not is_new_enough:
+                break
             with suppress(_GivenUp):
-                return await asyncio.shield(flight)
-        return await self._load(item_id)
+                document = await asyncio.shield(flight.document)
+                if is_new_enough:
+                    return document
+        return await self._load(item_id, found)
 
-    async def _load(self, item_id: UUID) -> ItemDocument:
-        flight: asyncio.Future[ItemDocument] = asyncio.get_running_loop().create_future()
-        self._flights[item_id] = flight
+    async def _load(self, item_id: UUID, lease: Lease) -> ItemDocument:
+        self._begun += 1
+        flight = self._flights[item_id] = _Flight(self._begun, lease)
+        kept: asyncio.Future[Any] | None = None
         try:
             document = (await self._store.get(item_id))._replace(headers=MISS)
         except BaseException as error:
             # A client that goes away must not take those who wait for the same item with it.
-            flight.set_exception(error if isinstance(error, Exception) else _GivenUp())
-            flight.exception()  # Nobody may be waiting, and that is no reason for a warning.
+            flight.document.set_exception(error if isinstance(error, Exception) else _GivenUp())
+            flight.document.exception()  # Nobody may be waiting, and that is no reason for a warning.
             raise
         else:
-            flight.set_result(document)
+            flight.document.set_result(document)
             # A change since the query began has taken the flight away: what it read may be old.
             if self._flights.get(item_id) is flight:
-                await self._cache.put(item_id, document)
+                kept = await self._cache.put(item_id, lease, document)
             return document
         finally:
-            if self._flights.get(item_id) is flight:
-                del self._flights[item_id]
+            if kept is None:
+                self._land(item_id, flight)
+            else:
+                kept.add_done_callback(lambda _: self._land(item_id, flight))
+
+    def _land(self, item_id: UUID, flight: _Flight) -> None:
+        if self._flights.get(item_id) is flight:
+            del self._flights[item_id]
 
     async def _forget(self, item_id: UUID) -> None:
         self._flights.pop(item_id, None)

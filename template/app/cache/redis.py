@@ -8,8 +8,8 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from contextvars import ContextVar
 from secrets import token_hex
+from typing import Any
 from uuid import UUID
 
 from pydantic import PositiveFloat, SecretStr, field_validator
@@ -17,7 +17,7 @@ from redis.asyncio.connection import parse_url
 from redis.exceptions import RedisError, ResponseError
 
 from app.about import NAME
-from app.cache.cached_store import HIT
+from app.cache.cached_store import HIT, Lease
 from app.cache.redis_connection import RedisConnection, open_connection
 from app.environment import Environment
 from app.errors import Unavailable
@@ -34,9 +34,6 @@ PUT = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], 
 RECONNECT_SECONDS = 1.0
 # What can be caught up on. Whoever missed more waits until all that was kept has expired.
 MAX_UNCONFIRMED = 10_000
-
-# The lease that the running request's own read has: what is put is what was read under it.
-_lease: ContextVar[tuple[UUID, bytes] | None] = ContextVar("_lease", default=None)
 
 
 class CacheSettings(Environment):
@@ -69,6 +66,10 @@ def _key(item_id: UUID) -> str:
     return f"{KEY_PREFIX}{item_id}"
 
 
+def _new_lease() -> Lease:
+    return token_hex(16).encode()
+
+
 class RedisItemCache:
     """See `app.cache.cached_store.ItemCache`.
 
@@ -86,33 +87,31 @@ class RedisItemCache:
         self._unconfirmed: dict[str, object] = {}
         self._trusted_from = 0.0
 
-    async def get(self, item_id: UUID) -> ItemDocument | None:
+    async def get(self, item_id: UUID) -> ItemDocument | Lease:
         connection = self._connection
         if connection is None:
-            return None
+            return _new_lease()
         key = _key(item_id)
         try:
             kept: bytes | None = await connection.execute("GET", key)
             if kept is None:
-                kept = token_hex(16).encode()
+                kept = _new_lease()
                 # Sent only: the next command comes after it in any case.
                 await connection.send("SET", key, kept, "NX", "PX", LEASE_MILLISECONDS)
         except RedisError:
-            return None
+            return _new_lease()
         etag, line_break, body = kept.partition(b"\n")
-        if line_break:
-            return ItemDocument(body, etag.decode(), HIT)
-        _lease.set((item_id, kept))
-        return None
+        return ItemDocument(body, etag.decode(), HIT) if line_break else kept
 
-    async def put(self, item_id: UUID, document: ItemDocument) -> None:
-        connection, lease = self._connection, _lease.get()
-        if connection is None or lease is None or lease[0] != item_id:
-            return
+    async def put(self, item_id: UUID, lease: Lease, document: ItemDocument) -> asyncio.Future[Any] | None:
+        connection = self._connection
+        if connection is None:
+            return None
         value = b"%s\n%s" % (document.etag.encode(), document.body)
         milliseconds = max(1, round(self._ttl_seconds * 1_000))
         with suppress(RedisError):
-            await connection.send("EVAL", PUT, 1, _key(item_id), lease[1], value, milliseconds)
+            return await connection.send("EVAL", PUT, 1, _key(item_id), lease, value, milliseconds)
+        return None
 
     async def forget(self, item_id: UUID) -> None:
         # Noted before it is sent: the connection may fail, or the request be cancelled, at any moment.

@@ -10,9 +10,12 @@ from uuid import UUID
 
 from pydantic import PositiveFloat, PositiveInt
 
-from app.cache.cached_store import HIT
+from app.cache.cached_store import HIT, Lease
 from app.environment import Environment
 from app.items.documents import ItemDocument
+
+# One for all: changes by this worker end the reads under way, those by others are seen late in any case.
+LEASE: Lease = b""
 
 
 class CacheSettings(Environment):
@@ -37,17 +40,17 @@ class TtlItemCache:
         # In the order of their expiry, because all are kept equally long.
         self._items: dict[UUID, tuple[float, ItemDocument]] = {}
 
-    async def get(self, item_id: UUID) -> ItemDocument | None:
+    async def get(self, item_id: UUID) -> ItemDocument | Lease:
         kept = self._items.get(item_id)
         if kept is None:
-            return None
+            return LEASE
         expires_at, document = kept
         if expires_at <= monotonic():
             del self._items[item_id]
-            return None
+            return LEASE
         return document
 
-    async def put(self, item_id: UUID, document: ItemDocument) -> None:
+    async def put(self, item_id: UUID, _lease: Lease, document: ItemDocument) -> None:
         self._items.pop(item_id, None)
         if len(self._items) >= self._max_items:
             del self._items[next(iter(self._items))]

@@ -4,10 +4,10 @@ The unique index on names is what keeps a name from being taken twice, so nothin
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 from uuid import UUID
 
 from pydantic import PositiveFloat, PositiveInt, SecretStr, field_validator
@@ -73,6 +73,7 @@ APPLICATION_NAME_BYTES = 128
 UNAVAILABLE_ERRORS = (TimeoutError, ConnectionFailure, ExecutionTimeout)
 
 Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
 
 
 class StoreSettings(ServerSettings):
@@ -85,6 +86,7 @@ class StoreSettings(ServerSettings):
     database_max_connections: PositiveInt = 400
     # What one worker opens at most. More than the server has CPUs for only makes queries wait in the server.
     database_pool_size: PositiveInt = 10
+    database_max_waiting_requests: PositiveInt = 1_000
 
     @property
     def connections_per_worker(self) -> int:
@@ -121,7 +123,8 @@ async def open_item_store(settings: StoreSettings) -> AsyncIterator["MongoItemSt
         tz_aware=True,
         tzinfo=UTC,
     ) as items:
-        yield MongoItemStore(items, timeout_seconds)
+        max_under_way = settings.connections_per_worker + settings.database_max_waiting_requests
+        yield MongoItemStore(items, timeout_seconds, max_under_way)
 
 
 def _document(row: ItemRow) -> Document:
@@ -149,8 +152,11 @@ def _no_item(item_id: UUID) -> NotFound:
 class MongoItemStore:
     """See `app.items.store.ItemStore`."""
 
-    def __init__(self, items: Collection, timeout_seconds: float) -> None:
+    def __init__(self, items: Collection, timeout_seconds: float, max_under_way: int) -> None:
         self._items = items
+        # The drivers let any number of operations wait for a connection.
+        self._max_under_way = max_under_way
+        self._under_way = 0
         # The driver gives up first, and says why.
         self._patience_seconds = timeout_seconds * 1.2
         self._prepared = False
@@ -158,20 +164,20 @@ class MongoItemStore:
         self._has_transactions = False
 
     async def get(self, item_id: UUID) -> ItemDocument:
-        found = await self._answer(self._items.find_one({"_id": item_id}, FIELDS))
+        found = await self._answer(self._items.find_one, {"_id": item_id}, FIELDS)
         if found is None:
             raise _no_item(item_id)
         return item_document(item_json(_row(found)))
 
     async def insert(self, row: ItemRow) -> None:
         try:
-            await self._answer(self._insert(_document(row)))
+            await self._answer(self._insert, _document(row))
         except DuplicateKeyError:
             raise NameTaken(f"The name {row['name']!r} is taken.") from None
 
     async def insert_many(self, rows: Sequence[ItemRow]) -> None:
         try:
-            await self._answer(self._insert_all([_document(row) for row in rows]))
+            await self._answer(self._insert_all, [_document(row) for row in rows])
         except BulkWriteError as error:
             if error.details["writeErrors"][0]["code"] != DUPLICATE_KEY:
                 raise
@@ -179,7 +185,7 @@ class MongoItemStore:
 
     async def update(self, item_id: UUID, changes: ItemChanges, updated_at: datetime) -> ItemDocument:
         try:
-            changed = await self._answer(self._update(item_id, {**changes, "updated_at": updated_at}))
+            changed = await self._answer(self._update, item_id, {**changes, "updated_at": updated_at})
         except DuplicateKeyError:
             raise NameTaken(f"The name {changes.get('name')!r} is taken.") from None
         if changed is None:
@@ -187,7 +193,7 @@ class MongoItemStore:
         return item_document(item_json(_row(changed)))
 
     async def delete(self, item_id: UUID) -> None:
-        deleted = await self._answer(self._items.delete_one({"_id": item_id}))
+        deleted = await self._answer(self._items.delete_one, {"_id": item_id})
         if not deleted.deleted_count:
             raise _no_item(item_id)
 
@@ -206,24 +212,34 @@ class MongoItemStore:
             last = rows[-1]["id"]
 
     async def prices(self) -> PriceFigures:
-        figures = await self._answer(aggregate(self._items, PRICES))
+        figures = await self._answer(aggregate, self._items, PRICES)
         if not figures:
             return PriceFigures(0, None, None, None)
         (found,) = figures
         return PriceFigures(found["items"], found["lowest"], found["highest"], found["mean"])
 
     async def top_tags(self, limit: int) -> list[tuple[str, int]]:
-        tags = await self._answer(aggregate(self._items, [*TOP_TAGS, {"$limit": limit}]))
+        tags = await self._answer(aggregate, self._items, [*TOP_TAGS, {"$limit": limit}])
         return [(tag["_id"], tag["items"]) for tag in tags]
 
     async def ping(self) -> None:
-        await self._answer(self._ping())
+        await self._answer(self._ping)
 
-    async def _answer(self, operation: Awaitable[Result]) -> Result:
+    async def _answer(
+        self,
+        operation: Callable[Arguments, Awaitable[Result]],
+        *arguments: Arguments.args,
+        **named: Arguments.kwargs,
+    ) -> Result:
+        if self._under_way >= self._max_under_way:
+            raise Unavailable("Too many requests are waiting for the database.")
+        self._under_way += 1
         try:
-            return await in_time(operation, self._patience_seconds)
+            return await in_time(operation(*arguments, **named), self._patience_seconds)
         except UNAVAILABLE_ERRORS as error:
             raise Unavailable("The database did not answer in time.") from error
+        finally:
+            self._under_way -= 1
 
     async def _ping(self) -> None:
         await self._prepare()
@@ -231,7 +247,13 @@ class MongoItemStore:
 
     async def _insert(self, document: Document) -> None:
         await self._prepare()
-        await self._items.insert_one(document)
+        try:
+            await self._items.insert_one(document)
+        except DuplicateKeyError:
+            # The drivers repeat a write whose connection failed. MongoDB knows it again; a server that speaks
+            # its protocol may not, and then it is this very item that has the name.
+            if await self._items.find_one({"_id": document["_id"]}, ["_id"]) is None:
+                raise
 
     async def _insert_all(self, documents: list[Document]) -> None:
         await self._prepare()
@@ -282,4 +304,4 @@ class MongoItemStore:
         older: Document = {} if after is None else {"_id": {"$lt": after}}
         # Without a batch size, the server sends 101 items and waits to be asked for the others.
         found = self._items.find(wanted | older, FIELDS, sort=NEWEST_FIRST, limit=limit, batch_size=limit)
-        return [_row(document) for document in await self._answer(found.to_list(None))]
+        return [_row(document) for document in await self._answer(found.to_list, None)]

@@ -6,6 +6,7 @@ Each `RedisItemCache` is what another worker would have. They reach Redis throug
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime
 from time import monotonic
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
@@ -13,11 +14,13 @@ from uuid import UUID, uuid4
 import pytest
 from pydantic import ValidationError
 
-from app.cache.cached_store import HIT
+from app.cache.cached_store import HIT, CachedItemStore, Lease
 from app.cache.redis import CacheSettings, RedisItemCache, open_item_cache
 from app.errors import Unavailable
 from app.items.documents import ItemDocument, item_document
+from app.items.models import ItemChanges
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 OLD, NEW = item_document(b'{"is":"old"}'), item_document(b'{"is":"new\xe2\x80\xa8"}')
 OpenCache = Callable[..., Awaitable[RedisItemCache]]
 
@@ -50,6 +53,10 @@ class Line:
     def hold(self) -> None:
         """Keep what is sent from arriving, as a Redis that hangs does."""
         self._flows.clear()
+
+    def release(self) -> None:
+        """Let through what was held up."""
+        self._flows.set()
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         redis_reader, redis_writer = await asyncio.open_connection(*self._redis)
@@ -105,13 +112,18 @@ async def another_line(redis_url: str) -> AsyncIterator[Line]:
 
 
 async def keep(cache: RedisItemCache, item_id: UUID, document: ItemDocument) -> None:
-    assert await cache.get(item_id) is None
-    await cache.put(item_id, document)
+    await cache.put(item_id, await lease(cache, item_id), document)
+
+
+async def lease(cache: RedisItemCache, item_id: UUID) -> Lease:
+    found = await cache.get(item_id)
+    assert not isinstance(found, ItemDocument)
+    return found
 
 
 async def read(cache: RedisItemCache, item_id: UUID) -> bytes | None:
-    document = await cache.get(item_id)
-    return document and document.body
+    found = await cache.get(item_id)
+    return found.body if isinstance(found, ItemDocument) else None
 
 
 async def until_it_answers(cache: RedisItemCache) -> None:
@@ -147,9 +159,9 @@ async def test_what_one_worker_forgets_is_forgotten_for_all(open_cache: OpenCach
 
 async def test_what_was_read_before_another_worker_changed_it_is_not_kept(open_cache: OpenCache) -> None:
     one, other, item_id = await open_cache(), await open_cache(), uuid4()
-    assert await one.get(item_id) is None
+    before = await lease(one, item_id)
     await other.forget(item_id)
-    await one.put(item_id, OLD)
+    await one.put(item_id, before, OLD)
     assert await read(other, item_id) is None
 
 
@@ -157,16 +169,16 @@ async def test_what_was_read_before_a_change_does_not_replace_what_was_read_afte
     open_cache: OpenCache,
 ) -> None:
     one, other, item_id = await open_cache(), await open_cache(), uuid4()
-    assert await one.get(item_id) is None
+    before = await lease(one, item_id)
     await other.forget(item_id)
-    await asyncio.create_task(keep(other, item_id, NEW))
-    await one.put(item_id, OLD)
+    await keep(other, item_id, NEW)
+    await one.put(item_id, before, OLD)
     assert await read(one, item_id) == NEW.body
 
 
 async def test_a_read_that_failed_does_not_keep_the_next_one_from_being_kept(open_cache: OpenCache) -> None:
     cache, item_id = await open_cache(), uuid4()
-    assert await cache.get(item_id) is None
+    await lease(cache, item_id)
     await keep(cache, item_id, NEW)
     assert await read(cache, item_id) == NEW.body
 
@@ -191,8 +203,9 @@ async def test_redis_that_hangs_holds_all_requests_up_once_and_briefly(
     cache = await open_cache()
     line.hold()
     started_at = monotonic()
-    assert set(await asyncio.gather(*(cache.get(uuid4()) for _ in range(100)))) == {None}
-    assert [await cache.get(uuid4()) for _ in range(20)] == [None] * 20
+    await asyncio.gather(*(lease(cache, uuid4()) for _ in range(100)))
+    for _ in range(20):
+        await lease(cache, uuid4())
     assert monotonic() - started_at < 2
 
 
@@ -255,7 +268,83 @@ async def test_a_request_that_is_cancelled_does_not_mix_up_the_answers(open_cach
         task.cancel()
     assert await read(cache, kept) == NEW.body
     outcomes = await asyncio.gather(*reads, return_exceptions=True)
-    assert {type(outcome).__name__ for outcome in outcomes} == {"CancelledError", "NoneType"}
+    assert {type(outcome).__name__ for outcome in outcomes} == {"CancelledError", "bytes"}
+
+
+class SharedStore:
+    """The database of two workers; it answers a read when it is told to, with what was there at its start."""
+
+    def __init__(self) -> None:
+        self.document = OLD
+        self.reads = 0
+        self.asked = asyncio.Event()
+        self.answer = asyncio.Event()
+
+    async def get(self, _item_id: UUID) -> ItemDocument:
+        self.reads += 1
+        self.asked.set()
+        document = self.document
+        await self.answer.wait()
+        # As long as any query takes at least: others have their turn meanwhile.
+        await asyncio.sleep(0.01)
+        return document
+
+    async def update(self, _item_id: UUID, _changes: ItemChanges, _updated_at: datetime) -> ItemDocument:
+        self.document = NEW
+        return NEW
+
+
+@pytest.mark.parametrize("redis_is_there", [True, False])
+async def test_a_read_after_another_workers_change_does_not_answer_what_was_before(
+    open_cache: OpenCache, line: Line, redis_is_there: bool
+) -> None:
+    if not redis_is_there:
+        await line.cut()
+    store, item_id = SharedStore(), uuid4()
+    one, other = [CachedItemStore(store, await open_cache()) for _ in range(2)]  # type: ignore[arg-type]
+    before = asyncio.create_task(one.get(item_id))
+    await store.asked.wait()
+    await other.update(item_id, {"price_cents": 1}, NOW)
+    after = asyncio.create_task(one.get(item_id))
+    await asyncio.sleep(0.05)
+    store.answer.set()
+    assert ((await before).body, (await after).body) == (OLD.body, NEW.body)
+
+
+@pytest.mark.parametrize("redis_is_there", [True, False])
+async def test_reads_one_after_the_other_share_the_query_that_is_under_way(
+    open_cache: OpenCache, line: Line, redis_is_there: bool
+) -> None:
+    """Without Redis they wait for it and share the one after it."""
+    if not redis_is_there:
+        await line.cut()
+    store, item_id = SharedStore(), uuid4()
+    cached = CachedItemStore(store, await open_cache())  # type: ignore[arg-type]
+    reads = []
+    for _ in range(20):
+        reads.append(asyncio.create_task(cached.get(item_id)))
+        await asyncio.sleep(0.005)
+    store.answer.set()
+    assert {document.body for document in await asyncio.gather(*reads)} == {OLD.body}
+    assert store.reads == (1 if redis_is_there else 2)
+
+
+async def test_a_read_whose_lookup_was_under_way_when_the_query_ended_makes_none(
+    open_cache: OpenCache, line: Line
+) -> None:
+    store, item_id = SharedStore(), uuid4()
+    cached = CachedItemStore(store, await open_cache())  # type: ignore[arg-type]
+    first = asyncio.create_task(cached.get(item_id))
+    await store.asked.wait()
+    await asyncio.sleep(0.05)
+    line.hold()
+    second = asyncio.create_task(cached.get(item_id))
+    await asyncio.sleep(0.01)
+    store.answer.set()
+    await asyncio.sleep(0.01)
+    line.release()
+    assert [(await read).body for read in (first, second)] == [OLD.body, OLD.body]
+    assert store.reads == 1
 
 
 @pytest.mark.parametrize("url", ["", "localhost:6379", "http://localhost:6379", "redis://localhost:port"])

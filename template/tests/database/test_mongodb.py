@@ -93,6 +93,27 @@ async def test_a_server_that_is_down_is_waited_for_no_longer_than_said(unreachab
     assert monotonic() - started_at < 5
 
 
+async def test_no_more_requests_wait_than_said_and_the_next_is_refused_at_once() -> None:
+    bounds = {"database_timeout_seconds": 1.0, "database_pool_size": 1, "database_max_waiting_requests": 2}
+    settings = StoreSettings(_env_file=None, database_url=NOBODY_LISTENS, **bounds)  # type: ignore[arg-type]
+    async with open_item_store(settings) as store:
+        waiting = [asyncio.create_task(store.get(uuid7())) for _ in range(3)]
+        await asyncio.sleep(0)
+        with pytest.raises(Unavailable, match="Too many requests"):
+            await store.get(uuid7())
+        assert not any(task.done() for task in waiting)
+        await asyncio.gather(*waiting, return_exceptions=True)
+        with pytest.raises(Unavailable, match="in time"):
+            await store.get(uuid7())
+
+
+async def test_a_write_that_is_repeated_finds_no_name_taken(mongodb: MongoItemStore) -> None:
+    row = item("a")
+    await mongodb.insert(row)
+    await mongodb.insert(row)
+    assert (await mongodb.prices()).items == 1
+
+
 @pytest.mark.parametrize(
     "url",
     ["", "mongodb://secret.host:27017", "mongodb://secret.host/?tls=true", "https://secret.host/db"],

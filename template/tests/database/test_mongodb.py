@@ -1,6 +1,7 @@
 """What is particular to MongoDB: indexes made by the service, batches without transactions, bounded waits."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from time import monotonic
@@ -13,6 +14,7 @@ from app.errors import NameTaken, Unavailable
 from app.items.store import ItemRow
 from app.settings import Settings
 from app.store.mongodb import MongoItemStore, StoreSettings, open_item_store
+from app.store.mongodb_slow_queries import stages_of, without_values
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NOBODY_LISTENS = "mongodb://127.0.0.1:9/items_test"
@@ -109,3 +111,36 @@ def test_a_url_that_names_no_database_is_refused_without_being_repeated(url: str
 def test_a_url_that_names_a_database_is_accepted(url: str) -> None:
     settings = StoreSettings(_env_file=None, database_url=url)
     assert settings.database_url.get_secret_value() == url
+
+
+async def test_slow_commands_are_logged_with_their_plan_and_without_values(
+    database: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = StoreSettings(_env_file=None, slow_query_ms=1, **database)  # type: ignore[arg-type]
+    async with open_item_store(settings) as store:
+        await store.insert_many([item(f"secret {number}") for number in range(2_000)])
+        await store.page(100, None, "secret")
+        await store.prices()
+    statements = [json.loads(record.statement) for record in caplog.records]  # type: ignore[attr-defined]
+    assert {"_id": "?", "name": "?"}.items() <= next(
+        statement["documents"][0].items() for statement in statements if "insert" in statement
+    )
+    assert "secret" not in str([vars(record) for record in caplog.records])
+
+
+def test_a_statement_keeps_its_form_and_loses_its_values() -> None:
+    command = {"find": "items", "filter": {"tags": "secret", "$or": [{"_id": 1}, {"name": "x"}]}, "limit": 20}
+    assert without_values(command) == {
+        "find": "items",
+        "filter": {"tags": "?", "$or": [{"_id": "?"}, {"name": "?"}]},
+        "limit": "?",
+    }
+
+
+def test_a_plan_is_told_by_its_stages() -> None:
+    # As https://www.mongodb.com/docs/manual/reference/explain-results/ describes it.
+    scan = {"stage": "IXSCAN", "indexName": "name_1", "indexBounds": {"name": ['["secret", "secret"]']}}
+    winning = {"stage": "FETCH", "filter": {"tags": {"$eq": "secret"}}, "inputStage": scan}
+    told = {"queryPlanner": {"parsedQuery": {"name": "secret"}, "winningPlan": winning, "rejectedPlans": [scan]}}
+    assert list(stages_of(told)) == ["FETCH", "IXSCAN name_1"]
+    assert list(stages_of({"stages": [{"$cursor": told}, {"$group": {}}]})) == ["FETCH", "IXSCAN name_1"]

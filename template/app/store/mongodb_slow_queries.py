@@ -13,8 +13,10 @@ from app.slow_queries import log_slow_query
 
 # https://www.mongodb.com/docs/manual/reference/command/explain/
 EXPLAINED = frozenset({"aggregate", "count", "delete", "distinct", "find", "findAndModify", "update"})
-# What belongs to the session or the connection, not to the statement.
-SESSION_FIELDS = frozenset({"autocommit", "lsid", "maxTimeMS", "startTransaction", "txnNumber"})
+# What belongs to the session, not to the statement.
+SESSION_FIELDS = frozenset(
+    {"autocommit", "lsid", "maxTimeMS", "readConcern", "startTransaction", "txnNumber", "writeConcern"}
+)
 # Where plans are in the answer of `explain`; the rest repeats the command, values included.
 PLAN_FIELDS = (
     "queryPlanner",
@@ -78,8 +80,12 @@ class SlowQueryListener(CommandListener):
     async def _plan(self, command: Document) -> str:
         assert self._items is not None
         explain = {"explain": command, "verbosity": "queryPlanner"}
+        # Without them, a command does not know how ids are written.
+        options = self._items.codec_options
         try:
-            told = await in_time(self._items.database.command(explain), EXPLAIN_SECONDS)
+            told = await in_time(
+                self._items.database.command(explain, codec_options=options), EXPLAIN_SECONDS
+            )
         except (PyMongoError, TimeoutError) as error:
             return f"MongoDB does not tell: {type(error).__name__}"
         return " < ".join(stages_of(told))

@@ -13,8 +13,8 @@ from uuid_utils.compat import uuid7
 from app.errors import Unavailable
 from app.items.store import ItemRow
 from app.settings import Settings
-from app.store.postgres import PostgresItemStore, open_item_store
 from app.store import postgres_slow_queries
+from app.store.postgres import PostgresItemStore, open_item_store
 from app.store.postgres_pool import ConnectionPool
 
 TIMEOUT_SECONDS = 0.5

@@ -23,7 +23,7 @@ LAG = Histogram(
     buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
 # A block is seen for certain once it lasts one interval longer than is allowed.
-INTERVALS_IN_LIMIT = 4
+INTERVALS_IN_LIMIT = 2
 
 
 @contextmanager

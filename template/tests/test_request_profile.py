@@ -14,10 +14,15 @@ SECRET = "a secret for tests only"
 HEADER = {"X-Profile-Secret": SECRET}
 
 
-@pytest.fixture
-def profiling_client(settings: Settings) -> Iterator[TestClient]:
+@pytest.fixture(scope="module")
+def profiling(settings: Settings) -> Iterator[TestClient]:
     with TestClient(create_app(settings.model_copy(update={"profile_secret": SecretStr(SECRET)}))) as client:
         yield client
+
+
+@pytest.fixture
+def profiling_client(profiling: TestClient, _empty_database: None) -> TestClient:
+    return profiling
 
 
 def test_the_profile_names_what_the_request_called(profiling_client: TestClient) -> None:

@@ -113,8 +113,9 @@ def test_a_url_that_names_a_database_is_accepted(url: str) -> None:
     assert settings.database_url.get_secret_value() == url
 
 
+@pytest.mark.usefixtures("_empty_database")
 async def test_slow_commands_are_logged_with_their_plan_and_without_values(
-    settings: Settings, _empty_database: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("app.store.mongodb._listeners", lambda _: [SlowQueryListener(0.0)])
     async with open_item_store(settings) as store:

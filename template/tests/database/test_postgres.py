@@ -90,7 +90,9 @@ async def test_a_connection_that_the_server_hangs_up_on_is_replaced(
 
 
 @pytest.fixture
-async def watched(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[PostgresItemStore]:
+async def watched(
+    settings: Settings, _empty_database: None, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[PostgresItemStore]:
     monkeypatch.setattr(postgres_slow_queries, "perf_counter", count(step=0.1).__next__)
     async with open_item_store(settings.model_copy(update={"slow_query_ms": 1})) as store:
         yield store

@@ -65,7 +65,9 @@ async def test_no_write_waits_longer_than_the_timeout_and_none_is_done_after_it(
 
 
 @pytest.fixture
-async def watched(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SqliteItemStore]:
+async def watched(
+    settings: Settings, _empty_database: None, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[SqliteItemStore]:
     monkeypatch.setattr(sqlite_slow_queries, "perf_counter", count(step=0.1).__next__)
     async with open_item_store(settings.model_copy(update={"slow_query_ms": 1})) as store:
         yield store

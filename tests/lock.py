@@ -45,7 +45,8 @@ DEVELOPMENT_HEADER = HEADER.format(
 )
 LOAD_HEADER = HEADER.format(
     title="What `make load` and `make profile` need beyond requirements-dev.txt, as pyproject.toml lists it",
-    flags=" --group dev --group load \\\n#     -c requirements-dev.txt pyproject.toml -o requirements-load.txt",
+    flags=" --group dev --group load \\\n#     -c requirements-dev.txt pyproject.toml"
+    " -o requirements-load.txt",
 )
 OWN_HEADER = (
     "# Made by `make lock` of pyproject.toml and its group {}: exact versions, with the files' hashes.\n\n"

@@ -30,7 +30,8 @@ def _sample(port: str, seconds: str, file: str) -> int:
 
 
 def _py_spy(pid: int, seconds: str, file: str) -> list[str]:
-    what = ["--pid", str(pid), "--subprocesses", "--function"]
+    # Were the service stopped for each sample, its threads that wait would look busy.
+    what = ["--pid", str(pid), "--subprocesses", "--function", "--nonblocking"]
     how = ["--duration", seconds, "--rate", str(SAMPLES_PER_SECOND), "--format", "flamegraph"]
     return [str(PY_SPY), "record", *what, *how, "--output", file]
 

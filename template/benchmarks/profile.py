@@ -33,7 +33,7 @@ class _Sampler(NamedTuple):
     """The service, and the process that samples it once it is told to."""
 
     service: Service
-    process: "subprocess.Popen[str]"
+    process: "subprocess.Popen[bytes]"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -74,15 +74,14 @@ def _sampler(url: str, seconds: int, svg: Path) -> Iterator[_Sampler]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
         start_new_session=True,
     ) as process:
-        pid = ""
+        pid = b""
         try:
             assert process.stdout is not None
             pid = process.stdout.readline()
             if not pid:
-                raise CannotMeasure(process.communicate()[1].strip())
+                raise CannotMeasure(process.communicate()[1].decode().strip())
             yield _Sampler(Service(int(pid), port), process)
         finally:
             end(process, STOP_SECONDS)
@@ -94,7 +93,7 @@ def _sampler(url: str, seconds: int, svg: Path) -> Iterator[_Sampler]:
 def _sample_under_load(sampler: _Sampler, seconds: int) -> None:
     workloads = prepare(sampler.service)
     assert sampler.process.stdin is not None
-    sampler.process.stdin.write("Begin.\n")
+    sampler.process.stdin.write(b"Begin.\n")
     sampler.process.stdin.flush()
     for _ in measure(sampler.service, workloads, Load(CONNECTIONS, 1, 1, seconds / len(workloads))):
         pass
@@ -103,7 +102,7 @@ def _sample_under_load(sampler: _Sampler, seconds: int) -> None:
     except subprocess.TimeoutExpired:
         raise CannotMeasure("py-spy did not end in time.") from None
     if sampler.process.returncode != 0:
-        raise CannotMeasure(f"py-spy failed: {reason.strip()}")
+        raise CannotMeasure(f"py-spy failed: {reason.decode().strip()}")
 
 
 def _table(svg: Path) -> str:

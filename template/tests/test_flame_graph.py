@@ -8,7 +8,7 @@ import pytest
 from benchmarks.flame_graph import own_samples
 
 # As py-spy 0.4 writes it, without its scripts and colours.
-BOX = '<g><title>{0} ({3} samples, 1%)</title><rect x="1%" y="{1}" fg:x="{2}" fg:w="{3}"/><text>{0}</text></g>'
+BOX = '<g><title>{0} ({3} samples, 1%)</title><rect y="{1}" fg:x="{2}" fg:w="{3}"/><text>{0}</text></g>'
 FRAMES = [
     ("all", 36, 0, 10),
     ("serve (app/a.py)", 52, 0, 7),

@@ -80,4 +80,4 @@ class _Watch:
             # It has just gone on, so this is not the stack of what blocked it.
             return
         blocked_ms = (monotonic() - due_at) * 1_000
-        logger.warning("The event loop is blocked, since %d ms.", blocked_ms, extra={"stack": stack})
+        logger.warning("The event loop has been blocked for %d ms.", blocked_ms, extra={"stack": stack})

@@ -96,11 +96,12 @@ def _requests(contenders: Mapping[Contender, Running]) -> dict[tuple[str, str], 
     requests = {("none", "read"): Requests([request("GET", f"{ITEMS}/01890a5d-ac96-774b-bcce-b302099a8057")])}
     for contender, server in contenders.items():
         if not contender.baseline and (contender.database, "read") not in requests:
-            requests |= {(contender.database, name): asked for name, asked in _filled(server).items()}
+            requests |= {(contender.database, name): asked for name, asked in filled(server).items()}
     return requests
 
 
-def _filled(server: Running) -> dict[str, Requests]:
+def filled(server: Running) -> dict[str, Requests]:
+    """Return what is asked of a service, by workload, after filling it with items."""
     prefix = uuid4().hex
     drafts = [draft(f"{prefix} seed {number}") for number in range(1_000)]
     status, _, body = server.ask("POST", f"{ITEMS}/batch", json.dumps(drafts).encode())

@@ -34,6 +34,7 @@ class Contender:
     answers: tuple[tuple[str, str], ...] = ()
     baseline: str = ""
     unrelated_routes: str = ""
+    settings: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ def running(contender: Contender, urls: Mapping[str, str], folder: Path) -> Iter
     """Yield the contender when it answers; it has ended afterwards."""
     port = _free_port()
     variables = {"DATABASE_URL": urls[contender.database], "REDIS_URL": urls["redis"], "LOG_LEVEL": "ERROR"}
+    variables |= dict(contender.settings)
     if contender.baseline:
         where, application = REPOSITORY, [f"benchmarks.baselines.{contender.baseline}:app"]
     else:

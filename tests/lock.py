@@ -26,6 +26,7 @@ from tests.variants.space import Variant, all_answers, every_variant
 
 RUNTIME = TEMPLATE / "requirements.txt.jinja"
 DEVELOPMENT = TEMPLATE / "requirements-dev.txt.jinja"
+LOAD = TEMPLATE / "requirements-load.txt.jinja"
 OWN = REPOSITORY / "requirements" / "fastforge.txt"
 OWN_DEVELOPMENT = REPOSITORY / "requirements" / "dev.txt"
 
@@ -42,6 +43,11 @@ DEVELOPMENT_HEADER = HEADER.format(
     title="What tests and checks need beyond requirements.txt, as pyproject.toml lists it",
     flags=" --group dev -c requirements.txt \\\n#     pyproject.toml -o requirements-dev.txt",
 )
+LOAD_HEADER = HEADER.format(
+    title="What `make load` and `make profile` need beyond requirements-dev.txt, as pyproject.toml lists it",
+    flags=" --group dev --group load \\\n#     -c requirements-dev.txt pyproject.toml"
+    " -o requirements-load.txt",
+)
 OWN_HEADER = (
     "# Made by `make lock` of pyproject.toml and its group {}: exact versions, with the files' hashes.\n\n"
 )
@@ -56,20 +62,25 @@ def main() -> None:
     upgrade = "--upgrade" in sys.argv[1:]
     variants = every_variant()
     runtime = {variant: _ranges(variant)["dependencies"] for variant in variants}
-    everything = {variant: runtime[variant] + _ranges(variant)["dev_dependencies"] for variant in variants}
+    tested = {variant: runtime[variant] + _ranges(variant)["dev_dependencies"] for variant in variants}
+    everything = {variant: tested[variant] + _ranges(variant)["load_dependencies"] for variant in variants}
     union = tuple(dict.fromkeys(line for lines in everything.values() for line in lines))
-    master = _resolve(union, preferred="" if upgrade else _without_jinja(RUNTIME, DEVELOPMENT))
+    master = _resolve(union, preferred="" if upgrade else _without_jinja(RUNTIME, DEVELOPMENT, LOAD))
     constraints = _exact_versions(master)
 
-    distinct = {*runtime.values(), *everything.values()}
+    distinct = {*runtime.values(), *tested.values(), *everything.values()}
     # uv waits for the package index most of the time.
     with ThreadPoolExecutor(8) as threads:
         resolve = partial(_resolve, constraints=constraints)
         closures = dict(zip(distinct, threads.map(resolve, distinct), strict=True))
     needed = {variant: closures[runtime[variant]] for variant in variants}
-    beyond = {variant: _beyond(closures[everything[variant]], needed[variant]) for variant in variants}
+    beyond = {variant: _beyond(closures[tested[variant]], needed[variant]) for variant in variants}
+    load = {
+        variant: _beyond(closures[everything[variant]], closures[tested[variant]]) for variant in variants
+    }
     RUNTIME.write_text(RUNTIME_HEADER + "\n" + _conditional(needed))
     DEVELOPMENT.write_text(DEVELOPMENT_HEADER + "\n-r requirements.txt\n\n" + _conditional(beyond))
+    LOAD.write_text(LOAD_HEADER + "\n-r requirements-dev.txt\n\n" + _conditional(load))
     _lock_fastforge(upgrade)
 
 
@@ -84,7 +95,10 @@ def _lock_fastforge(upgrade: bool) -> None:
 
 
 def _ranges(variant: Variant) -> dict[str, Ranges]:
-    return {name: tuple(_known(variant)[name]) for name in ("dependencies", "dev_dependencies")}
+    return {
+        name: tuple(_known(variant)[name])
+        for name in ("dependencies", "dev_dependencies", "load_dependencies")
+    }
 
 
 @cache

@@ -27,7 +27,7 @@ def _faults(error: "ValidationError") -> Iterator[str]:
     for fault in error.errors():
         name = ".".join(map(str, fault["loc"])).upper() or "Settings"
         # URLs are not repeated: they hold passwords.
-        is_public = isinstance(fault["input"], str) and not name.endswith("_URL")
+        is_public = isinstance(fault["input"], str) and not name.endswith(("_URL", "_SECRET"))
         yield f"{name}={fault['input']}: {fault['msg']}" if is_public else f"{name}: {fault['msg']}"
 
 

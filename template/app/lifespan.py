@@ -32,6 +32,11 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
     settings: Settings = app.state.settings
     configure_logging(settings.log_level)
     async with AsyncExitStack() as stack:
+        if settings.event_loop_blocked_ms:
+            # Here, because its metric is there as soon as it is imported.
+            from app.event_loop_lag import watched_event_loop
+
+            stack.enter_context(watched_event_loop(settings.event_loop_blocked_ms / 1_000))
         store: ItemStore = await stack.enter_async_context(open_item_store(settings))
         dependencies = [Dependency("database", store.ping, required=True)]
         await _warn_if_unavailable(store)

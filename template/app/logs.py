@@ -5,19 +5,21 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+# What `extra={…}` may bring along.
+FIELDS = ("request_id", "stack", "statement", "milliseconds", "plan")
+
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record as one JSON object; `extra={"request_id": …}` is taken along."""
+    """Formats a record as one JSON object, with those of its fields that are set."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line = {
+        line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
         }
-        if request_id := getattr(record, "request_id", None):
-            line["request_id"] = request_id
+        line |= {name: value for name in FIELDS if (value := getattr(record, name, None))}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)

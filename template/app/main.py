@@ -49,5 +49,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(DirectRoutesMiddleware, respond=CompressedResponses())
     app.add_middleware(BodyLimitMiddleware, max_body_bytes=settings.max_body_bytes)
     app.add_middleware(MetricsMiddleware)
+    if settings.profile_secret is not None:
+        # Here, so that nothing of it is loaded where it is not wanted.
+        from app.request_profile import RequestProfileMiddleware
+
+        app.add_middleware(RequestProfileMiddleware, secret=settings.profile_secret.get_secret_value())
     app.add_middleware(RequestIdMiddleware)
     return app

@@ -1,8 +1,8 @@
 """All settings; the parts belong to the modules that use them."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, SecretStr
 
 from app.cache import CacheSettings
 from app.server.settings import ServerSettings
@@ -14,3 +14,7 @@ class Settings(StoreSettings, CacheSettings, ServerSettings):
 
     max_body_bytes: PositiveInt = 4 * 1024 * 1024
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    # From when on the log names what blocks the event loop; 0 looks at nothing.
+    event_loop_blocked_ms: NonNegativeInt = 200
+    # Whoever sends it as X-Profile-Secret gets a profile of the request in place of the answer.
+    profile_secret: Annotated[SecretStr, Field(min_length=16)] | None = None

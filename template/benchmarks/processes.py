@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -40,6 +41,28 @@ def end(process: subprocess.Popen[bytes], seconds: float) -> None:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         process.wait()
+
+
+def end_tree(root: int, seconds: float) -> None:
+    """End this process, not a child of ours, as `end` does."""
+    pids = tree(root)
+    deadline = time.monotonic() + seconds
+    with suppress(ProcessLookupError):
+        os.kill(root, signal.SIGTERM)
+    while _is_running(root) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # In a container nobody may be there to bury it.
+    return _stat(pid)[:1] != ["Z"]
 
 
 def _parents() -> dict[int, int]:

@@ -94,6 +94,11 @@ def test_metrics_count_every_request_over_all_workers(count: int, service: Servi
     )
 
 
+def test_metrics_tell_how_late_the_event_loop_is(service: Service) -> None:
+    looks = [value for name, _, value in _samples(service) if name == "event_loop_lag_seconds_count"]
+    must(sum(looks) > 0, "the event loop is looked at", service.on_new_connection("/metrics"))
+
+
 def test_metrics_are_the_same_whichever_worker_answers(service: Service) -> None:
     service.many(lambda _: service.on_new_connection(f"{ITEMS}?limit=1"), 10)
     settled = _settled_counts(service)

@@ -19,21 +19,25 @@ import uv
 from tests.repository import TEMPLATE, VAR
 
 FILES = ("requirements.txt", "requirements-dev.txt")
+EVERY_FILE = (*FILES, "requirements-load.txt")
 
 
 class NotInstalled(Exception):
     """Neither uv nor pip could install the requirements; the message has their last words."""
 
 
-def environment_of(project: Path, python: str = sys.executable) -> Path:
-    """Return an environment with what the project's requirement files list, or raise `NotInstalled`."""
-    texts = [(project / name).read_bytes() for name in FILES]
+def environment_of(project: Path, python: str = sys.executable, files: tuple[str, ...] = FILES) -> Path:
+    """Return an environment with what these requirement files list, or raise `NotInstalled`.
+
+    Each file brings those before it along.
+    """
+    texts = [(project / name).read_bytes() for name in files]
     key = hashlib.sha256(b"\0".join([*texts, python.encode(), sys.version.encode()])).hexdigest()[:16]
     folder = VAR / "environments" / key
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _locked(folder.with_suffix(".lock")):
         if not (folder / "complete").exists():
-            _make(folder, project / FILES[1], python)
+            _make(folder, project / files[-1], python)
             (folder / "complete").touch()
     return folder
 
@@ -43,10 +47,10 @@ def environment_of_all() -> Path:
     folder = VAR / "environments" / "all"
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder.with_suffix(".lock")):
-        for name in FILES:
+        for name in EVERY_FILE:
             source = (TEMPLATE / f"{name}.jinja").read_text(encoding="utf-8")
             (folder / name).write_text(re.sub(r"^{%.*\n", "", source, flags=re.MULTILINE), encoding="utf-8")
-    return environment_of(folder)
+    return environment_of(folder, files=EVERY_FILE)
 
 
 def site_packages(environment: Path) -> Path:

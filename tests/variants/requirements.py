@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from importlib.metadata import Distribution
+from typing import NamedTuple
 
 from packaging.requirements import Requirement
 
@@ -15,11 +16,20 @@ from tests.variants.rendering import Project
 Installed = Mapping[str, Distribution]
 
 
-def declared(project: Project) -> tuple[list[Requirement], list[Requirement]]:
-    """Return the ranges of pyproject.toml: those of the service, and those of its development."""
+class Declared(NamedTuple):
+    """The ranges of pyproject.toml: those of the service, of its development, and of its load tests."""
+
+    service: list[Requirement]
+    development: list[Requirement]
+    load: list[Requirement]
+
+
+def declared(project: Project) -> Declared:
+    """Return what the project declares to need."""
     document = tomllib.loads(project.read("pyproject.toml"))
-    service, development = document["project"]["dependencies"], document["dependency-groups"]["dev"]
-    return [Requirement(line) for line in service], [Requirement(line) for line in development]
+    groups = document["dependency-groups"]
+    lists = (document["project"]["dependencies"], groups["dev"], groups["load"])
+    return Declared(*([Requirement(line) for line in lines] for lines in lists))
 
 
 def listed(project: Project, name: str) -> dict[str, str]:

@@ -19,6 +19,7 @@ from packaging.requirements import Requirement
 from tests.twins import twins
 from tests.variants.budgets import BUDGETS, budget_of, measured
 from tests.variants.environments import (
+    EVERY_FILE,
     clean_environment,
     environment_of_all,
     installed,
@@ -55,6 +56,7 @@ REASONS = {
     "pre-commit": "it runs the checks before each commit",
     "ruff": "`make lint` runs it",
     "httpx2": "FastAPI's test client is made of it",
+    "py-spy": "`make profile` runs it",
     "anyio": "its pytest plugin runs asynchronous tests",
     "pytest": "`make test` runs it",
 }
@@ -220,18 +222,22 @@ def test_no_line_speaks_of_an_answer_that_was_not_given(project: Project, any_va
 
 
 def test_the_requirement_files_list_exactly_what_is_needed(project: Project, packages: Packages) -> None:
-    service, development = declared(project)
+    service, development, load = declared(project)
 
     exact, more = listed(project, "requirements.txt"), listed(project, "requirements-dev.txt")
+    most = listed(project, "requirements-load.txt")
 
     assert exact == closure(service, packages)
     assert exact | more == closure([*service, *development], packages)
+    assert exact | more | most == closure([*service, *development, *load], packages)
     assert not exact.keys() & more.keys()
+    assert not (exact | more).keys() & most.keys()
     assert "\n-r requirements.txt\n" in project.read("requirements-dev.txt")
+    assert "\n-r requirements-dev.txt\n" in project.read("requirements-load.txt")
 
 
 def test_every_requirement_has_hashes(project: Project) -> None:
-    text = project.read("requirements.txt") + project.read("requirements-dev.txt")
+    text = "".join(project.read(name) for name in EVERY_FILE)
 
     assert len(re.findall(r"^\S+==", text, re.MULTILINE)) == len(
         re.findall(r"^\S+==.* \\\n    --hash=sha256:[0-9a-f]{64}", text, re.MULTILINE)
@@ -239,16 +245,18 @@ def test_every_requirement_has_hashes(project: Project) -> None:
 
 
 def test_every_import_is_declared(project: Project, distributions_of: dict[str, set[str]]) -> None:
-    service, development = ({normalized(need.name) for need in needs} for needs in declared(project))
+    service, development, load = ({normalized(need.name) for need in needs} for needs in declared(project))
     in_service = [
-        path for path in project.files("*.py") if "tests" not in path.relative_to(project.folder).parts
+        path
+        for path in project.files("*.py")
+        if "tests" not in path.relative_to(project.folder).parts and path.name != "locustfile.py"
     ]
 
     missing = {name for name in imported(in_service) if not distributions_of[name] & service}
     missing |= {
         name
         for name in imported(project.files("*.py"))
-        if not distributions_of[name] & (service | development)
+        if not distributions_of[name] & (service | development | load)
     }
 
     assert not missing

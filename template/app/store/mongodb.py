@@ -5,9 +5,9 @@ The unique index on names is what keeps a name from being taken twice, so nothin
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from uuid import UUID
 
 from pydantic import PositiveFloat, PositiveInt, SecretStr, field_validator
@@ -37,6 +37,10 @@ from app.mongodb_driver import (
 from app.serializer import item_json, items_json
 from app.server.settings import ServerSettings
 from app.server.sizing import share
+from app.slow_queries import SlowQuerySettings
+
+if TYPE_CHECKING:
+    from app.store.mongodb_slow_queries import SlowQueryListener
 
 # Ids are UUIDv7, whose order is the order of creation, so the index on _id serves the pages too.
 INDEXES = [
@@ -76,7 +80,7 @@ Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
 
 
-class StoreSettings(ServerSettings):
+class StoreSettings(ServerSettings, SlowQuerySettings):
     """Where the items live, and how much of the database this service may take."""
 
     database_url: SecretStr
@@ -108,23 +112,39 @@ async def open_item_store(settings: StoreSettings) -> AsyncIterator["MongoItemSt
     """Yield the store and close its connections in the end. The database may be down meanwhile."""
     timeout_seconds = settings.database_timeout_seconds
     milliseconds = round(timeout_seconds * 1_000)
-    async with open_collection(
-        settings.database_url.get_secret_value(),
-        "items",
-        appname=NAME.encode()[:APPLICATION_NAME_BYTES].decode(errors="ignore"),
-        maxPoolSize=settings.connections_per_worker,
-        # Bounds a whole operation, with its wait for a connection, and tells the server the bound too.
-        timeoutMS=milliseconds,
-        serverSelectionTimeoutMS=milliseconds,
-        connectTimeoutMS=milliseconds,
-        # A write is acknowledged when it is on disk; without, a crash may lose the last tenth of a second.
-        journal=True,
-        uuidRepresentation="standard",
-        tz_aware=True,
-        tzinfo=UTC,
-    ) as items:
+    listeners = _listeners(settings.slow_query_ms)
+    async with AsyncExitStack() as stack:
+        opening = open_collection(
+            settings.database_url.get_secret_value(),
+            "items",
+            appname=NAME.encode()[:APPLICATION_NAME_BYTES].decode(errors="ignore"),
+            maxPoolSize=settings.connections_per_worker,
+            # Bounds a whole operation, with its wait for a connection, and tells the server the bound too.
+            timeoutMS=milliseconds,
+            serverSelectionTimeoutMS=milliseconds,
+            connectTimeoutMS=milliseconds,
+            # A write is acknowledged when it is on disk; without, a crash may lose the last tenth of a second.
+            journal=True,
+            uuidRepresentation="standard",
+            tz_aware=True,
+            tzinfo=UTC,
+            event_listeners=listeners,
+        )
+        items = await stack.enter_async_context(opening)
+        for listener in listeners:
+            listener.explain_through(items)
+            stack.push_async_callback(listener.close)
         max_under_way = settings.connections_per_worker + settings.database_max_waiting_requests
         yield MongoItemStore(items, timeout_seconds, max_under_way)
+
+
+def _listeners(slow_query_ms: int | None) -> list["SlowQueryListener"]:
+    if slow_query_ms is None:
+        return []
+    # Here, so that nothing of it is loaded where it is not wanted.
+    from app.store.mongodb_slow_queries import SlowQueryListener
+
+    return [SlowQueryListener(slow_query_ms / 1_000)]
 
 
 def _document(row: ItemRow) -> Document:

@@ -18,6 +18,7 @@ from app.items.store import ItemRow, PriceFigures
 from app.serializer import item_json, items_json
 from app.server.settings import ServerSettings
 from app.server.sizing import share
+from app.slow_queries import SlowQuerySettings
 from app.store.postgres_pool import ConnectionPool
 
 # The form in which both serializers write times: without a fraction where it is zero.
@@ -70,7 +71,7 @@ AFTER_ALL_IDS = UUID(int=2**128 - 1)
 EXPORT_CHUNK_ROWS = 1_000
 
 
-class StoreSettings(ServerSettings):
+class StoreSettings(ServerSettings, SlowQuerySettings):
     """Where the items live, and how much of the database this service may take."""
 
     database_url: SecretStr
@@ -96,11 +97,22 @@ async def open_item_store(settings: StoreSettings) -> AsyncIterator["PostgresIte
         max_waiting=settings.database_max_waiting_requests,
         timeout_seconds=settings.database_timeout_seconds,
         application_name=NAME,
+        connection_class=_connection_class(settings.slow_query_ms),
     )
     try:
         yield PostgresItemStore(pool)
     finally:
         await pool.close()
+
+
+def _connection_class(slow_query_ms: int | None) -> type[asyncpg.Connection]:
+    connection_class: type[asyncpg.Connection] = asyncpg.Connection
+    if slow_query_ms is not None:
+        # Here, so that nothing of it is loaded where it is not wanted.
+        from app.store.postgres_slow_queries import slow_query_connection
+
+        connection_class = slow_query_connection(slow_query_ms / 1_000)
+    return connection_class
 
 
 def _no_item(item_id: UUID) -> NotFound:

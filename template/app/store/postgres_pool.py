@@ -31,9 +31,17 @@ class ConnectionPool:
     """Up to `size` connections, opened when they are first needed and handed out last in, first out."""
 
     def __init__(
-        self, dsn: str, *, size: int, max_waiting: int, timeout_seconds: float, application_name: str
+        self,
+        dsn: str,
+        *,
+        size: int,
+        max_waiting: int,
+        timeout_seconds: float,
+        application_name: str,
+        connection_class: type[asyncpg.Connection] = asyncpg.Connection,
     ) -> None:
         self._dsn = dsn
+        self._connection_class = connection_class
         self._unopened = size
         self._max_waiting = max_waiting
         self._timeout_seconds = timeout_seconds
@@ -94,6 +102,7 @@ class ConnectionPool:
             return await asyncpg.connect(
                 self._dsn,
                 timeout=self._timeout_seconds,
+                connection_class=self._connection_class,
                 server_settings=self._session,
             )
         except BaseException as error:

@@ -20,12 +20,12 @@ from uuid import UUID
 
 from pydantic import AfterValidator, PositiveFloat, PositiveInt
 
-from app.environment import Environment
 from app.errors import NameTaken, NotFound, Unavailable
 from app.items.documents import ItemDocument, item_document, page_document
 from app.items.models import ItemChanges
 from app.items.store import ItemRow, PriceFigures
 from app.serializer import item_json, items_json
+from app.slow_queries import SlowQuerySettings
 from app.store.sqlite_writer import GroupCommitWriter
 
 # SQLite has no UUID, list or time type: ids and times are text, tags a JSON array. Ids are UUIDv7, whose
@@ -72,7 +72,7 @@ def _of_a_file(url: str) -> str:
     return url
 
 
-class StoreSettings(Environment):
+class StoreSettings(SlowQuerySettings):
     """Where the items live, and how long the database may take."""
 
     database_url: Annotated[str, AfterValidator(_of_a_file)] = "sqlite:///var/items.db"
@@ -85,34 +85,49 @@ class StoreSettings(Environment):
         return Path(self.database_url.removeprefix("sqlite:///"))
 
 
-def _connect(path: Path, busy_seconds: float, *pragmas: LiteralString) -> sqlite3.Connection:
+def _connect(settings: StoreSettings, busy_seconds: float, *pragmas: LiteralString) -> sqlite3.Connection:
     # Each connection is used by one thread at a time; which one changes.
-    connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        settings.database_path,
+        timeout=busy_seconds,
+        isolation_level=None,
+        check_same_thread=False,
+        factory=_connection_class(settings.slow_query_ms),
+    )
     for pragma in pragmas:
         connection.execute(f"PRAGMA {pragma}")
     return connection
 
 
-def _reader(path: Path, busy_seconds: float) -> sqlite3.Connection:
-    return _connect(path, busy_seconds, "query_only = ON", "mmap_size = 268435456", "cache_size = -16384")
+def _connection_class(slow_query_ms: int | None) -> type[sqlite3.Connection]:
+    if slow_query_ms is None:
+        return sqlite3.Connection
+    # Here, so that nothing of it is loaded where it is not wanted.
+    from app.store.sqlite_slow_queries import slow_query_connection
+
+    return slow_query_connection(slow_query_ms / 1_000)
 
 
-def _writer(path: Path, busy_seconds: float) -> sqlite3.Connection:
+def _reader(settings: StoreSettings, busy_seconds: float) -> sqlite3.Connection:
+    return _connect(settings, busy_seconds, "query_only = ON", "mmap_size = 268435456", "cache_size = -16384")
+
+
+def _writer(settings: StoreSettings, busy_seconds: float) -> sqlite3.Connection:
     # WAL lets readers go on while a write is under way. FULL survives a power cut; group commit pays for it.
-    return _connect(path, busy_seconds, "journal_mode = WAL", "synchronous = FULL")
+    return _connect(settings, busy_seconds, "journal_mode = WAL", "synchronous = FULL")
 
 
 @asynccontextmanager
 async def open_item_store(settings: StoreSettings) -> AsyncIterator["SqliteItemStore"]:
     """Open the store, creating the file's folder; yield it and close it in the end."""
-    path, timeout = settings.database_path, settings.database_timeout_seconds
-    path.parent.mkdir(parents=True, exist_ok=True)
+    timeout = settings.database_timeout_seconds
+    settings.database_path.parent.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
-        writing = stack.enter_context(closing(_writer(path, timeout)))
+        writing = stack.enter_context(closing(_writer(settings, timeout)))
         writer = GroupCommitWriter(writing, settings.database_max_waiting_writes)
         stack.push_async_callback(writer.close)
-        on_loop = stack.enter_context(closing(_reader(path, LOOP_BUSY_SECONDS)))
-        in_threads = [stack.enter_context(closing(_reader(path, timeout))) for _ in range(READER_THREADS)]
+        on_loop = stack.enter_context(closing(_reader(settings, LOOP_BUSY_SECONDS)))
+        in_threads = [stack.enter_context(closing(_reader(settings, timeout))) for _ in range(READER_THREADS)]
         readers = stack.enter_context(ThreadPoolExecutor(READER_THREADS, "sqlite-reader"))
         yield SqliteItemStore(on_loop, in_threads, readers, writer, timeout)
 

@@ -1,6 +1,7 @@
 """What is particular to MongoDB: indexes made by the service, batches without transactions, bounded waits."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from time import monotonic
@@ -12,7 +13,8 @@ from uuid_utils.compat import uuid7
 from app.errors import NameTaken, Unavailable
 from app.items.store import ItemRow
 from app.settings import Settings
-from app.store.mongodb import MongoItemStore, StoreSettings, open_item_store
+from app.store.mongodb import MongoItemStore, StoreSettings, _listeners, open_item_store
+from app.store.mongodb_slow_queries import SlowQueryListener, stages_of, without_values
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NOBODY_LISTENS = "mongodb://127.0.0.1:9/items_test"
@@ -130,3 +132,45 @@ def test_a_url_that_names_no_database_is_refused_without_being_repeated(url: str
 def test_a_url_that_names_a_database_is_accepted(url: str) -> None:
     settings = StoreSettings(_env_file=None, database_url=url)
     assert settings.database_url.get_secret_value() == url
+
+
+@pytest.mark.usefixtures("_empty_database")
+async def test_slow_commands_are_logged_with_their_plan_and_without_values(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("app.store.mongodb._listeners", lambda _: [SlowQueryListener(0.0)])
+    async with open_item_store(settings) as store:
+        row = item("secret")
+        await store.insert(row)
+        await store.get(row["id"])
+        await store.page(1, None, "secret")
+        await store.update(row["id"], {"name": "secret 2"}, NOW)
+    told = {record.statement: record.plan for record in caplog.records}  # type: ignore[attr-defined]
+    plans = {next(iter(json.loads(statement))): plan for statement, plan in told.items()}
+    assert "IXSCAN tags_1__id_-1" in plans["find"]
+    assert {"insert", "findAndModify"} <= plans.keys()
+    assert "secret" not in str([vars(record) for record in caplog.records])
+
+
+def test_commands_are_not_watched_unless_asked_for() -> None:
+    assert _listeners(None) == []
+
+
+def test_a_statement_keeps_its_form_and_loses_its_values() -> None:
+    command = {"find": "items", "filter": {"tags": "secret", "$or": [{"_id": 1}, {"name": "x"}]}, "limit": 20}
+    assert without_values(command) == {
+        "find": "items",
+        "filter": {"tags": "?", "$or": [{"_id": "?"}, {"name": "?"}]},
+        "limit": "?",
+    }
+
+
+def test_a_plan_is_told_by_its_stages() -> None:
+    # As https://www.mongodb.com/docs/manual/reference/explain-results/ describes it.
+    scan = {"stage": "IXSCAN", "indexName": "name_1", "indexBounds": {"name": ['["secret", "secret"]']}}
+    winning = {"stage": "FETCH", "filter": {"tags": {"$eq": "secret"}}, "inputStage": scan}
+    told = {
+        "queryPlanner": {"parsedQuery": {"name": "secret"}, "winningPlan": winning, "rejectedPlans": [scan]}
+    }
+    assert list(stages_of(told)) == ["FETCH", "IXSCAN name_1"]
+    assert list(stages_of({"stages": [{"$cursor": told}, {"$group": {}}]})) == ["FETCH", "IXSCAN name_1"]

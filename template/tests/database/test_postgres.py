@@ -2,16 +2,23 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from itertools import count
 from time import monotonic
 
 import asyncpg
 import pytest
+from uuid_utils.compat import uuid7
 
 from app.errors import Unavailable
+from app.items.store import ItemRow
 from app.settings import Settings
+from app.store import postgres_slow_queries
+from app.store.postgres import PostgresItemStore, open_item_store
 from app.store.postgres_pool import ConnectionPool
 
 TIMEOUT_SECONDS = 0.5
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SLEEP = "SELECT pg_sleep($1)"
 SESSION = "SELECT pg_backend_pid()"
 
@@ -80,3 +87,67 @@ async def test_a_connection_that_the_server_hangs_up_on_is_replaced(
         await connection.close()
     ((other,),) = await pool.fetch(SESSION)
     assert other != session
+
+
+@pytest.fixture
+async def watched(
+    settings: Settings, _empty_database: None, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[PostgresItemStore]:
+    monkeypatch.setattr(postgres_slow_queries, "perf_counter", count(step=0.1).__next__)
+    async with open_item_store(settings.model_copy(update={"slow_query_ms": 1})) as store:
+        yield store
+
+
+def secret_item(name: str) -> ItemRow:
+    return {
+        "id": uuid7(),
+        "name": f"secret {name}",
+        "description": None,
+        "price_cents": 1,
+        "tags": ["secret"],
+        "created_at": NOW,
+        "updated_at": NOW,
+    }
+
+
+async def test_slow_statements_are_logged_with_their_plan_and_without_values(
+    watched: PostgresItemStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    row = secret_item("a")
+    await watched.insert(row)
+    await watched.insert_many([secret_item("b")])
+    await watched.get(row["id"])
+    await watched.page(1, None, "secret")
+    await watched.update(row["id"], {"name": "secret c"}, NOW)
+    plans = [record.plan for record in caplog.records]  # type: ignore[attr-defined]
+    assert len(plans) == 5
+    assert "Insert on items" in plans[0]
+    assert "Index Cond: (id = $1)" in plans[2]
+    told = str([vars(record) for record in caplog.records])
+    assert "secret" not in told
+    assert str(row["id"]) not in told
+
+
+async def test_a_slow_statement_without_a_plan_is_logged_and_hurts_nobody(
+    watched: PostgresItemStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert await watched._pool.fetch("SHOW timezone") == [("UTC",)]
+    await watched.ping()
+    assert "PostgreSQL does not tell" in caplog.records[0].plan  # type: ignore[attr-defined]
+
+
+async def test_a_slow_statement_that_was_given_up_is_logged(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    hasty = {"slow_query_ms": 100, "database_timeout_seconds": 0.2}
+    async with open_item_store(settings.model_copy(update=hasty)) as store:
+        with pytest.raises(Unavailable):
+            await store._pool.fetch(SLEEP, 10.0)
+    (record,) = caplog.records
+    assert (record.statement, record.plan) == (SLEEP, postgres_slow_queries.NOT_FINISHED)  # type: ignore[attr-defined]
+
+
+async def test_statements_are_not_timed_unless_asked_for(settings: Settings) -> None:
+    async with open_item_store(settings) as store:
+        await store.ping()
+        assert type(store._pool._idle[0]) is asyncpg.Connection

@@ -1,0 +1,118 @@
+"""`python -m benchmarks.diagnostics`: what a service pays for what it can tell about itself.
+
+One service with each of these settings, in interleaved rounds: CPU per request under load, as a ratio to the
+service that watches nothing, and CPU while nobody asks. `--before PROJECT` measures another project as well.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import quantiles
+from uuid import uuid4
+
+from benchmarks.__main__ import filled
+from benchmarks.contenders import Contender, Running, running
+from benchmarks.load import Requests, sample
+
+OFF = ("EVENT_LOOP_BLOCKED_MS", "0")
+SETTINGS = {
+    "nothing": (OFF,),
+    # What the noise alone makes of a ratio.
+    "nothing, again": (OFF,),
+    "event loop, 200 ms": (("EVENT_LOOP_BLOCKED_MS", "200"),),
+    "event loop, 20 ms": (("EVENT_LOOP_BLOCKED_MS", "20"),),
+    "PROFILE_SECRET": (OFF, ("PROFILE_SECRET", "a secret that nobody sends")),
+    "SLOW_QUERY_MS": (OFF, ("SLOW_QUERY_MS", "1000")),
+}
+WORKLOADS = ("read", "create")
+
+Ratios = dict[str, dict[str, list[float]]]
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.diagnostics", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15, help="rounds of every workload (15)")
+    parser.add_argument("--seconds", type=float, default=0.7, help="length of a round (0.7)")
+    parser.add_argument("--connections", type=int, default=16, help="requests at once (16)")
+    parser.add_argument("--idle-seconds", type=float, default=20.0, help="length of the idle time (20)")
+    parser.add_argument("--before", type=Path, help="another project, measured as well")
+    options = parser.parse_args()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        servers = {
+            name: stack.enter_context(_running(name, chosen, folder)) for name, chosen in SETTINGS.items()
+        }
+        if options.before:
+            shutil.copytree(options.before, folder / "before")
+            servers["before"] = stack.enter_context(_running("before", (), folder))
+        idle = _idle_cpu(servers, options.idle_seconds)
+        ratios = _ratios(servers, options)
+    print(_table(ratios, idle))
+
+
+@contextmanager
+def _running(name: str, settings: tuple[tuple[str, str], ...], folder: Path) -> Iterator[Running]:
+    # A database of its own: writers of one file would wait for one another.
+    urls = {"sqlite": f"sqlite:///{folder}/{uuid4().hex}.db", "redis": ""}
+    with running(Contender(name, "sqlite", settings=settings), urls, folder) as server:
+        yield server
+
+
+def _idle_cpu(servers: Mapping[str, Running], seconds: float) -> dict[str, float]:
+    """Return the microseconds of CPU that each server takes per second while nobody asks."""
+    # What a start leaves to be done is done by then.
+    time.sleep(2)
+    before = {name: _cpu_seconds(server) for name, server in servers.items()}
+    time.sleep(seconds)
+    return {name: 1e6 * (_cpu_seconds(server) - before[name]) / seconds for name, server in servers.items()}
+
+
+def _cpu_seconds(server: Running) -> float:
+    # In nanoseconds, where /proc/PID/stat counts in hundredths of a second.
+    threads = Path(f"/proc/{server.pid}/task").glob("*/schedstat")
+    return sum(int(path.read_text().split()[0]) for path in threads) / 1e9
+
+
+def _ratios(servers: Mapping[str, Running], options: argparse.Namespace) -> Ratios:
+    ratios: Ratios = {name: {workload: [] for workload in WORKLOADS} for name in servers}
+    requests = {name: filled(server) for name, server in servers.items()}
+    for number in range(-1, options.rounds):
+        for workload in WORKLOADS:
+            cpu = {
+                name: _cpu_us(server, requests[name][workload], options)
+                # Backwards every other time, so that what grows with time hits both ends alike.
+                for name, server in list(servers.items())[:: 1 if number % 2 else -1]
+            }
+            # The first round warms up.
+            for name in servers if number >= 0 else ():
+                ratios[name][workload].append(cpu[name] / cpu["nothing"])
+        print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
+    return ratios
+
+
+def _cpu_us(server: Running, requests: Requests, options: argparse.Namespace) -> float:
+    return sample(server, requests, options.seconds, options.connections).cpu_us
+
+
+def _table(ratios: Ratios, idle: Mapping[str, float]) -> str:
+    head = ["set", *(f"{workload}: ratio (middle half)" for workload in WORKLOADS), "idle: µs per second"]
+    rows = [
+        [name, *(_ratio(ratios[name][workload]) for workload in WORKLOADS), f"{idle[name]:.0f}"]
+        for name in ratios
+    ]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
+
+
+def _ratio(ratios: Sequence[float]) -> str:
+    low, middle, high = quantiles(ratios, n=4)
+    return f"{middle:.3f} ({low:.3f} to {high:.3f})"
+
+
+if __name__ == "__main__":
+    main()

@@ -15,7 +15,8 @@ from tests.variants.running import Run, StepFailed
 from tests.variants.space import variants_named
 
 # Those that a client can tell: X-Cache is there, small answers are not compressed, an encoding is preferred,
-# and Gunicorn's own workers refuse long addresses in words of their own.
+# Gunicorn's own workers refuse long addresses in words of their own, and without its write-ahead log SQLite
+# refuses to read while another process writes.
 SEEN_BY_CLIENTS = {
     "ttl-cache",
     "redis-cache",
@@ -23,6 +24,7 @@ SEEN_BY_CLIENTS = {
     "minimum-size-gzip",
     "zstd-first",
     "gunicorn-uvicorn-worker",
+    "sqlite-wal",
 }
 # Together these have every record but those of `nginx`, which are configuration.
 VARIANTS = ["sqlite-ttl-orjson-negotiated-uvicorn", "postgres-redis-orjson-gzip-gunicorn"]

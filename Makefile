@@ -78,3 +78,7 @@ benchmarks: .venv/benchmarks/installed ## Measure the goals and the baselines, i
 .PHONY: benchmark-updates
 benchmark-updates: install ## Measure updates: one next to copier update, and 100 at once, in five minutes
 	$(BIN)/python -m benchmarks.updates --results benchmarks/results
+
+.PHONY: receipts
+receipts: .venv/benchmarks/installed ## Measure each optimization on and off, in ten minutes; NAMES chooses
+	PYTHONPATH=generator .venv/benchmarks/bin/python -m benchmarks.receipts $(NAMES)

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from fastforge.answers import load_presets, preset_answers, read_answers
 from fastforge.errors import write_json
+from fastforge.explain_command import explain
 from fastforge.questions import Question, check_answers, load_questions
 from fastforge.update_command import check, update
 
@@ -284,3 +285,4 @@ app.command("new")(_with_flags(_QUESTIONS))
 app.registered_commands.reverse()
 app.command("update")(update)
 app.command("check")(check)
+app.command("explain")(explain)

@@ -83,7 +83,8 @@ class Measured:
 class Tuning:
     """One optimization: `since` is the version that brought it, `workload` the one that shows its effect.
 
-    `environment` holds variables of the service without which it would not be seen, such as a cache's time.
+    What it takes to see the effect: `environment` holds variables of the service, such as a cache's time, `headers`
+    are added to each request of the workload, of which only the first `requests` are sent, again and again.
     """
 
     id: str
@@ -95,6 +96,13 @@ class Tuning:
     edits: Sequence[Edit]
     measured: Measured | None
     environment: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    requests: int | None = None
+
+    def asked(self, requests: Sequence[bytes]) -> list[bytes]:
+        """Return the HTTP requests of its workload as they show its effect."""
+        more = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items()).encode()
+        return [request.replace(b"\r\n", b"\r\n" + more, 1) for request in requests[: self.requests]]
 
     def places(self, project: Path) -> list[Place]:
         """Return where it stands in the project. Raises `ChangedHere`."""

@@ -1,0 +1,101 @@
+"""The command that explains a project's optimizations. Parse, call, print."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fastforge.errors import write_json
+
+if TYPE_CHECKING:
+    from fastforge.explain import Explanation, Found
+
+_WIDTH = 100
+
+
+def explain(
+    path: Annotated[
+        str,
+        typer.Argument(
+            metavar="[PATH]",
+            help="The project's folder, one of its files, or a line of one, such as app/main.py:12.",
+            show_default=False,
+        ),
+    ] = ".",
+    json: Annotated[
+        bool, typer.Option("--json", help="Answer with one JSON document on standard output, for programs.")
+    ] = False,
+) -> None:
+    """List a project's optimizations: where each is, what it brings as measured, and how to undo it.
+
+    For a file or a line, with the patch that takes each optimization out, ready for `git apply`.
+    """
+    from fastforge.explain import explain
+
+    explanation = explain(path)
+    if json:
+        write_json(explanation.document())
+        return
+    print("\n".join(_lines(explanation)))
+
+
+def _lines(explanation: Explanation) -> Iterator[str]:
+    file, line = explanation.subject.file, explanation.subject.line
+    where = file if line is None else f"{file}:{line}"
+    if not explanation.found:
+        yield f"No optimization is in {where or explanation.subject.project}."
+        return
+    if explanation.is_nearest:
+        yield f"No optimization is in {where}. The nearest one:\n"
+    for number, found in enumerate(explanation.found):
+        yield from [""] * bool(number)
+        yield from _in_detail(found) if file else _in_short(found)
+    if not file:
+        yield f"\n{len(explanation.found)} optimizations. See why, and the patch that undoes one:"
+        yield "    fastforge explain FILE:LINE"
+
+
+def _in_short(found: Found) -> Iterator[str]:
+    yield f"{_place(found)}  {found.tuning.title}"
+    yield f"    {effect(found.tuning)}"
+    if not found.changed:
+        yield f"    {_summary(found)}"
+
+
+def _in_detail(found: Found) -> Iterator[str]:
+    yield f"{_place(found)}  {found.tuning.title} ({found.tuning.id}, since {found.tuning.since})"
+    yield from textwrap.wrap(found.tuning.why, _WIDTH, initial_indent="    ", subsequent_indent="    ")
+    yield f"    {effect(found.tuning)}"
+    if found.undo:
+        yield "    Undo, with git apply:"
+        yield found.undo.rstrip("\n")
+
+
+def _place(found: Found) -> str:
+    if found.changed:
+        return f"{found.changed} (changed here)"
+    return ", ".join(dict.fromkeys(f"{place.file}:{place.first_line}" for place in found.places))
+
+
+def _summary(found: Found) -> str:
+    lines = found.undo.splitlines()
+    gone = sum(line.startswith("-") and not line.startswith("--- ") for line in lines)
+    new = sum(line.startswith("+") and not line.startswith("+++ ") for line in lines)
+    place = found.places[0]
+    return f"Undo: -{gone} +{new} lines; fastforge explain {place.file}:{place.first_line}"
+
+
+def effect(tuning: object) -> str:
+    """Return the measured effect in words; without figures where the measurement did not decide."""
+    measured = getattr(tuning, "measured", None)
+    workload = getattr(tuning, "workload", "")
+    if measured is None:
+        return f"Effect: not measured yet (would show when asked to {workload})"
+    measurement = f"{measured.date}, {measured.machine}"
+    if measured.verdict == "undecided":
+        return f"Effect: undecided when asked to {workload} ({measurement})"
+    ratio = f"{measured.ratio:g} times the CPU ({measured.low:g} to {measured.high:g})"
+    return f"Effect: {measured.verdict}; without it, to {workload} takes {ratio} ({measurement})"

@@ -73,3 +73,7 @@ benchmarks: .venv/benchmarks/installed ## Measure the goals and the baselines, i
 	.venv/benchmarks/bin/python -m benchmarks --results benchmarks/results
 	.venv/benchmarks/bin/python -m benchmarks.commands
 	.venv/benchmarks/bin/python -m benchmarks.startup
+
+.PHONY: receipts
+receipts: .venv/benchmarks/installed ## Measure each optimization on and off, in ten minutes; NAMES chooses
+	PYTHONPATH=generator .venv/benchmarks/bin/python -m benchmarks.receipts $(NAMES)

@@ -1,0 +1,82 @@
+"""Optimizations are about time only: services without them keep the contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastforge.tunings import TUNINGS, load_module
+
+from tests.repository import VAR
+from tests.servers import Servers, running_servers
+from tests.variants.rendering import Renderer
+from tests.variants.running import Run, StepFailed
+from tests.variants.space import variants_named
+
+# Those that a client can tell: X-Cache is there, small answers are not compressed, an encoding is preferred,
+# and Gunicorn's own workers refuse long addresses in words of their own.
+SEEN_BY_CLIENTS = {
+    "ttl-cache",
+    "redis-cache",
+    "minimum-size-negotiated",
+    "minimum-size-gzip",
+    "zstd-first",
+    "gunicorn-uvicorn-worker",
+}
+# Together these have every record but those of `nginx`, which are configuration.
+VARIANTS = ["sqlite-ttl-orjson-negotiated-uvicorn", "postgres-redis-orjson-gzip-gunicorn"]
+
+tunings = load_module()
+
+
+def switched_off(project: Path, order: int) -> list[str]:
+    """Switch off as many optimizations of the project as do not get in each other's way; return which."""
+    off = []
+    for tuning in tunings.load_tunings(project / TUNINGS)[::order]:
+        if tuning.id in SEEN_BY_CLIENTS or not fits(tuning, project):
+            continue
+        for edit in tuning.edits:
+            edit.apply(project)
+        off.append(tuning.id)
+    return off
+
+
+def fits(tuning: Any, project: Path) -> bool:
+    """Return whether its text is still there after the edits of others."""
+    try:
+        return bool(tuning.places(project))
+    except tunings.ChangedHere:
+        return False
+
+
+def variables_of(name: str, servers: Servers) -> dict[str, str]:
+    """Return what leads the variant to its servers."""
+    if name.startswith("sqlite"):
+        return {"DATABASE_URL": "sqlite:///var/items.db"}
+    database = servers.postgres.database("ablations_contract_test")
+    return {"DATABASE_URL": database, "REDIS_URL": servers.redis.database()}
+
+
+# Of two that edit the same lines, the first goes; so once in this order and once in the other.
+@pytest.mark.parametrize("order", [1, -1], ids=["forwards", "backwards"])
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_service_without_its_optimizations_keeps_the_contract(
+    name: str, order: int, renderer: Renderer
+) -> None:
+    (variant,) = variants_named(name)
+    with running_servers({"postgres", "redis"} & set(name.split("-"))) as servers:
+        run = Run(variant, variables_of(name, servers))
+        run.folder = VAR / "ablations" / f"{name}{order}"
+        run.project = run.folder / "project"
+        run.render(renderer)
+        off = switched_off(run.project, order)
+        try:
+            run.install()
+            run.migrate()
+            with run.served() as service:
+                passed, _ = run.accept(service)
+        except StepFailed as failure:
+            pytest.fail(f"Without {', '.join(off)}:\n{failure}", pytrace=False)
+    assert len(off) > 8
+    assert passed

@@ -1,0 +1,152 @@
+"""`fastforge explain`: which optimizations a project contains, where, what they bring, how to undo them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import RunFastForge
+
+STORE = "app/store/sqlite.py"
+
+
+@pytest.fixture
+def project(fastforge: RunFastForge, work: Path) -> Path:
+    """Return a project with the default answers."""
+    assert fastforge("new", "orders", "--defaults", "--no-git").exit_code == 0
+    return work / "orders"
+
+
+def line_of(project: Path, file: str, text: str) -> int:
+    lines = (project / file).read_text().splitlines()
+    return next(number for number, line in enumerate(lines, 1) if text in line)
+
+
+def test_a_project_s_optimizations_are_listed_with_place_effect_and_undo(
+    fastforge: RunFastForge, project: Path
+) -> None:
+    result = fastforge("explain", "orders")
+
+    line = line_of(project, "app/main.py", "app.add_middleware(DirectRoutesMiddleware")
+    assert result.exit_code == 0
+    assert f"app/main.py:{line}  Endpoints found in a tree and called directly" in result.output
+    assert f"fastforge explain app/main.py:{line}" in result.output
+    assert result.output.count("Effect: ") == len(list((project / "benchmarks/tunings").rglob("*.toml")))
+
+
+def test_the_json_holds_all_that_is_known(fastforge: RunFastForge, project: Path) -> None:
+    document = fastforge("explain", "--json", cwd=project).document
+
+    by_id = {each["id"]: each for each in document["tunings"]}
+    assert document["path"] == str(project)
+    assert (document["file"], document["line"], document["nearest"]) == (None, None, False)
+    assert set(by_id) == {path.stem for path in (project / "benchmarks/tunings").rglob("*.toml")}
+    assert by_id["sqlite-wal"]["applies_to"] == "sqlite"
+    line = line_of(project, STORE, '"journal_mode = WAL"')
+    assert by_id["sqlite-wal"]["places"] == [{"file": STORE, "first_line": line, "last_line": line}]
+    assert all(each["since"] and each["why"] and each["workload"] for each in by_id.values())
+
+
+def test_a_line_names_what_touches_it(fastforge: RunFastForge, project: Path) -> None:
+    line = line_of(project, STORE, '"journal_mode = WAL"')
+
+    document = fastforge("explain", f"{STORE}:{line}", "--json", cwd=project).document
+
+    assert [each["id"] for each in document["tunings"]] == ["sqlite-wal"]
+    assert (document["file"], document["line"], document["nearest"]) == (STORE, line, False)
+
+
+def test_a_line_that_none_touches_names_the_nearest(fastforge: RunFastForge, project: Path) -> None:
+    line = line_of(project, STORE, '"journal_mode = WAL"') + 1
+
+    result = fastforge("explain", f"orders/{STORE}:{line}")
+
+    assert f"No optimization is in {STORE}:{line}. The nearest one:" in result.output
+    assert "(sqlite-wal, since 0.1.0)" in result.output
+
+
+def test_a_file_without_any_says_so(fastforge: RunFastForge, project: Path) -> None:
+    assert fastforge("explain", "orders/app/docs.py").output == "No optimization is in app/docs.py.\n"
+    assert fastforge("explain", "orders/app/docs.py:1").output == "No optimization is in app/docs.py:1.\n"
+
+
+def test_the_undo_is_a_patch_that_git_applies(fastforge: RunFastForge, project: Path) -> None:
+    (tuning,) = fastforge("explain", "app/middleware.py", "--json", cwd=project).document["tunings"][1:]
+
+    subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
+    subprocess.run(["git", "apply", "-"], input=tuning["undo"].encode(), cwd=project, check=True)
+
+    assert "class RequestIdMiddleware(BaseHTTPMiddleware):" in (project / "app/middleware.py").read_text()
+
+
+def test_what_a_user_changed_is_said_to_be_changed(fastforge: RunFastForge, project: Path) -> None:
+    file = project / STORE
+    file.write_text(file.read_text().replace("journal_mode = WAL", "journal_mode = TRUNCATE"))
+
+    shown = fastforge("explain", f"orders/{STORE}")
+    document = fastforge("explain", "orders", "--json").document
+
+    assert f"{STORE} (changed here)  A write-ahead log" in shown.output
+    changed = [each for each in document["tunings"] if each["changed_here"]]
+    assert [(each["id"], each["changed_here"], each["undo"]) for each in changed] == [
+        ("sqlite-wal", STORE, None)
+    ]
+
+
+def test_a_file_that_is_gone_is_a_change_too(fastforge: RunFastForge, project: Path) -> None:
+    (project / "app/metrics.py").unlink()
+
+    assert (
+        "app/metrics.py (changed here)  Metrics that are looked up once"
+        in fastforge("explain", "orders").output
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("nowhere", "'nowhere' is no file or folder."),
+        ("orders/app/nothing.py:3", "'orders/app/nothing.py' is no file or folder."),
+        (".", "has no .copier-answers.yml, so it is no project that FastForge made."),
+        ("orders/app", "has no .copier-answers.yml, so it is no project that FastForge made."),
+        ("alone.txt", "lies under no folder with .copier-answers.yml"),
+        ("orders/app:3", "'orders/app' is a folder and has no lines."),
+        ("orders/app/docs.py:0", "so none has the number 0."),
+        ("orders/app/docs.py:9999", "so none has the number 9999."),
+        ("orders/app/picture.png:1", "is no text, so it has no lines."),
+    ],
+)
+def test_what_cannot_be_explained_is_refused_in_words(
+    fastforge: RunFastForge, project: Path, path: str, words: str
+) -> None:
+    (project.parent / "alone.txt").write_text("alone\n")
+    (project / "app/picture.png").write_bytes(b"\x89PNG\xff")
+
+    result = fastforge("explain", path)
+    document = fastforge("explain", path, "--json").document
+
+    assert result.exit_code == 2
+    assert words in result.errors
+    assert words in document["error"]
+    assert document["hint"]
+
+
+def test_a_project_of_an_older_template_is_told_to_update(fastforge: RunFastForge, project: Path) -> None:
+    shutil.rmtree(project / "benchmarks/tunings")
+
+    result = fastforge("explain", "orders")
+
+    assert result.exit_code == 1
+    assert "fastforge update" in result.errors
+
+
+def test_a_record_that_cannot_be_read_is_named(fastforge: RunFastForge, project: Path) -> None:
+    (project / "benchmarks/tunings/sqlite/sqlite-wal.toml").write_text("title = ")
+
+    result = fastforge("explain", "orders")
+
+    assert result.exit_code == 1
+    assert "git restore benchmarks/tunings" in result.errors

@@ -12,6 +12,7 @@ import os
 import platform
 import re
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -31,7 +32,7 @@ from benchmarks.load import Requests, Sample, sample
 from benchmarks.prompts import write_prompts
 from benchmarks.rendering import REPOSITORY, TEMPLATE, render
 from benchmarks.served import CannotServe, Served, requests_of, served
-from tests.servers import Servers, running_servers
+from tests.servers import Servers, ServerUnavailable, open_servers
 from tests.servers.running import describe
 
 CATALOGUE = TEMPLATE / TUNINGS
@@ -41,6 +42,15 @@ PAYS = "pays"
 PAYS_LITTLE = "pays less than 2 %"
 UNDECIDED = "undecided"
 TABLE_OF_MEASURED = re.compile(rb"\n*\n\[measured\]\n.*", re.DOTALL)
+
+# SystemExit is how benchmarks.load says that an answer is an error. The other records are measured all the same.
+FAILURES = (
+    CannotServe,
+    ServerUnavailable,
+    subprocess.CalledProcessError,
+    SystemExit,
+    load_module().ChangedHere,
+)
 
 # A cache would hide what a database does. What a cache brings shows in front of a server.
 ANSWERS_BESIDE = {
@@ -76,8 +86,7 @@ def main() -> None:
         code = 130
     write_prompts(catalogue())
     _write_table(options.results / "receipts.md")
-    for line in failed:
-        print(line, file=sys.stderr)
+    print(*failed, sep="\n", file=sys.stderr)
     sys.exit(code or bool(failed))
 
 
@@ -145,7 +154,7 @@ def _chosen(names: Sequence[str]) -> list[Any]:
 def _measure_all(chosen: Sequence[Any], options: argparse.Namespace, failed: list[str]) -> None:
     deadline = time.monotonic() + 60 * options.minutes
     with ExitStack() as stack:
-        servers = stack.enter_context(running_servers(_kinds(chosen)))
+        servers = stack.enter_context(open_servers(_kinds(chosen)))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         for number, tuning in enumerate(chosen, 1):
             if time.monotonic() > deadline:
@@ -153,7 +162,7 @@ def _measure_all(chosen: Sequence[Any], options: argparse.Namespace, failed: lis
                 continue
             try:
                 rounds = _rounds(tuning, servers, folder, options)
-            except (CannotServe, load_module().ChangedHere) as why:
+            except FAILURES as why:
                 failed.append(f"{tuning.id}: {why}")
                 continue
             measured = _measured(tuning, rounds)

@@ -104,6 +104,11 @@ def _create(prefix: str, _paths: list[str]) -> tuple[Texts, int]:
     return [request("POST", ITEMS, json.dumps(draft(f"{prefix} created {COUNTER}")))], 201
 
 
+def _change(_prefix: str, paths: list[str]) -> tuple[Texts, int]:
+    # 1 before the counter, because numbers in JSON do not begin with zeros.
+    return [request("PATCH", path, f'{{"price_cents": 1{COUNTER}}}') for path in paths], 200
+
+
 def _create_batch(prefix: str, _paths: list[str]) -> tuple[Texts, int]:
     drafts = [draft(f"{prefix} batch {COUNTER} {number}") for number in range(BATCH_SIZE)]
     return [request("POST", f"{ITEMS}/batch", json.dumps(drafts))], 201
@@ -114,6 +119,7 @@ WORKLOADS: Mapping[str, Callable[[str, list[str]], tuple[Texts, int]]] = {
     "read an item": _read,
     "list 100 items": _list,
     "create an item": _create,
+    "change an item": _change,
     f"create {BATCH_SIZE} in a batch": _create_batch,
 }
 

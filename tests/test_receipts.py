@@ -55,7 +55,7 @@ def test_each_record_has_a_name_of_its_own_and_is_complete() -> None:
 
 def test_each_record_is_measured_in_a_project_that_has_it() -> None:
     for each in tunings():
-        general = {"every", "any_cache", "any_compression"}
+        general = {"every", "any_cache", "any_compression", "nginx_compression"}
         assert each.applies_to in general or each.applies_to in answers_of(each).values(), each.id
 
 

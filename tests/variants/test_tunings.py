@@ -29,6 +29,7 @@ def answers_of(folder: str, variant: Variant) -> bool:
         "any_compression": compresses,
         "negotiated": compresses and variant["compression"] == "negotiated",
         "gzip": compresses and variant["compression"] == "gzip",
+        "nginx_compression": variant["deployment"] == "nginx" and variant["compression"] != "none",
     }.get(folder, folder in dict(variant.answers).values())
 
 

@@ -33,7 +33,7 @@ def test_a_project_s_optimizations_are_listed_with_place_effect_and_undo(
     line = line_of(project, "app/main.py", "app.add_middleware(DirectRoutesMiddleware")
     assert result.exit_code == 0
     assert f"app/main.py:{line}  Endpoints found in a tree and called directly" in result.output
-    assert f"fastforge explain app/main.py:{line}" in result.output
+    assert f"fastforge explain orders/app/main.py:{line}" in result.output
     assert result.output.count("Effect: ") == len(list((project / "benchmarks/tunings").rglob("*.toml")))
 
 

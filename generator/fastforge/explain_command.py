@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -52,17 +55,17 @@ def _lines(explanation: Explanation) -> Iterator[str]:
         yield f"No optimization is in {where}. The nearest one:\n"
     for number, found in enumerate(explanation.found):
         yield from [""] * bool(number)
-        yield from _in_detail(found) if file else _in_short(found)
+        yield from _in_detail(found) if file else _in_short(found, explanation.subject.project)
     if not file:
         yield f"\n{len(explanation.found)} optimizations. See why, and the patch that undoes one:"
         yield "    fastforge explain FILE:LINE"
 
 
-def _in_short(found: Found) -> Iterator[str]:
+def _in_short(found: Found, project: Path) -> Iterator[str]:
     yield f"{_place(found)}  {found.tuning.title}"
     yield f"    {effect(found.tuning)}"
     if not found.changed:
-        yield f"    {_summary(found)}"
+        yield f"    {_summary(found, project)}"
 
 
 def _in_detail(found: Found) -> Iterator[str]:
@@ -80,12 +83,13 @@ def _place(found: Found) -> str:
     return ", ".join(dict.fromkeys(f"{place.file}:{place.first_line}" for place in found.places))
 
 
-def _summary(found: Found) -> str:
+def _summary(found: Found, project: Path) -> str:
     lines = found.undo.splitlines()
     gone = sum(line.startswith("-") and not line.startswith("--- ") for line in lines)
     new = sum(line.startswith("+") and not line.startswith("+++ ") for line in lines)
     place = found.places[0]
-    return f"Undo: -{gone} +{new} lines; fastforge explain {place.file}:{place.first_line}"
+    file = os.path.relpath(project / place.file)
+    return f"Undo: -{gone} +{new} lines; fastforge explain {shlex.quote(f'{file}:{place.first_line}')}"
 
 
 def effect(tuning: object) -> str:

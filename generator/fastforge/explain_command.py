@@ -80,7 +80,9 @@ def _in_detail(found: Found) -> Iterator[str]:
 def _place(found: Found) -> str:
     if found.changed:
         return f"{found.changed} (changed here)"
-    return ", ".join(dict.fromkeys(f"{place.file}:{place.first_line}" for place in found.places))
+    # One place in each file, the first one; imports come last in the records.
+    first_lines = {place.file: place.first_line for place in reversed(found.places)}
+    return ", ".join(f"{file}:{line}" for file, line in reversed(first_lines.items()))
 
 
 def _summary(found: Found, project: Path) -> str:

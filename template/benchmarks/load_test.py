@@ -10,26 +10,27 @@ import sys
 from collections.abc import Sequence
 
 from benchmarks import PROJECT
-from benchmarks.command import finish, positive_integer
-from benchmarks.database import throwaway_database
+from benchmarks.ending import finish
 from benchmarks.errors import CannotMeasure
-from benchmarks.service import HOST, available_port, running_service
+from benchmarks.options import between
+from benchmarks.service import HOST, Start, available_port, running_services
+from tests.database import throwaway_database
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run it. Raises `SystemExit`: 1 where a request failed, or as `finish` says."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load_test", description=__doc__)
-    parser.add_argument("--users", type=positive_integer, default=50, help="customers at once (50)")
-    parser.add_argument("--seconds", type=positive_integer, default=20, help="how long (20)")
+    parser.add_argument("--users", type=between(1, 100_000), default=50, help="customers at once (50)")
+    parser.add_argument("--seconds", type=between(1, 3_600), default=20, help="how long (20)")
     options = parser.parse_args(arguments)
     finish(lambda: _run(options.users, options.seconds))
 
 
 def _run(users: int, seconds: int) -> int:
     if importlib.util.find_spec("locust") is None:
-        raise CannotMeasure("Locust is not installed. `make load` installs it, from requirements-load.txt.")
+        raise CannotMeasure("Locust is not installed.", "Run: make load")
     port = available_port(None)
-    with throwaway_database() as url, running_service({"DATABASE_URL": url}, port):
+    with throwaway_database() as url, running_services(Start(PROJECT, port, {"DATABASE_URL": url})):
         return subprocess.run(_locust(port, users, seconds), check=False).returncode
 
 

@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import PROJECT
-from benchmarks.command import finish, positive_integer
-from benchmarks.database import throwaway_database
+from benchmarks.ending import finish
 from benchmarks.errors import CannotMeasure
 from benchmarks.flame_graph import own_samples
 from benchmarks.measurement import Load, measure
+from benchmarks.options import between
 from benchmarks.processes import end, end_tree
 from benchmarks.sampler import PY_SPY
 from benchmarks.service import STOP_SECONDS, Service, available_port
-from benchmarks.workloads import prepare
+from benchmarks.workloads import WORKLOADS
+from tests.database import throwaway_database
 
 CONNECTIONS = 16
 FUNCTIONS = 40
@@ -39,7 +40,7 @@ class _Sampler(NamedTuple):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Sample and write. Raises `SystemExit` as `finish` says."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.profile", description=__doc__)
-    parser.add_argument("--seconds", type=positive_integer, default=12, help="how long (12)")
+    parser.add_argument("--seconds", type=between(1, 3_600), default=12, help="how long (12)")
     parser.add_argument(
         "--output", type=Path, default=PROJECT / "var/profile.svg", help="the flame graph; the table is .txt"
     )
@@ -49,15 +50,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _profile(seconds: int, svg: Path) -> int:
     if not PY_SPY.exists():
-        raise CannotMeasure(
-            "py-spy is not installed. `make profile` installs it, from requirements-load.txt."
-        )
+        raise CannotMeasure("py-spy is not installed.", "Run: make profile")
     svg.parent.mkdir(parents=True, exist_ok=True)
     svg.unlink(missing_ok=True)
     with throwaway_database() as url, _sampler(url, seconds, svg.resolve()) as sampler:
         _sample_under_load(sampler, seconds)
     if not svg.exists():
-        raise CannotMeasure("py-spy has written nothing. It has to be allowed to read the service's memory.")
+        raise CannotMeasure(
+            "py-spy has written nothing.", "It has to be allowed to read the service's memory."
+        )
     table = _table(svg)
     svg.with_suffix(".txt").write_text(table)
     print(f"{table}\nThe flame graph is in {svg}, this table in {svg.with_suffix('.txt')}.")
@@ -81,7 +82,7 @@ def _sampler(url: str, seconds: int, svg: Path) -> Iterator[_Sampler]:
             assert process.stdout is not None
             pid = process.stdout.readline()
             if not pid:
-                raise CannotMeasure(process.communicate()[1].decode().strip())
+                raise CannotMeasure(process.communicate()[1].decode().strip(), "See: python -m app")
             yield _Sampler(Service(int(pid), port), process)
         finally:
             end(process, STOP_SECONDS)
@@ -91,18 +92,19 @@ def _sampler(url: str, seconds: int, svg: Path) -> Iterator[_Sampler]:
 
 
 def _sample_under_load(sampler: _Sampler, seconds: int) -> None:
-    workloads = prepare(sampler.service)
     assert sampler.process.stdin is not None
     sampler.process.stdin.write(b"Begin.\n")
     sampler.process.stdin.flush()
-    for _ in measure(sampler.service, workloads, Load(CONNECTIONS, 1, 1, seconds / len(workloads))):
+    for _ in measure(sampler.service, WORKLOADS, Load(CONNECTIONS, 1, 1, seconds / len(WORKLOADS))):
         pass
     try:
         _, reason = sampler.process.communicate(timeout=DRAWING_SECONDS)
     except subprocess.TimeoutExpired:
-        raise CannotMeasure("py-spy did not end in time.") from None
+        raise CannotMeasure("py-spy did not end in time.", "Ask for fewer --seconds.") from None
     if sampler.process.returncode != 0:
-        raise CannotMeasure(f"py-spy failed: {reason.decode().strip()}")
+        raise CannotMeasure(
+            f"py-spy failed: {reason.decode().strip()}", "It may need leave to read processes."
+        )
 
 
 def _table(svg: Path) -> str:

@@ -4,9 +4,10 @@ Against any other service: `locust --locustfile benchmarks/locustfile.py --host 
 """
 
 from random import choice, randrange
+from typing import Any
 from uuid import uuid4
 
-from locust import FastHttpUser, between, task
+from locust import FastHttpUser, between, events, task
 
 ITEMS = "/api/v1/items"
 ONE_ITEM = f"{ITEMS}/[id]"
@@ -14,6 +15,13 @@ TAGS = ("garden", "kitchen", "steel", "wood", "sale")
 BATCH_SIZE = 20
 # Beyond, a customer forgets the oldest: what it reads again is what it has seen lately.
 KNOWN_ITEMS = 200
+
+
+@events.quitting.add_listener
+def fail_where_nothing_was_asked(environment: Any, **_: object) -> None:
+    """Let Locust end with exit code 1 where it did not come to any request."""
+    if not environment.stats.total.num_requests:
+        environment.process_exit_code = 1
 
 
 def draft() -> dict[str, object]:

@@ -112,7 +112,9 @@ async def another_line(redis_url: str) -> AsyncIterator[Line]:
 
 
 async def keep(cache: RedisItemCache, item_id: UUID, document: ItemDocument) -> None:
-    await cache.put(item_id, await lease(cache, item_id), document)
+    kept = await cache.put(item_id, await lease(cache, item_id), document)
+    if kept is not None:
+        await kept
 
 
 async def lease(cache: RedisItemCache, item_id: UUID) -> Lease:

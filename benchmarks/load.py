@@ -12,8 +12,8 @@ from typing import Any
 from benchmarks.contenders import HOST, Running
 from benchmarks.rendering import TEMPLATE
 
-# Eight digits in a body that are another number in every request; see template/benchmarks/generator.py.
-COUNTER = "00000000"
+# Digits in a body that are another number in every request; see template/benchmarks/generator.py.
+COUNTER = "000000000000"
 JOB_NUMBERS = count(0, 50_000)
 ITEMS = "/api/v1/items"
 

@@ -100,6 +100,19 @@ def find_folder_of_project(path: str) -> Project:
     return Project(folder, Path(top), prefix, Path(git_folder), version="", url="", answers={})
 
 
+def find_answered_folder(path: str) -> Path:
+    """Return the folder of a project, whether or not it is under git and says of which version it is.
+
+    Raises:
+        UserError: It is no project.
+    """
+    folder = _absolute(path)
+    if not folder.is_dir():
+        raise UserError(f"{str(folder)!r} is no folder.", "Give the project's folder.")
+    _refuse_stranger(folder)
+    return folder
+
+
 def _absolute(path: str) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100 (a message names what was typed)
 
@@ -145,13 +158,17 @@ def refuse_detached(project: Project) -> None:
         )
 
 
-def _read_answers_file(folder: Path) -> dict[str, Any]:
-    file = folder / ANSWERS_FILE
-    if not file.is_file():
+def _refuse_stranger(folder: Path) -> None:
+    if not (folder / ANSWERS_FILE).is_file():
         raise UserError(
             f"{str(folder)!r} has no {ANSWERS_FILE}, so it is no project that FastForge made.",
-            "Give the folder of one: fastforge update PATH",
+            "Give the folder of one as PATH.",
         )
+
+
+def _read_answers_file(folder: Path) -> dict[str, Any]:
+    _refuse_stranger(folder)
+    file = folder / ANSWERS_FILE
     try:
         recorded = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:

@@ -19,6 +19,10 @@ _SECONDS_TO_END = 10
 _NOT_PASSED_ON = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "VIRTUAL_ENV"}
 
 
+# What the tunings bring is not asked here, and takes minutes.
+_ENDPOINTS_ONLY = "FLAGS=--tunings none"
+
+
 class TestsFailed(WorkFailed):
     """The project's own tests fail."""
 
@@ -43,7 +47,7 @@ def run_tests(folder: Path) -> None:
         WorkFailed: They cannot be run.
     """
     failure = "The project's tests fail with the update, which was taken back."
-    _make(folder, "test", TestsFailed(failure, f"See what make test says in {str(folder)!r}."))
+    _make(folder, ["test"], TestsFailed(failure, f"See what make test says in {str(folder)!r}."))
 
 
 def measure(folder: Path) -> str | None:
@@ -55,14 +59,14 @@ def measure(folder: Path) -> str | None:
     if not (folder / "benchmarks").is_dir():
         return None
     hint = f"See what make bench says in {str(folder)!r}."
-    return _make(folder, "bench", WorkFailed("The project's benchmark fails.", hint))
+    return _make(folder, ["bench", _ENDPOINTS_ONLY], WorkFailed("The project's benchmark fails.", hint))
 
 
-def _make(folder: Path, target: str, failure: WorkFailed) -> str:
+def _make(folder: Path, arguments: list[str], failure: WorkFailed) -> str:
     environment = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
     try:
         process = subprocess.Popen(
-            ["make", target],
+            ["make", *arguments],
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,

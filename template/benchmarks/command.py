@@ -8,6 +8,7 @@ from types import FrameType
 from typing import NoReturn
 
 from benchmarks.errors import CannotMeasure
+from tests.errors import NoDatabase
 
 INTERRUPTED = 130
 
@@ -26,8 +27,8 @@ def finish(work: Callable[[], int]) -> NoReturn:
         sys.exit(work())
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except CannotMeasure as error:
-        sys.exit(str(error))
+    except (CannotMeasure, NoDatabase) as error:
+        sys.exit(f"{error} {error.hint}".strip())
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:

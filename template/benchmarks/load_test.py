@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from benchmarks import PROJECT
 from benchmarks.command import finish, positive_integer
-from benchmarks.database import throwaway_database
 from benchmarks.errors import CannotMeasure
-from benchmarks.service import HOST, available_port, running_service
+from benchmarks.service import HOST, Start, available_port, running_services
+from tests.database import throwaway_database
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -29,7 +29,7 @@ def _run(users: int, seconds: int) -> int:
     if importlib.util.find_spec("locust") is None:
         raise CannotMeasure("Locust is not installed. `make load` installs it, from requirements-load.txt.")
     port = available_port(None)
-    with throwaway_database() as url, running_service({"DATABASE_URL": url}, port):
+    with throwaway_database() as url, running_services(Start(PROJECT, port, {"DATABASE_URL": url})):
         return subprocess.run(_locust(port, users, seconds), check=False).returncode
 
 

@@ -24,8 +24,7 @@ def cpu_seconds(root: int) -> float | None:
     """Return the CPU time that the tree of this process has used, or None where the system does not show it."""
     if not sys.platform.startswith("linux"):
         return None
-    ticks = sum(int(time) for pid in tree(root) for time in _stat(pid)[11:13])
-    return ticks / os.sysconf("SC_CLK_TCK")
+    return sum(_cpu_seconds(pid) for pid in tree(root))
 
 
 def end(process: subprocess.Popen[bytes], seconds: float) -> None:
@@ -65,6 +64,15 @@ def _is_running(pid: int) -> bool:
     return _stat(pid)[:1] != ["Z"]
 
 
+def _cpu_seconds(pid: int) -> float:
+    threads = [_fields(path) for path in (PROC / str(pid) / "task").glob("*/schedstat")]
+    nanoseconds = sum(int(fields[0]) for fields in threads if fields)
+    if nanoseconds:
+        return nanoseconds / 1e9
+    # A kernel without the scheduler's account has one in hundredths of a second.
+    return sum(map(int, _stat(pid)[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
 def _parents() -> dict[int, int]:
     pids = [int(entry.name) for entry in PROC.glob("[0-9]*")] if PROC.is_dir() else []
     return {pid: int(fields[1]) for pid in pids if (fields := _stat(pid))}
@@ -72,7 +80,12 @@ def _parents() -> dict[int, int]:
 
 def _stat(pid: int) -> list[str]:
     # From the state on: the name before it, in parentheses, may hold anything. See man 5 proc.
+    return _fields(PROC / str(pid) / "stat", after=") ")
+
+
+def _fields(path: Path, after: str = "") -> list[str]:
     try:
-        return (PROC / str(pid) / "stat").read_text().rpartition(") ")[2].split()
+        text = path.read_text()
     except OSError:
         return []
+    return (text.rpartition(after)[2] if after else text).split()

@@ -14,14 +14,14 @@ from typing import NamedTuple
 
 from benchmarks import PROJECT
 from benchmarks.command import finish, positive_integer
-from benchmarks.database import throwaway_database
 from benchmarks.errors import CannotMeasure
 from benchmarks.flame_graph import own_samples
 from benchmarks.measurement import Load, measure
 from benchmarks.processes import end, end_tree
 from benchmarks.sampler import PY_SPY
 from benchmarks.service import STOP_SECONDS, Service, available_port
-from benchmarks.workloads import prepare
+from benchmarks.workloads import WORKLOADS
+from tests.database import throwaway_database
 
 CONNECTIONS = 16
 FUNCTIONS = 40
@@ -91,11 +91,10 @@ def _sampler(url: str, seconds: int, svg: Path) -> Iterator[_Sampler]:
 
 
 def _sample_under_load(sampler: _Sampler, seconds: int) -> None:
-    workloads = prepare(sampler.service)
     assert sampler.process.stdin is not None
     sampler.process.stdin.write(b"Begin.\n")
     sampler.process.stdin.flush()
-    for _ in measure(sampler.service, workloads, Load(CONNECTIONS, 1, 1, seconds / len(workloads))):
+    for _ in measure(sampler.service, WORKLOADS, Load(CONNECTIONS, 1, 1, seconds / len(WORKLOADS))):
         pass
     try:
         _, reason = sampler.process.communicate(timeout=DRAWING_SECONDS)

@@ -1,72 +1,74 @@
-"""What was measured, for people and for programs, and whether it meets the targets."""
+"""What was measured, as tables for a terminal."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from operator import attrgetter
-from typing import Any, NamedTuple
 
-from benchmarks.measurement import Measurement, Sample
-
-
-class Target(NamedTuple):
-    """What is expected of every workload."""
-
-    name: str
-    is_met: Callable[[Measurement, Sample], bool]
+from benchmarks.comparison import Comparison
+from benchmarks.measurement import Measurement
+from benchmarks.results import Results
+from benchmarks.targets import TARGETS, verdict
 
 
-TARGETS = (
-    Target("p50 < 50 ms", lambda _, sample: sample.p50_ms < 50),
-    Target("p99 < 200 ms", lambda _, sample: sample.p99_ms < 200),
-    Target("> 1,000/s", lambda done, sample: sample.per_second * done.workload.items_per_request > 1_000),
-    Target("errors < 0.1 %", lambda _, sample: sample.error_percent < 0.1),
-)
+def as_text(results: Results) -> str:
+    """Return the figures, the targets and the tunings, each as a table, and what to know when reading them."""
+    lines = [f"{results.machine}; {results.load.connections} connections"]
+    if results.measurements:
+        lines += [
+            "",
+            *_table(figures(results.measurements)),
+            "",
+            *_table(target_verdicts(results.measurements)),
+        ]
+    if results.comparisons:
+        lines += ["", *_table(tuning_verdicts(results.comparisons))]
+    obstacles = [f"{each.tuning.id}: {each.obstacle}" for each in results.comparisons if each.obstacle]
+    return "\n".join([*lines, "", *obstacles, *results.remarks()])
 
 
-def verdict(target: Target, measurement: Measurement) -> str:
-    """Return "pass" or "fail", or "undecided" where the rounds do not agree."""
-    verdicts = {target.is_met(measurement, sample) for sample in measurement.samples}
-    return "undecided" if len(verdicts) > 1 else "pass" if True in verdicts else "fail"
-
-
-def as_data(measurements: Sequence[Measurement]) -> list[dict[str, Any]]:
-    """Return the medians of all rounds, the verdicts, and every round."""
+def figures(measurements: Sequence[Measurement]) -> list[list[str]]:
+    """Return the medians of each workload, below a line of headings."""
     return [
-        {
-            "workload": measurement.workload.name,
-            **{name: measurement.median(attrgetter(name)) for name in Sample._fields},
-            "targets": {target.name: verdict(target, measurement) for target in TARGETS},
-            "rounds": [sample._asdict() for sample in measurement.samples],
-        }
-        for measurement in measurements
-    ]
-
-
-def as_text(measurements: Sequence[Measurement]) -> str:
-    """Return the medians and the verdicts as two tables, and what to know when reading them."""
-    figures = [
         ["", "requests/s", "p50 ms", "p99 ms", "errors %", "CPU µs"],
-        *[_figures(measurement) for measurement in measurements],
-    ]
-    verdicts = [
-        ["", *(target.name for target in TARGETS)],
         *[
-            [measurement.workload.name, *(verdict(target, measurement) for target in TARGETS)]
-            for measurement in measurements
+            [
+                each.workload.name,
+                _number(each.median(attrgetter("per_second")), 0),
+                _number(each.median(attrgetter("p50_ms")), 2),
+                _number(each.median(attrgetter("p99_ms")), 2),
+                _number(each.median(attrgetter("error_percent")), 2),
+                _number(each.median(attrgetter("cpu_us")), 0),
+            ]
+            for each in measurements
         ],
     ]
-    return "\n".join([*_table(figures), "", *_table(verdicts), *_remarks(measurements)])
 
 
-def _figures(measurement: Measurement) -> list[str]:
-    cpu_us = measurement.median(lambda sample: sample.cpu_us)
+def target_verdicts(measurements: Sequence[Measurement]) -> list[list[str]]:
+    """Return whether each workload meets each target, below a line of headings."""
     return [
-        measurement.workload.name,
-        f"{measurement.median(lambda sample: sample.per_second):,.0f}",
-        f"{measurement.median(lambda sample: sample.p50_ms):.2f}",
-        f"{measurement.median(lambda sample: sample.p99_ms):.2f}",
-        f"{measurement.median(lambda sample: sample.error_percent):.2f}",
-        "not shown" if cpu_us is None else f"{cpu_us:,.0f}",
+        ["", *(target.name for target in TARGETS)],
+        *[[each.workload.name, *(verdict(target, each) for target in TARGETS)] for each in measurements],
     ]
+
+
+def tuning_verdicts(comparisons: Sequence[Comparison]) -> list[list[str]]:
+    """Return whether each tuning pays, below a line of headings."""
+    return [
+        ["", "CPU without it", "noise", "verdict"],
+        *[
+            [
+                each.tuning.id,
+                "" if each.ratio is None else f"{100 * each.ratio - 100:+.0f} %",
+                "" if each.noise_percent is None else f"± {each.noise_percent:.1f} %",
+                each.verdict,
+            ]
+            for each in comparisons
+        ],
+    ]
+
+
+def _number(value: float | None, decimals: int) -> str:
+    return "not shown" if value is None else f"{value:,.{decimals}f}"
 
 
 def _table(rows: list[list[str]]) -> list[str]:
@@ -80,18 +82,3 @@ def _table(rows: list[list[str]]) -> list[str]:
         )
         for name, *cells in rows
     ]
-
-
-def _remarks(measurements: Sequence[Measurement]) -> list[str]:
-    remarks = [
-        "",
-        "Medians of all rounds; undecided where the rounds do not agree. A batch is judged by its items.",
-    ]
-    if any(measurement.median(lambda sample: sample.cpu_us) is None for measurement in measurements):
-        remarks.append("CPU time is read from /proc, which only Linux has.")
-    limited = [
-        measurement.workload.name for measurement in measurements if measurement.is_limited_by_generator
-    ]
-    if limited:
-        remarks.append(f"The load generator was the limit, so the service can do more: {', '.join(limited)}.")
-    return remarks

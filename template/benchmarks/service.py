@@ -1,6 +1,7 @@
 """The service as it runs in production, `python -m app`, for the time of a measurement."""
 
 import http.client
+import json
 import os
 import socket
 import subprocess
@@ -8,16 +9,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from benchmarks import PROJECT
 from benchmarks.errors import CannotMeasure
 from benchmarks.processes import cpu_seconds, end
 
 HOST = "127.0.0.1"
 START_SECONDS = 30
+RECOVERY_SECONDS = 3
 STOP_SECONDS = 10
+SEE = "Mend that; `python -m app` shows the whole log."
 
 
 class Answer(NamedTuple):
@@ -56,20 +59,39 @@ def available_port(wanted: int | None) -> int:
         try:
             listening.bind((HOST, wanted or 0))
         except OSError as error:
-            raise CannotMeasure(f"Port {wanted} cannot be used: {error.strerror}. Choose another.") from None
+            raise CannotMeasure(
+                f"Port {wanted} cannot be used: {error.strerror}.", "Choose another, or leave --port out."
+            ) from None
         port: int = listening.getsockname()[1]
         return port
 
 
+class Start(NamedTuple):
+    """What to start: the service of a project, on a port, with these variables."""
+
+    project: Path
+    port: int
+    variables: Mapping[str, str]
+
+
 @contextmanager
-def running_service(variables: Mapping[str, str], port: int) -> Iterator[Service]:
-    """Yield the service, ready to answer; it has ended afterwards. Raises `CannotMeasure`."""
-    environment = {**os.environ, **variables, "HOST": HOST, "PORT": str(port)}
-    command = [sys.executable, "-m", "app"]
+def running_services(*starts: Start) -> Iterator[list[Service]]:
+    """Yield the services, ready to answer; they have ended afterwards. Raises `CannotMeasure`."""
+    with ExitStack() as stack:
+        # All are started before any is waited for: that takes most of the time.
+        started = [stack.enter_context(_started(start)) for start in starts]
+        for service, process, log in started:
+            _wait_until_ready(service, process, log)
+        yield [service for service, _, _ in started]
+
+
+@contextmanager
+def _started(start: Start) -> Iterator[tuple[Service, subprocess.Popen[bytes], BinaryIO]]:
+    environment = {**os.environ, **start.variables, "HOST": HOST, "PORT": str(start.port)}
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            command,
-            cwd=PROJECT,
+            [sys.executable, "-m", "app"],
+            cwd=start.project,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -78,26 +100,44 @@ def running_service(variables: Mapping[str, str], port: int) -> Iterator[Service
             start_new_session=True,
         )
         try:
-            service = Service(process.pid, port)
-            _wait_until_ready(service, process, log)
-            yield service
+            yield Service(process.pid, start.port), process, log
         finally:
             end(process, STOP_SECONDS)
 
 
 def _wait_until_ready(service: Service, process: subprocess.Popen[bytes], log: BinaryIO) -> None:
     deadline = time.monotonic() + START_SECONDS
+    refusal = ""
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise CannotMeasure(f"The service does not start: {_last_line(log)}")
+            raise CannotMeasure(f"The service does not start: {_last_words(log)}", SEE)
         with suppress(OSError, http.client.HTTPException):
-            if service.ask("GET", "/health/ready").status == http.HTTPStatus.OK:
+            answer = service.ask("GET", "/health/ready")
+            if answer.status == http.HTTPStatus.OK:
                 return
+            if not refusal:
+                # It serves, and lacks something that will hardly come by itself.
+                refusal = str(json.loads(answer.body)["detail"])
+                deadline = time.monotonic() + RECOVERY_SECONDS
         time.sleep(0.05)
-    raise CannotMeasure(f"The service is not ready after {START_SECONDS} s: {_last_line(log)}")
+    raise CannotMeasure(f"The service does not get ready: {refusal or _last_words(log)}", SEE)
 
 
-def _last_line(log: BinaryIO) -> str:
+def _last_words(log: BinaryIO) -> str:
+    """Return the last error in the log, else its last line."""
     log.seek(0)
-    lines = log.read().decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it wrote nothing to its log."
+    lines = log.read().decode(errors="replace").strip().splitlines() or ["it wrote nothing to its log."]
+    errors = [text for line in lines if (text := _logged_error(line))]
+    return errors[-1] if errors else lines[-1]
+
+
+def _logged_error(line: str) -> str:
+    """Return what an error's line of the JSON log says, or nothing for any other line."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return ""
+    if not isinstance(record, dict) or record.get("level") not in {"ERROR", "CRITICAL"}:
+        return ""
+    exception = str(record.get("exception", "")).strip().splitlines()
+    return exception[-1] if exception else str(record.get("message"))

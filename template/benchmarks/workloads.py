@@ -1,9 +1,12 @@
-"""What is asked of the service, and the items it is asked for."""
+"""What is asked of the service: every endpoint of its contract, and the items that it is asked for.
+
+An endpoint of your own is measured once it has a line in `WORKLOADS`.
+"""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import NamedTuple
 from uuid import uuid4
 
 from benchmarks.errors import CannotMeasure
@@ -14,67 +17,63 @@ ITEMS = "/api/v1/items"
 SEEDED_ITEMS = 1_000
 ITEMS_ASKED = 100
 BATCH_SIZE = 20
+MOST_IN_A_BATCH = 1_000
 
 
-class Workload(NamedTuple):
-    """Requests that are sent in turn, and the only status that is no error."""
+class Stock:
+    """The items in a service's database that workloads ask for."""
+
+    def __init__(self, service: Service, deletions: int) -> None:
+        """Fill the service; `deletions` is how many items there will be to delete. Raises `CannotMeasure`."""
+        self._service = service
+        self._deletions = deletions
+        self.prefix = uuid4().hex
+        self._create("seed", SEEDED_ITEMS)
+        first = self._get(f"{ITEMS}?limit={ITEMS_ASKED}")
+        # Not the same items, because an item that changes gets another entity tag.
+        second = self._get(f"{ITEMS}?limit={ITEMS_ASKED}&after={json.loads(first.body)['next']}")
+        self.read, self.changed = _paths(first), _paths(second)
+
+    def entity_tags(self) -> list[str]:
+        """Return the tags of the items that are read."""
+        return [self._get(path).headers["ETag"] for path in self.read]
+
+    def to_delete(self) -> list[str]:
+        """Create items, and return their paths."""
+        self._create("spare", self._deletions)
+        items = map(json.loads, self._get(f"{ITEMS}/export").body.splitlines())
+        return [f"{ITEMS}/{item['id']}" for item in items if item["name"].startswith(f"{self.prefix} spare")]
+
+    def _create(self, kind: str, number: int) -> None:
+        drafts = [draft(f"{self.prefix} {kind} {each}") for each in range(number)]
+        for start in range(0, number, MOST_IN_A_BATCH):
+            batch = json.dumps(drafts[start : start + MOST_IN_A_BATCH]).encode()
+            _expect(HTTPStatus.CREATED, self._service.ask("POST", f"{ITEMS}/batch", batch))
+
+    def _get(self, path: str) -> Answer:
+        return _expect(HTTPStatus.OK, self._service.ask("GET", path))
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Requests that are sent in turn, and the only status that is no error.
+
+    `requests` makes them when the service is about to be asked. What writes is measured after all that reads, so that
+    reads find the same items in every round.
+    """
 
     name: str
-    requests: Sequence[bytes]
+    endpoint: str
+    requests: Callable[[Stock], Sequence[bytes]]
     status: HTTPStatus = HTTPStatus.OK
-    # A batch is judged by the items it creates in a second.
+    writes: bool = False
+    # An item can be deleted once only.
+    sent_once: bool = False
+    # A batch is judged by the items it creates in a second, an export by those it writes.
     items_per_request: int = 1
 
 
-def prepare(service: Service) -> list[Workload]:
-    """Fill the service with items and return what to ask of it. Raises `CannotMeasure` where it refuses."""
-    prefix = uuid4().hex
-    drafts = [_draft(f"{prefix} seed {number}") for number in range(SEEDED_ITEMS)]
-    _expect(HTTPStatus.CREATED, service.ask("POST", f"{ITEMS}/batch", json.dumps(drafts).encode()))
-    read, changed = _two_pages(service)
-    tags = [_expect(HTTPStatus.OK, service.ask("GET", path)).headers["ETag"] for path in read]
-    return [*_reads(read, tags), *_writes(prefix, changed)]
-
-
-def _two_pages(service: Service) -> Iterator[list[str]]:
-    # Not the same items, because an item that changes gets another entity tag.
-    after = ""
-    for _ in range(2):
-        answer = _expect(HTTPStatus.OK, service.ask("GET", f"{ITEMS}?limit={ITEMS_ASKED}{after}"))
-        page = json.loads(answer.body)
-        yield [f"{ITEMS}/{item['id']}" for item in page["items"]]
-        after = f"&after={page['next']}"
-
-
-def _reads(paths: list[str], entity_tags: list[str]) -> Iterator[Workload]:
-    yield Workload("read an item", [request("GET", path) for path in paths])
-    yield Workload(
-        "read an unchanged item",
-        [
-            request("GET", path, headers={"If-None-Match": tag})
-            for path, tag in zip(paths, entity_tags, strict=True)
-        ],
-        HTTPStatus.NOT_MODIFIED,
-    )
-    yield Workload("list 100 items", [request("GET", f"{ITEMS}?limit=100")])
-
-
-def _writes(prefix: str, paths: list[str]) -> Iterator[Workload]:
-    created = json.dumps(_draft(f"{prefix} created {COUNTER}"))
-    yield Workload("create an item", [request("POST", ITEMS, created)], HTTPStatus.CREATED)
-    # 1 before the counter, because numbers in JSON do not begin with zeros.
-    changed = f'{{"price_cents": 1{COUNTER}}}'
-    yield Workload("change an item", [request("PATCH", path, changed) for path in paths])
-    batch = json.dumps([_draft(f"{prefix} batch {COUNTER} {number}") for number in range(BATCH_SIZE)])
-    yield Workload(
-        f"create {BATCH_SIZE} in a batch",
-        [request("POST", f"{ITEMS}/batch", batch)],
-        HTTPStatus.CREATED,
-        BATCH_SIZE,
-    )
-
-
-def request(method: str, path: str, body: str = "", headers: dict[str, str] | None = None) -> bytes:
+def request(method: str, path: str, body: str = "", headers: Mapping[str, str] | None = None) -> bytes:
     """Return the bytes of an HTTP request; `COUNTER` in its body is another number each time it is sent."""
     fields = {"Host": HOST, **(headers or {})}
     if body:
@@ -83,7 +82,8 @@ def request(method: str, path: str, body: str = "", headers: dict[str, str] | No
     return "\r\n".join([*lines, "", body]).encode()
 
 
-def _draft(name: str) -> dict[str, object]:
+def draft(name: str) -> dict[str, object]:
+    """Return a new item of the usual size."""
     return {
         "name": name,
         "description": "A sturdy thing of the usual size, delivered within a week.",
@@ -92,7 +92,84 @@ def _draft(name: str) -> dict[str, object]:
     }
 
 
+def _read(stock: Stock) -> list[bytes]:
+    return [request("GET", path) for path in stock.read]
+
+
+def _read_unchanged(stock: Stock) -> list[bytes]:
+    tags = stock.entity_tags()
+    return [
+        request("GET", path, headers={"If-None-Match": tag})
+        for path, tag in zip(stock.read, tags, strict=True)
+    ]
+
+
+def _create(stock: Stock) -> list[bytes]:
+    return [request("POST", ITEMS, json.dumps(draft(f"{stock.prefix} created {COUNTER}")))]
+
+
+def _change(stock: Stock) -> list[bytes]:
+    # 1 before the counter, because numbers in JSON do not begin with zeros.
+    return [request("PATCH", path, f'{{"price_cents": 1{COUNTER}}}') for path in stock.changed]
+
+
+def _create_batch(stock: Stock) -> list[bytes]:
+    drafts = [draft(f"{stock.prefix} batch {COUNTER} {number}") for number in range(BATCH_SIZE)]
+    return [request("POST", f"{ITEMS}/batch", json.dumps(drafts))]
+
+
+def _delete(stock: Stock) -> list[bytes]:
+    return [request("DELETE", path) for path in stock.to_delete()]
+
+
+def _get(path: str) -> Callable[[Stock], list[bytes]]:
+    return lambda _: [request("GET", path)]
+
+
+WORKLOADS = (
+    Workload("read an item", f"GET {ITEMS}/{{id}}", _read),
+    Workload("read an unchanged item", f"GET {ITEMS}/{{id}}", _read_unchanged, HTTPStatus.NOT_MODIFIED),
+    Workload("list 100 items", f"GET {ITEMS}", _get(f"{ITEMS}?limit=100")),
+    Workload("summarize the items", f"GET {ITEMS}/summary", _get(f"{ITEMS}/summary")),
+    Workload(
+        "export 1,000 items",
+        f"GET {ITEMS}/export",
+        _get(f"{ITEMS}/export"),
+        items_per_request=SEEDED_ITEMS,
+    ),
+    Workload("see whether it lives", "GET /health/live", _get("/health/live")),
+    Workload("see whether it is ready", "GET /health/ready", _get("/health/ready")),
+    Workload("collect its metrics", "GET /metrics", _get("/metrics")),
+    Workload("read its OpenAPI document", "GET /openapi.json", _get("/openapi.json")),
+    Workload("create an item", f"POST {ITEMS}", _create, HTTPStatus.CREATED, writes=True),
+    Workload("change an item", f"PATCH {ITEMS}/{{id}}", _change, writes=True),
+    Workload(
+        "delete an item",
+        f"DELETE {ITEMS}/{{id}}",
+        _delete,
+        HTTPStatus.NO_CONTENT,
+        writes=True,
+        sent_once=True,
+    ),
+    Workload(
+        f"create {BATCH_SIZE} in a batch",
+        f"POST {ITEMS}/batch",
+        _create_batch,
+        HTTPStatus.CREATED,
+        writes=True,
+        items_per_request=BATCH_SIZE,
+    ),
+)
+
+
+def _paths(page: Answer) -> list[str]:
+    return [f"{ITEMS}/{item['id']}" for item in json.loads(page.body)["items"]]
+
+
 def _expect(status: HTTPStatus, answer: Answer) -> Answer:
     if answer.status != status:
-        raise CannotMeasure(f"The service answers {answer.status} to a plain request: {answer.body[:200]!r}")
+        raise CannotMeasure(
+            f"The service answers {answer.status} to a plain request: {answer.body[:200]!r}.",
+            "See what its log says: python -m app",
+        )
     return answer

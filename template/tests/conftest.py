@@ -11,8 +11,25 @@ from app.items.store import ItemStore
 from app.main import create_app
 from app.settings import Settings
 from app.store import open_item_store
+from tests.database import empty_database, throwaway_database
+from tests.errors import NoDatabase
 
-pytest_plugins = ["tests.database.sqlite", "tests.cache.ttl"]
+pytest_plugins = ["tests.cache.ttl"]
+
+
+@pytest.fixture(scope="session")
+def database_url() -> Iterator[str]:
+    """Yield the URL of a migrated database; what a database for tests held before is gone."""
+    try:
+        with throwaway_database() as url:
+            yield url
+    except NoDatabase as error:
+        pytest.exit(f"{error} {error.hint}", returncode=1)
+
+
+@pytest.fixture
+def _empty_database(database_url: str) -> None:
+    empty_database(database_url)
 
 
 @pytest.fixture

@@ -1,16 +1,24 @@
 """The real migrations, run as `make migrate` runs them."""
 
+import os
+from contextlib import chdir
 from pathlib import Path
+from unittest.mock import patch
 
-import pytest
 from alembic.config import main
+
+from tests.errors import NoDatabase
 
 PROJECT = Path(__file__).parent.parent
 
 
 def migrate(database_url: str, revision: str = "head") -> None:
-    """Bring the database to the revision; raises what the migration raises."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DATABASE_URL", database_url)
-        patch.chdir(PROJECT)
-        main(["downgrade" if revision == "base" else "upgrade", revision])
+    """Bring the database to the revision. Raises `NoDatabase` from what the migration raises."""
+    with patch.dict(os.environ, DATABASE_URL=database_url), chdir(PROJECT):
+        try:
+            main(["downgrade" if revision == "base" else "upgrade", revision])
+        except Exception as error:
+            reason = " ".join(str(error).split())
+            raise NoDatabase(
+                f"The database cannot be migrated: {reason}", "See what make migrate says."
+            ) from error

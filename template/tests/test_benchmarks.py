@@ -1,58 +1,65 @@
-"""`make bench` measures this very service, and says in a line why it cannot."""
+"""`make bench` asks this very service for every endpoint, and decides nothing that the noise does not allow."""
 
-import json
-import socket
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import pytest
 
 from benchmarks import PROJECT
-from benchmarks.generator import is_complete
+from benchmarks.comparison import Comparison
+from benchmarks.generator import is_complete, send
+from benchmarks.measurement import Load, Measurement, Question, Sample
+from benchmarks.service import Start, available_port, running_services
+from benchmarks.targets import TARGETS, verdict
+from benchmarks.tunings import Tuning
+from benchmarks.workloads import WORKLOADS, Stock
 
-BRIEFLY = ["--json", "--seconds", "0.05", "--rounds", "1", "--connections", "4", "--workers", "1"]
-WORKLOADS = 6
-
-
-Bench = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def bench(environment: dict[str, str]) -> Bench:
-    """Return what runs the command to its end."""
-
-    def run(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "benchmarks", *arguments]
-        return subprocess.run(
-            command, cwd=PROJECT, env=environment | variables, capture_output=True, text=True, check=False
-        )
-
-    return run
+BRIEFLY = Load(connections=2, generators=1, rounds=1, seconds=0.02)
+GOOD = Sample(2_000, 2_000, 2, 20, 0, 100, 0.3, 0.2)
+SLOW = GOOD._replace(p50_ms=60)
+GENERATOR_AT_ITS_LIMIT = SLOW._replace(generator_busy=0.95)
+TUNING = Tuning("one", "every", "One", "0.1.0", "", WORKLOADS[0].name, [], None)
 
 
-def test_every_workload_is_answered_without_errors(bench: Bench) -> None:
-    done = bench(*BRIEFLY)
-    assert done.returncode == 0, done.stdout + done.stderr
-    workloads = json.loads(done.stdout)["workloads"]
-    assert len(workloads) == WORKLOADS
-    assert {workload["targets"]["errors < 0.1 %"] for workload in workloads} == {"pass"}
-    assert all(workload["per_second"] > 0 for workload in workloads)
+def test_every_workload_is_answered_without_errors(environment: dict[str, str]) -> None:
+    start = Start(PROJECT, available_port(None), {**environment, "WORKERS": "1"})
+    with running_services(start) as (service,):
+        stock = Stock(service, deletions=10)
+        for workload in WORKLOADS:
+            requests = [request.decode() for request in workload.requests(stock)]
+            (job,) = Question(workload, requests).jobs(service, BRIEFLY, 0)
+            outcome = send(job)
+            assert outcome.latencies_ms, workload.name
+            assert outcome.errors == 0, workload.name
 
 
-def test_a_port_in_use_is_refused_in_one_line(bench: Bench) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        done = bench("--port", str(port))
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"Port {port} cannot be used: Address already in use. Choose another.\n"
+@pytest.mark.parametrize(
+    ("samples", "expected"),
+    [
+        ([GOOD, GOOD], "pass"),
+        ([SLOW, SLOW], "fail"),
+        ([GOOD, SLOW], "undecided"),
+        ([GENERATOR_AT_ITS_LIMIT], "undecided"),
+    ],
+)
+def test_a_target_is_missed_only_where_all_rounds_say_so(samples: list[Sample], expected: str) -> None:
+    assert verdict(TARGETS[0], Measurement(WORKLOADS[0], samples)) == expected
 
 
-def test_a_service_that_does_not_start_is_named_in_one_line(bench: Bench) -> None:
-    done = bench(LOG_LEVEL="LOUD")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("The service does not start: LOG_LEVEL=LOUD")
-    assert done.stderr.count("\n") == 1
+@pytest.mark.parametrize(
+    ("ratios", "expected"),
+    [
+        ([1.3, 1.2, 1.4, 1.3, 1.2, 1.3], "pays"),
+        ([1.0, 0.9, 1.01, 1.0, 0.9, 1.0], "does not pay"),
+        ([1.3, 0.9, 1.4, 1.0, 1.2, 1.3], "undecided"),
+        ([1.3, 1.3, 1.3, 1.3], "undecided"),
+        # One disturbed round of nine does not matter.
+        ([1.3, 1.3, 1.2, 1.3, 0.2, 1.3, 1.4, 1.3, 1.2], "pays"),
+    ],
+)
+def test_a_tuning_pays_where_its_rounds_leave_no_doubt(ratios: Sequence[float], expected: str) -> None:
+    comparison = Comparison(TUNING, list(ratios))
+    assert comparison.verdict == expected
+    assert (comparison.ratio is None) == (expected == "undecided")
 
 
 @pytest.mark.parametrize(
@@ -61,6 +68,8 @@ def test_a_service_that_does_not_start_is_named_in_one_line(bench: Bench) -> Non
         (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", True),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", True),
         (b"HTTP/1.1 304 Not Modified\r\netag: x\r\n\r\n", True),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", True),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n", False),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n{}", False),
         (b"HTTP/1.1 200 OK\r\ncontent-le", False),
     ],

@@ -1,45 +1,41 @@
-"""The MongoDB database at TEST_DATABASE_URL, emptied before every test."""
+"""The MongoDB database at TEST_DATABASE_URL, for tests and measurements."""
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import pymongo
-import pytest
-from pydantic import SecretStr
 from pymongo.errors import PyMongoError
 
-from app.environment import Environment
-
-HOW = "Set it in the environment or in .env, as .env.example does."
-
-
-class TestSettings(Environment):
-    """Where the database for tests is."""
-
-    __test__ = False
-
-    test_database_url: SecretStr = SecretStr("")
+from tests.database.for_tests import url_for_tests
+from tests.errors import NoDatabase
 
 
-@pytest.fixture(scope="session")
-def database_url() -> str:
-    """Return the URL of the database; everything in it before is gone."""
-    url = TestSettings().test_database_url.get_secret_value()
-    if not url:
-        pytest.exit(f"TEST_DATABASE_URL is not set. {HOW}", returncode=1)
-    with pymongo.MongoClient[dict[str, Any]](url, serverSelectionTimeoutMS=5_000) as client:
-        name = client.get_default_database("").name
-        if "test" not in name:
-            pytest.exit(f"TEST_DATABASE_URL leads to {name!r}, which has no 'test' in its name. {HOW}", 1)
-        try:
-            client.drop_database(name)
-        except PyMongoError as error:
-            pytest.exit(f"The database {name!r} at TEST_DATABASE_URL does not answer: {error}", 1)
-    return url
+@contextmanager
+def throwaway_database() -> Iterator[str]:
+    """Yield the URL of a database, emptied before and after. Raises `NoDatabase`."""
+    url = url_for_tests()
+    try:
+        with pymongo.MongoClient[dict[str, Any]](url, serverSelectionTimeoutMS=5_000) as client:
+            client.drop_database(client.get_default_database().name)
+    except PyMongoError as error:
+        reason = " ".join(str(error).split())
+        raise NoDatabase(
+            f"The database at TEST_DATABASE_URL does not answer: {reason}", "Start it, or name another."
+        ) from None
+    try:
+        yield url
+    finally:
+        empty_database(url)
 
 
-@pytest.fixture
-def _empty_database(database_url: str) -> None:
-    """Empty the database."""
-    with pymongo.MongoClient[dict[str, Any]](database_url) as client:
+def another_database(url: str) -> AbstractContextManager[str]:
+    """Return the same database: there is one for tests, and services do not mind to share it."""
+    return nullcontext(url)
+
+
+def empty_database(url: str) -> None:
+    """Delete all items."""
+    with pymongo.MongoClient[dict[str, Any]](url) as client:
         # Not dropped: the indexes stay for the next test.
         client.get_default_database()["items"].delete_many({})

@@ -1,54 +1,51 @@
-"""The PostgreSQL database at TEST_DATABASE_URL, migrated once and emptied before every test."""
+"""The PostgreSQL database at TEST_DATABASE_URL, for tests and measurements."""
 
 import asyncio
-from urllib.parse import urlsplit
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import asyncpg
-import pytest
-from pydantic import SecretStr
 
-from app.environment import Environment
+from tests.database.for_tests import url_for_tests
+from tests.errors import NoDatabase
 from tests.migrate import migrate
 
-HOW = "Set it in the environment or in .env, as .env.example does."
+
+@contextmanager
+def throwaway_database() -> Iterator[str]:
+    """Yield the URL of a migrated database, emptied before and after. Raises `NoDatabase`."""
+    url = url_for_tests()
+    _execute(url, "DROP SCHEMA IF EXISTS public CASCADE; CREATE SCHEMA public")
+    migrate(url)
+    try:
+        yield url
+    finally:
+        empty_database(url)
 
 
-class TestSettings(Environment):
-    """Where the database for tests is."""
-
-    __test__ = False
-
-    test_database_url: SecretStr = SecretStr("")
+def another_database(url: str) -> AbstractContextManager[str]:
+    """Return the same database: there is one for tests, and services do not mind to share it."""
+    return nullcontext(url)
 
 
-async def _execute(url: str, sql: str) -> None:
+def empty_database(url: str) -> None:
+    """Delete all items. Raises `NoDatabase`."""
+    _execute(url, "TRUNCATE items")
+
+
+def _execute(url: str, sql: str) -> None:
+    try:
+        asyncio.run(_executed(url, sql))
+    except (OSError, asyncpg.PostgresError) as error:
+        reason = " ".join(str(error).split())
+        raise NoDatabase(
+            f"The database at TEST_DATABASE_URL does not answer: {reason}", "Start it, or name another."
+        ) from None
+
+
+async def _executed(url: str, sql: str) -> None:
     connection = await asyncpg.connect(url, timeout=5)
     try:
         await connection.execute(sql)
     finally:
         await connection.close()
-
-
-@pytest.fixture(scope="session")
-def database_url() -> str:
-    """Return the URL of a migrated database; everything in it before is gone."""
-    url = TestSettings().test_database_url.get_secret_value()
-    name = urlsplit(url).path.removeprefix("/")
-    if not url:
-        pytest.exit(f"TEST_DATABASE_URL is not set. {HOW}", returncode=1)
-    if "test" not in name:
-        pytest.exit(
-            f"TEST_DATABASE_URL leads to {name!r}, which has no 'test' in its name. {HOW}", returncode=1
-        )
-    try:
-        asyncio.run(_execute(url, "DROP SCHEMA IF EXISTS public CASCADE; CREATE SCHEMA public"))
-    except (OSError, asyncpg.PostgresError) as error:
-        pytest.exit(f"The database {name!r} at TEST_DATABASE_URL does not answer: {error}", returncode=1)
-    migrate(url)
-    return url
-
-
-@pytest.fixture
-def _empty_database(database_url: str) -> None:
-    """Empty the database."""
-    asyncio.run(_execute(database_url, "TRUNCATE items"))

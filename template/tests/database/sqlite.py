@@ -1,24 +1,29 @@
-"""A database file for the tests, migrated once and emptied before every test."""
+"""A database file for tests and measurements."""
 
 import sqlite3
-from contextlib import closing
-
-import pytest
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 
 from tests.migrate import migrate
 
 
-@pytest.fixture(scope="session")
-def database_url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return the URL of a migrated database."""
-    url = f"sqlite:///{tmp_path_factory.mktemp('database') / 'items.db'}"
-    migrate(url)
-    return url
+@contextmanager
+def throwaway_database() -> Iterator[str]:
+    """Yield the URL of an empty, migrated database, gone afterwards. Raises `NoDatabase`."""
+    with tempfile.TemporaryDirectory(prefix="items-") as folder:
+        url = f"sqlite:///{folder}/items.db"
+        migrate(url)
+        yield url
 
 
-@pytest.fixture
-def _empty_database(database_url: str) -> None:
-    """Empty the database."""
-    with closing(sqlite3.connect(database_url.removeprefix("sqlite:///"), timeout=5)) as connection:
+def another_database(_url: str) -> AbstractContextManager[str]:
+    """Return a database like the one at the URL, for another service."""
+    return throwaway_database()
+
+
+def empty_database(url: str) -> None:
+    """Delete all items."""
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=5)) as connection:
         connection.execute("DELETE FROM items")
         connection.commit()

@@ -1,1 +1,0 @@
-from benchmarks.database.sqlite import throwaway_database as throwaway_database

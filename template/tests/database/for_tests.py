@@ -1,0 +1,25 @@
+"""The database that tests and measurements may empty, because its name says that it is for tests."""
+
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from app.environment import Environment
+from tests.errors import NoDatabase
+
+HOW = "Set it in the environment or in .env, as .env.example does."
+
+
+class _ForTests(Environment):
+    test_database_url: SecretStr = SecretStr("")
+
+
+def url_for_tests() -> str:
+    """Return TEST_DATABASE_URL. Raises `NoDatabase` where it is not set or not named for tests."""
+    url = _ForTests().test_database_url.get_secret_value()
+    if not url:
+        raise NoDatabase("TEST_DATABASE_URL is not set.", HOW)
+    name = urlsplit(url).path.removeprefix("/")
+    if "test" not in name:
+        raise NoDatabase(f"TEST_DATABASE_URL leads to {name!r}, which has no 'test' in its name.", HOW)
+    return url

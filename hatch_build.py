@@ -15,7 +15,17 @@ TEMPLATE_PATHS = ("copier.yml", "template")
 BUILD_FACTS = "template-build.json"
 HISTORY = "template-history.bundle"
 # What running the template in place leaves behind; only needed where git cannot say what belongs to it.
-LEFT_OVERS = {".coverage", ".env", ".git", ".hypothesis", ".venv", "__pycache__", "node_modules", "results", "var"}
+LEFT_OVERS = {
+    ".coverage",
+    ".env",
+    ".git",
+    ".hypothesis",
+    ".venv",
+    "__pycache__",
+    "node_modules",
+    "results",
+    "var",
+}
 
 
 class TemplateBuildHook(BuildHookInterface):  # type: ignore[type-arg]

@@ -33,6 +33,8 @@ class Interrupted(BaseException):
 def in_words(error: BaseException) -> dict[str, str]:
     """Return what is wrong, in one line, and what to do."""
     message = " ".join(str(error).split()) or type(error).__name__
+    # Last words of other programs have no full stop.
+    message += "" if message.endswith((".", "!", "?")) else "."
     return {"error": message, "hint": getattr(error, "hint", "Run the command again.")}
 
 

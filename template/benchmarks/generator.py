@@ -4,9 +4,9 @@ A process of its own, `python -m benchmarks.generator`, so that what it costs is
 from standard input and writes an outcome to standard output.
 
 Plain sockets, because an HTTP client in Python needs more time for a request than the service does: sending a ready
-request and looking for the end of its answer takes a third to a half of what the service needs for its cheapest. That
-holds no longer when there are many more cores for workers than for generators, so each outcome says how busy its
-generator was, and a measurement that the generator may have limited is not decided against the service.
+request and looking for the end of its answer takes about half of what the service needs for its cheapest. That does
+not suffice where many more cores serve than generate, so each outcome says how busy its generator was, and what the
+generator may have limited is not decided against the service.
 """
 
 import json

@@ -115,12 +115,19 @@ def _wait_until_ready(service: Service, process: subprocess.Popen[bytes], log: B
             answer = service.ask("GET", "/health/ready")
             if answer.status == http.HTTPStatus.OK:
                 return
-            if not refusal:
+            if not refusal and (refusal := _refusal(answer)):
                 # It serves, and lacks something that will hardly come by itself.
-                refusal = str(json.loads(answer.body)["detail"])
                 deadline = time.monotonic() + RECOVERY_SECONDS
         time.sleep(0.05)
     raise CannotMeasure(f"The service does not get ready: {refusal or _last_words(log)}", SEE)
+
+
+def _refusal(answer: Answer) -> str:
+    """Return what the service says that it lacks, or nothing where it was not the service that answered."""
+    try:
+        return str(json.loads(answer.body)["detail"])
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def _last_words(log: BinaryIO) -> str:

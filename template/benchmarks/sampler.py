@@ -8,8 +8,9 @@ import os
 import sys
 from pathlib import Path
 
+from benchmarks import PROJECT
 from benchmarks.command import finish
-from benchmarks.service import running_service
+from benchmarks.service import Start, running_services
 
 PY_SPY = Path(sys.executable).with_name("py-spy")
 SAMPLES_PER_SECOND = 200
@@ -22,7 +23,7 @@ def main() -> None:
 
 def _sample(port: str, seconds: str, file: str) -> int:
     # One worker, because the flame graph is to show one process.
-    with running_service({"WORKERS": "1"}, int(port)) as service:
+    with running_services(Start(PROJECT, int(port), {"WORKERS": "1"})) as (service,):
         print(service.pid, flush=True)
         if sys.stdin.readline():
             os.execv(PY_SPY, _py_spy(service.pid, seconds, file))  # noqa: S606

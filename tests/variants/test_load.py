@@ -59,5 +59,5 @@ def test_a_tool_that_is_not_installed_is_named_in_one_line(
     done = run(environment_of(project.folder), module)
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"{tool} is not installed. ")
+    assert done.stderr.startswith(f"Error: {tool} is not installed. Run: make ")
     assert done.stderr.count("\n") == 1

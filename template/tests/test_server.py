@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import NamedTuple
@@ -52,9 +52,13 @@ class Service(NamedTuple):
         except OSError:
             return False
 
+    def starts(self) -> int:
+        """Return how often one of its workers has become able to answer."""
+        return self.log.read_text().count("Application startup complete.")
+
     def is_ready(self) -> bool:
         """Return whether all of its workers can answer."""
-        return self.log.read_text().count("Application startup complete.") == WORKERS and self.is_alive()
+        return self.starts() == WORKERS and self.is_alive()
 
     def children(self) -> set[int]:
         """Return the processes it has started itself to serve."""
@@ -105,6 +109,15 @@ def service(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactor
         yield service
 
 
+@pytest.fixture(scope="module")
+def strict(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Yield a service that believes no proxy here, and waits for requests for a second when it is stopped."""
+    own = {"FORWARDED_ALLOW_IPS": "192.0.2.0/24", "GRACEFUL_TIMEOUT_SECONDS": "1", "WORKERS": "1"}
+    with started(environment, tmp_path_factory.mktemp("strict"), **own) as service:
+        assert eventually(service.is_alive), service.log.read_text()
+        yield service
+
+
 def request_without_its_end(port: int) -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", port), timeout=GRACEFUL_SECONDS)
     head = f"POST /api/v1/items HTTP/1.1\r\nHost: test\r\nContent-Length: {len(BODY)}\r\n"
@@ -119,33 +132,6 @@ def answer(connection: socket.socket) -> bytes:
         while chunk := connection.recv(65_536):
             received += chunk
     return received
-
-
-@needs_proc
-def test_sigterm_lets_accepted_requests_be_answered_and_leaves_nothing_behind(
-    start: Callable[..., Service],
-) -> None:
-    service = start()
-    assert eventually(service.is_ready)
-    children = service.children()
-    connections = [request_without_its_end(service.port) for _ in range(20)]
-    time.sleep(0.3)
-    service.process.send_signal(signal.SIGTERM)
-    time.sleep(1)
-    with ThreadPoolExecutor(len(connections)) as pool:
-        answers = list(pool.map(answer, connections))
-    assert [answered.split()[1] for answered in answers] == [b"422"] * 20
-    assert service.process.wait(GRACEFUL_SECONDS) == 0
-    assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
-
-
-def test_sigterm_waits_no_longer_than_it_may(start: Callable[..., Service]) -> None:
-    service = start(GRACEFUL_TIMEOUT_SECONDS="1", WORKERS="1")
-    assert eventually(service.is_alive)
-    with request_without_its_end(service.port):
-        time.sleep(0.3)
-        service.process.send_signal(signal.SIGTERM)
-        assert service.process.wait(1 + GRACEFUL_SECONDS / 2) == 0
 
 
 def test_metrics_add_up_over_the_workers(service: Service) -> None:
@@ -169,27 +155,51 @@ def test_a_forwarded_scheme_is_believed_of_a_trusted_proxy(service: Service) -> 
     assert answered.headers["Location"].startswith("https://")
 
 
-def test_a_forwarded_scheme_is_not_believed_of_anyone_else(start: Callable[..., Service]) -> None:
-    service = start(FORWARDED_ALLOW_IPS="192.0.2.0/24", WORKERS="1")
-    assert eventually(service.is_alive)
-    answered, _ = service.get("/api/v1/items/", {"X-Forwarded-Proto": "https"})
-    assert answered.headers["Location"].startswith("http://")
-
-
 def test_every_line_of_the_log_is_json(service: Service) -> None:
     assert [json.loads(line)["level"] for line in service.log.read_text().splitlines()]
 
 
 @needs_proc
 def test_whatever_is_killed_is_replaced(service: Service) -> None:
-    before = service.children()
+    before, starts = service.children(), service.starts()
     assert len(before) >= 2
     os.kill(min(before), signal.SIGKILL)
     assert eventually(service.is_alive, seconds=1), "The other workers answer meanwhile."
     for pid in service.children() & before:
-        os.kill(pid, signal.SIGKILL)
+        # It may have ended meanwhile.
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     assert eventually(lambda: len(service.children() - before) == len(before))
+    assert eventually(lambda: service.starts() == starts + WORKERS)
     assert eventually(service.is_alive)
+
+
+@needs_proc
+def test_sigterm_lets_accepted_requests_be_answered_and_leaves_nothing_behind(service: Service) -> None:
+    # The last test with this service, because it ends it.
+    children = service.children()
+    connections = [request_without_its_end(service.port) for _ in range(20)]
+    time.sleep(0.3)
+    service.process.send_signal(signal.SIGTERM)
+    time.sleep(1)
+    with ThreadPoolExecutor(len(connections)) as pool:
+        answers = list(pool.map(answer, connections))
+    assert [answered.split()[1] for answered in answers] == [b"422"] * 20
+    assert service.process.wait(GRACEFUL_SECONDS) == 0
+    assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
+
+
+def test_a_forwarded_scheme_is_not_believed_of_anyone_else(strict: Service) -> None:
+    answered, _ = strict.get("/api/v1/items/", {"X-Forwarded-Proto": "https"})
+    assert answered.headers["Location"].startswith("http://")
+
+
+def test_sigterm_waits_no_longer_than_it_may(strict: Service) -> None:
+    # The last test with this service, because it ends it.
+    with request_without_its_end(strict.port):
+        time.sleep(0.3)
+        strict.process.send_signal(signal.SIGTERM)
+        assert strict.process.wait(1 + GRACEFUL_SECONDS / 2) == 0
 
 
 def test_a_port_in_use_ends_the_service(start: Callable[..., Service]) -> None:

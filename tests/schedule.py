@@ -6,6 +6,7 @@ pytest-xdist 3.8 marks its groups in a private attribute that pytest 9.2 no long
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any
 
@@ -14,6 +15,12 @@ import pytest
 from tests.variants.space import every_variant
 
 FOLDER_AND_PARAMETERS = re.compile(r"tests/(faults|updates|variants)/(?!test_running).*?\[([^\]]*)")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return twice the processors: half of the time tests wait for servers to start and to stop."""
+    return 2 * len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4
 
 
 @pytest.hookimpl(optionalhook=True)

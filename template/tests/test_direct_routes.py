@@ -121,7 +121,7 @@ REQUESTS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("request_", REQUESTS, ids=str)
+@pytest.mark.parametrize("request_", REQUESTS, ids=lambda request_: str(request_)[:100])
 def test_both_ways_answer_alike(clients: tuple[TestClient, TestClient], request_: dict[str, Any]) -> None:
     own, short = (client.request(**request_) for client in clients)
     assert (short.status_code, short.content, short.headers) == (own.status_code, own.content, own.headers)

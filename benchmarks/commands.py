@@ -1,57 +1,58 @@
-"""`python -m benchmarks.commands`: CPU time of FastForge's commands against plain `copier copy`.
+"""CPU time of FastForge's commands against plain `copier copy`.
 
 Every command is a process of its own with all that it starts (git), and a folder of its own. Rounds are
 interleaved.
 """
 
-import argparse
-import json
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Sequence
-from pathlib import Path
-from statistics import quantiles
+from collections.abc import Iterator, Sequence
+from statistics import median
 
 from benchmarks.rendering import REPOSITORY, copy_source
-from benchmarks.verdicts import verdict
+from benchmarks.session import Session
+from benchmarks.verdicts import Bound, Row, row_of
 
 COPIER = [sys.executable, "-m", "copier", "copy", "--defaults", "--quiet"]
 FASTFORGE = [sys.executable, "-m", "fastforge"]
-GOALS = {"fastforge --help": 0.25, "fastforge new": 0.6}
+PLAIN = "copier copy"
+GOALS = {
+    "`fastforge --help`, of `copier copy`": Bound(0.25),
+    "`fastforge new --defaults --no-git`, of `copier copy`": Bound(0.6),
+}
 
 
-def main() -> None:
-    """Measure, and print a table, or one JSON document."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.commands", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7, help="rounds of every command (7)")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        seconds = _measured(Path(folder), options.rounds)
-    results = [_result(name, seconds) for name in GOALS]
-    print(json.dumps(results, indent=2) if options.json else _table(results))
+def rows(session: Session) -> Iterator[Row]:
+    """Yield a row per command."""
+    if not session.wants(*GOALS):
+        return
+    seconds = _measured(session)
+    for title, bound in GOALS.items():
+        ratios = [own / plain for own, plain in zip(seconds[title], seconds[PLAIN], strict=True)]
+        cpu = {"cpu_seconds": seconds[title], "limit_cpu_seconds": seconds[PLAIN]}
+        yield row_of(title, bound, ratios, details={name: round(median(each), 2) for name, each in cpu.items()})
 
 
-def _measured(folder: Path, rounds: int) -> dict[str, list[float]]:
+def _measured(session: Session) -> dict[str, list[float]]:
     # A plain folder, so that Copier has nothing to clone: the strictest thing to be compared with.
-    source = copy_source(folder)
+    source = copy_source(session.folder)
+    help_, new = GOALS
     commands = {
-        "copier copy": [*COPIER, str(source), "PROJECT"],
-        "fastforge --help": [*FASTFORGE, "--help"],
-        "fastforge new": [*FASTFORGE, "new", "PROJECT", "--defaults", "--no-git"],
+        PLAIN: [*COPIER, str(source), "PROJECT"],
+        help_: [*FASTFORGE, "--help"],
+        new: [*FASTFORGE, "new", "PROJECT", "--defaults", "--no-git"],
     }
     seconds: dict[str, list[float]] = {name: [] for name in commands}
-    for number in range(-1, rounds):
-        for name, command in commands.items():
-            project = folder / f"orders-{number}-{len(seconds[name])}-{name.replace(' ', '-')}"
+    for number in range(-1, session.rounds):
+        for index, (name, command) in enumerate(commands.items()):
+            project = session.folder / f"orders-{number}-{index}"
             spent = _cpu_seconds([str(project) if part == "PROJECT" else part for part in command])
             shutil.rmtree(project, ignore_errors=True)
             # The first round fills the caches.
-            if number >= 0:
-                seconds[name].append(spent)
+            seconds[name] += [spent] if number >= 0 else []
+        session.progress(f"commands: round {number + 1} of {session.rounds}")
     return seconds
 
 
@@ -65,25 +66,3 @@ def _cpu_seconds(command: Sequence[str]) -> float:
     if process.returncode != 0:
         raise SystemExit(f"`{' '.join(command)}` failed: {reason.decode().strip()}")
     return usage.ru_utime + usage.ru_stime
-
-
-def _result(name: str, seconds: dict[str, list[float]]) -> dict[str, object]:
-    ratios = [own / plain for own, plain in zip(seconds[name], seconds["copier copy"], strict=True)]
-    low, middle, high = quantiles(ratios, n=4)
-    return {
-        "command": name,
-        "goal": f"≤ {GOALS[name]:g}",
-        "ratio": round(middle, 3),
-        "middle_half": f"{low:.3f} to {high:.3f}",
-        "verdict": verdict(GOALS[name], low, high),
-    }
-
-
-def _table(results: Sequence[dict[str, object]]) -> str:
-    head = ["command", "goal", "of copier copy", "middle half", "verdict"]
-    rows = [[str(value) for value in result.values()] for result in results]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
-
-
-if __name__ == "__main__":
-    main()

@@ -24,6 +24,8 @@ class Sample:
 
     cpu_us: float
     per_second: float
+    # The share of the time in which the load generator was busy itself.
+    generator_busy: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def sample(server: Running, requests: Requests, seconds: float, connections: int
     answers = len(outcome["latencies_ms"])
     if outcome["errors"]:
         raise SystemExit(f"{outcome['errors']} of {answers} answers are errors: {requests.texts[0][:80]!r}")
-    return Sample(1_000_000 * cpu / answers, answers / outcome["seconds"])
+    return Sample(1_000_000 * cpu / answers, answers / outcome["seconds"], outcome["busy"])
 
 
 def _generated(job: dict[str, object]) -> Any:  # noqa: ANN401

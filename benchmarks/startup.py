@@ -1,80 +1,55 @@
-"""`python -m benchmarks.startup`: CPU time to the first answer and memory of a worker, against plain FastAPI.
+"""CPU time to the first answer and memory of an idle worker, against plain FastAPI on the same driver.
 
 PostgreSQL on both sides, everything else of a service as generated. Starts are interleaved.
 """
 
-import argparse
-import json
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
 
 from benchmarks.contenders import Running, database_urls, running
 from benchmarks.goals import POSTGRES, TUTORIAL
 from benchmarks.load import ITEMS
-from benchmarks.verdicts import verdict
-from tests.servers import running_servers
-from tests.servers.running import KINDS
+from benchmarks.session import Session
+from benchmarks.verdicts import Bound, Row, row_of
 
-MEBIBYTE = 1024
+KIBIBYTES_PER_MIB = 1024
 
 
 def memory_mib(server: Running) -> float:
     """Return the resident memory."""
     status = Path(f"/proc/{server.pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) / MEBIBYTE
+    return int(status.partition("VmRSS:")[2].split()[0]) / KIBIBYTES_PER_MIB
 
 
-FIGURES: Mapping[str, tuple[float, Callable[[Running], float]]] = {
-    "CPU seconds to the first answer": (1.15, Running.cpu_seconds),
-    "MiB of an idle worker": (1.2, memory_mib),
+# By the rows' titles: the goal, what is measured, and its name in the details.
+FIGURES: Mapping[str, tuple[Bound, Callable[[Running], float], str]] = {
+    "CPU to the first answer, of plain FastAPI + asyncpg": (Bound(1.15), Running.cpu_seconds, "cpu_seconds"),
+    "memory of an idle worker, of plain FastAPI + asyncpg": (Bound(1.2), memory_mib, "mib"),
 }
 
 
-def main() -> None:
-    """Measure, and print a table, or one JSON document."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.startup", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="starts of each (5)")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    options = parser.parse_args()
-    results = [_result(name, shown) for name, shown in _measured(options.rounds).items()]
-    if options.json:
-        print(json.dumps(results, indent=2))
+def rows(session: Session) -> Iterator[Row]:
+    """Yield a row per figure."""
+    if not session.wants(*FIGURES):
         return
-    for row in [list(results[0]), ["---"] * len(results[0]), *(result.values() for result in results)]:
-        print(f"| {' | '.join(map(str, row))} |")
+    shown = _measured(session)
+    for title, (bound, _, name) in FIGURES.items():
+        own, plain = shown[title]
+        details = {name: round(median(own), 2), f"limit_{name}": round(median(plain), 2)}
+        ratios = [one / other for one, other in zip(own, plain, strict=True)]
+        yield row_of(title, bound, ratios, details=details)
 
 
-def _measured(rounds: int) -> dict[str, dict[str, list[float]]]:
-    shown: dict[str, dict[str, list[float]]] = {figure: {"own": [], "plain": []} for figure in FIGURES}
-    with running_servers(set(KINDS) - {"nginx"}) as servers, tempfile.TemporaryDirectory() as folder:
-        urls = database_urls(servers, Path(folder))
-        for number in range(-1, rounds):
-            for side, contender in (("own", POSTGRES), ("plain", TUTORIAL)):
-                with running(contender, urls, Path(folder)) as server:
-                    assert server.ask("GET", f"{ITEMS}?limit=1")[0] == 200
+def _measured(session: Session) -> dict[str, tuple[list[float], list[float]]]:
+    shown: dict[str, tuple[list[float], list[float]]] = {title: ([], []) for title in FIGURES}
+    urls = database_urls(session.servers, session.folder, {"postgres"})
+    for number in range(-1, session.rounds):
+        for side, contender in enumerate((POSTGRES, TUTORIAL)):
+            with running(contender, urls, session.folder) as server:
+                assert server.ask("GET", f"{ITEMS}?limit=1")[0] == 200
+                for title, (_, measure, _) in FIGURES.items():
                     # The first start compiles.
-                    for figure, (_, measure) in FIGURES.items():
-                        shown[figure][side] += [measure(server)] if number >= 0 else []
+                    shown[title][side].extend([measure(server)] if number >= 0 else [])
+        session.progress(f"starts: round {number + 1} of {session.rounds}")
     return shown
-
-
-def _result(figure: str, shown: dict[str, list[float]]) -> dict[str, object]:
-    bound, _ = FIGURES[figure]
-    low, middle, high = quantiles(
-        [own / plain for own, plain in zip(shown["own"], shown["plain"], strict=True)], n=4
-    )
-    return {
-        "figure": figure,
-        "goal": f"≤ {bound:g}",
-        "of plain FastAPI": round(middle, 3),
-        "middle half": f"{low:.3f} to {high:.3f}",
-        "verdict": verdict(bound, low, high),
-        "service": round(median(shown["own"]), 2),
-        "plain": round(median(shown["plain"]), 2),
-    }
-
-
-if __name__ == "__main__":
-    main()

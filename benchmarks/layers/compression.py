@@ -1,0 +1,117 @@
+"""`python -m benchmarks.layers.compression ROUNDS`: 100 KB of JSON through the service's compressing layer.
+
+Prints the CPU time of each round, interleaved with the bare compressor at the same level on the same bytes and
+with gzip. Raises `SystemExit` where the bytes differ, or where a streamed body is held back.
+"""
+
+import asyncio
+import json
+import random
+import sys
+import zlib
+from time import process_time
+
+from app.compression import CompressionMiddleware
+from zstandard import ZstdCompressor, ZstdDecompressor
+
+from benchmarks.baselines.asgi import Receive, Scope, Send, answer
+from benchmarks.layers.calls import Message, cpu_us, answer_of, receive, scope_of
+
+BODY_BYTES = 100_000
+LEVEL = 3
+CALLS = 50
+GZIP_WBITS = 31
+SCOPE = scope_of("/", {b"accept-encoding": b"gzip, deflate, br, zstd"}, None)
+
+
+def _body() -> bytes:
+    """Return JSON of items that differ as real ones do."""
+    choose = random.Random(1)
+    words = ["garden", "steel", "sturdy", "delivered", "within", "week", "usual", "size", "thing", "blue"]
+    items: list[dict[str, object]] = []
+    while sum(map(len, map(str, items))) < BODY_BYTES:
+        items.append(
+            {
+                "id": f"{choose.getrandbits(128):032x}",
+                "name": f"{choose.choice(words)} {choose.getrandbits(64):x}",
+                "description": " ".join(choose.choices(words, k=12)),
+                "price_cents": choose.randrange(1_000_000),
+                "tags": choose.sample(words, 3),
+            }
+        )
+    return json.dumps({"items": items}).encode()[: BODY_BYTES - 2] + b"]}"
+
+
+BODY = _body()
+CHUNKS = [BODY[start : start + 10_000] for start in range(0, len(BODY), 10_000)]
+
+
+async def answer_body(_scope: Scope, _receive: Receive, send: Send) -> None:
+    """Answer 100 KB at once."""
+    await answer(send, BODY)
+
+
+async def answer_chunks(_scope: Scope, _receive: Receive, send: Send) -> None:
+    """Stream them, as an export does."""
+    headers = [(b"content-type", b"application/x-ndjson")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    for chunk in CHUNKS:
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _compare_bytes() -> None:
+    sent = await answer_of(CompressionMiddleware(answer_body), dict(SCOPE))
+    if (b"content-encoding", b"zstd") not in sent[0]["headers"]:
+        raise SystemExit("An answer of 100 KB is not compressed by zstd.")
+    if b"".join(message["body"] for message in sent[1:]) != ZstdCompressor(level=LEVEL).compress(BODY):
+        raise SystemExit(f"The answer differs from what the bare compressor makes at level {LEVEL}.")
+
+
+async def _see_chunks_arrive() -> None:
+    decompressor, arrived = ZstdDecompressor().decompressobj(), b""
+    given: list[bytes] = []
+
+    async def send(message: Message) -> None:
+        nonlocal arrived
+        arrived += decompressor.decompress(message.get("body", b"")) if message.get("body") else b""
+
+    async def stream(scope: Scope, receive: Receive, send_compressed: Send) -> None:
+        async def send_and_look(message: Message) -> None:
+            await send_compressed(message)
+            given.append(message.get("body", b""))
+            if arrived != b"".join(given):
+                raise SystemExit("A streamed body is held back: a chunk that was sent did not arrive.")
+
+        await answer_chunks(scope, receive, send_and_look)
+
+    await CompressionMiddleware(stream)(dict(SCOPE), receive, send)
+
+
+def _bare_us(compress: object) -> float:
+    before = process_time()
+    for _ in range(CALLS):
+        compress(BODY)  # type: ignore[operator]
+    return 1e6 * (process_time() - before) / CALLS
+
+
+async def main() -> None:
+    """Check, measure and print."""
+    await _compare_bytes()
+    await _see_chunks_arrive()
+    layer, compressor = CompressionMiddleware(answer_body), ZstdCompressor(level=LEVEL)
+    shown: dict[str, list[float]] = {"layer": [], "bare": [], "gzip 9": []}
+    for number in range(-1, int(sys.argv[1])):
+        figures = {
+            "layer": await cpu_us(layer, SCOPE, CALLS),
+            "bare": _bare_us(compressor.compress),
+            "gzip 9": _bare_us(lambda body: zlib.compress(body, 9, GZIP_WBITS)),
+        }
+        # The first round warms up.
+        for name, figure in figures.items() if number >= 0 else ():
+            shown[name].append(figure)
+    print(json.dumps(shown))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,69 @@
+"""`python -m benchmarks.layers.middleware ROUNDS`: what all middleware of the service costs together.
+
+Prints the CPU time of each round: a constant ASGI callable inside the service's middleware, alone, and inside
+three `@app.middleware("http")` as the usual blog has them.
+"""
+
+import asyncio
+import json
+import sys
+
+from app.main import create_app
+from app.settings import Settings
+from fastapi import FastAPI
+from starlette.middleware.base import BaseHTTPMiddleware
+
+from benchmarks.baselines.asgi import App, Receive, Scope, Send, answer
+from benchmarks.layers.calls import answer_of, cpu_us, scope_of
+
+CALLS = 2_000
+# Large enough to be an item, small enough to go as it is.
+BODY = b"{" + b" " * 300 + b"}"
+# No route, so that it goes through every layer.
+PATH = "/nothing"
+BLOG_LAYERS = 3
+
+
+async def constant(_scope: Scope, _receive: Receive, send: Send) -> None:
+    """Answer the same bytes."""
+    await answer(send, BODY)
+
+
+async def _pass_on(request, call_next):  # noqa: ANN001, ANN202
+    return await call_next(request)
+
+
+def _inside(service: FastAPI) -> App:
+    """Return the constant callable inside of all middleware that the service has added."""
+    app: App = constant
+    for middleware in reversed(service.user_middleware):
+        app = middleware.cls(app, *middleware.args, **middleware.kwargs)
+    return app
+
+
+def _inside_blog() -> App:
+    app: App = constant
+    for _ in range(BLOG_LAYERS):
+        app = BaseHTTPMiddleware(app, _pass_on)
+    return app
+
+
+async def main() -> None:
+    """Measure and print."""
+    service = create_app(Settings())
+    scope = scope_of(PATH, {b"accept": b"*/*", b"accept-encoding": b"gzip, deflate, br, zstd"}, service)
+    apps = {"inside": _inside(service), "alone": constant, "blog": _inside_blog()}
+    headers = dict((await answer_of(apps["inside"], dict(scope)))[0]["headers"])
+    if b"x-request-id" not in headers:
+        raise SystemExit("The service's middleware did not see the request.")
+    shown: dict[str, list[float]] = {name: [] for name in apps}
+    for number in range(-1, int(sys.argv[1])):
+        for name, app in apps.items():
+            figure = await cpu_us(app, scope, CALLS)
+            # The first round warms up.
+            shown[name] += [figure] if number >= 0 else []
+    print(json.dumps(shown))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,125 @@
+"""Plots of the results, as SVG that is the same for the same results and can be read on light and dark pages."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.goals import READ, READ_BY_BLOG, READ_BY_TUTORIAL
+from benchmarks.verdicts import Row
+
+GOALS_PLOT = "goals.svg"
+CPU_PLOT = "cpu-per-request.svg"
+
+# By what a color stands for: on light pages, on dark ones.
+COLORS = {
+    "ink": ("#1f2328", "#e6edf3"),
+    "paper": ("#ffffff", "#0d1117"),
+    "faint": ("#8b949e", "#768390"),
+    "met": ("#2a78c2", "#4a9be8"),
+    "missed": ("#c4501b", "#f08850"),
+    "undecided": ("#9a8700", "#d4b830"),
+}
+INK, PAPER, FAINT = (COLORS[name][0] for name in ("ink", "paper", "faint"))
+SETTINGS = {
+    "svg.hashsalt": "fastforge",
+    # Text stays text: it can be searched, and read aloud.
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": FAINT,
+    "axes.facecolor": PAPER,
+    "figure.facecolor": PAPER,
+    "savefig.facecolor": PAPER,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar of a plot, with the ends of its middle half."""
+
+    label: str
+    length: float
+    low: float
+    high: float
+    text: str
+    verdict: str
+
+
+def goal_bars(rows: Sequence[Row]) -> list[Bar]:
+    """Return how much of its goal each figure takes: at most 1 is met, whichever way the goal points."""
+    return [_goal_bar(row) for row in rows if row.bound is not None]
+
+
+def _goal_bar(row: Row) -> Bar:
+    assert row.bound is not None
+    unit = f" {row.unit}" if row.unit else ""
+    text = f"{row.measured:.3g}{unit} ({row.bound}{unit}) {row.verdict}"
+    if row.bound.is_upper:
+        shares = [figure / row.bound.value for figure in (row.measured, row.low, row.high)]
+    else:
+        shares = [row.bound.value / figure for figure in (row.measured, row.high, row.low)]
+    return Bar(row.title.replace("`", ""), *shares, text, row.verdict)
+
+
+def cpu_bars(rows: Sequence[Row]) -> list[Bar]:
+    """Return the CPU time of a read by the limit, by our service and by what is usual instead."""
+    known = {row.title: row.details for row in rows}
+    figures = {}
+    if READ in known:
+        figures["bare ASGI + asyncpg, the limit"] = known[READ]["limit_cpu_us"]
+        figures["FastForge's service"] = known[READ]["cpu_us"]
+    for title, label in ((READ_BY_TUTORIAL, "FastAPI's tutorial"), (READ_BY_BLOG, "the usual blog")):
+        if title in known:
+            figures[label] = known[title]["cpu_us"]
+    return [Bar(label, us, us, us, f"{us:,.0f} µs", "met") for label, us in figures.items()]
+
+
+def draw(rows: Sequence[Row], folder: Path) -> None:
+    """Write the plots into the folder."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    with mpl.rc_context(SETTINGS):
+        _draw(goal_bars(rows), "Share of the goal: left of the line it is met", 1.0, folder / GOALS_PLOT)
+        title = "CPU per GET /items/{id} from PostgreSQL, in µs"
+        _draw(cpu_bars(rows), title, None, folder / CPU_PLOT)
+
+
+def _draw(bars: Sequence[Bar], title: str, line: float | None, path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.5, 0.9 + 0.36 * len(bars)), layout="constrained")
+    axes: Any = figure.subplots()
+    for place, bar in enumerate(reversed(bars)):
+        axes.barh(place, bar.length, color=COLORS[bar.verdict][0], height=0.6)
+        if bar.low != bar.high:
+            axes.plot([bar.low, bar.high], [place, place], color=INK, linewidth=1.5)
+        axes.text(max(bar.length, bar.high), place, f"  {bar.text}", va="center", fontsize=9)
+    axes.set_yticks(range(len(bars)), [bar.label for bar in reversed(bars)])
+    axes.set_xlim(0, 1.55 * max((max(bar.length, bar.high) for bar in bars), default=1.0))
+    axes.set_title(title, loc="left", fontsize=11)
+    if line is not None:
+        axes.axvline(line, color=INK, linewidth=1, linestyle="--")
+    figure.savefig(path, format="svg", metadata={"Date": None, "Title": title})
+    path.write_text(for_light_and_dark(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def for_light_and_dark(svg: str) -> str:
+    """Return the drawing with a style that gives its colors anew where the reader prefers dark."""
+    rules = [
+        f'[style*="{part}: {light}"]{{{part}:{dark}!important}}'
+        for light, dark in COLORS.values()
+        for part in ("fill", "stroke")
+    ]
+    style = f"<style>@media (prefers-color-scheme:dark){{{''.join(rules)}}}</style>"
+    # Trailing blanks, as matplotlib leaves them.
+    lines = re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE)
+    return re.sub(r"(<svg [^>]*>)", lambda found: f"{found[1]}\n {style}", lines, count=1)

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from benchmarks import commands, export, in_process, latency, ratios, startup
+from benchmarks import commands, export, in_process, latency, published, ratios, startup
 from benchmarks.report import Results, goals_table, write_documents
 from benchmarks.session import Session
 from benchmarks.verdicts import Row
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _sections(options: argparse.Namespace) -> tuple[Callable[[Session], Iterator[Row]], ...]:
-    return SECTIONS
+    return (published.rows,) if options.published else SECTIONS
 
 
 def _session(options: argparse.Namespace, results: Results, stack: ExitStack) -> Session:

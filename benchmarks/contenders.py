@@ -79,7 +79,7 @@ def database_urls(servers: Servers, folder: Path, kinds: Collection[str]) -> dic
 @contextmanager
 def running(contender: Contender, urls: Mapping[str, str], folder: Path) -> Iterator[Running]:
     """Yield the contender when it answers; it has ended afterwards."""
-    port = _free_port()
+    port = free_port()
     variables = {"DATABASE_URL": urls[contender.database], "REDIS_URL": urls["redis"], "LOG_LEVEL": "ERROR"}
     variables |= dict(contender.settings)
     if contender.baseline:
@@ -92,8 +92,8 @@ def running(contender: Contender, urls: Mapping[str, str], folder: Path) -> Iter
         # Long cache times, because some read what was cached before their round.
         environment = {**os.environ, **variables, "CACHE_TTL_SECONDS": "3600", "WORKERS": "1"}
         process = subprocess.Popen(command, cwd=where, env=environment, start_new_session=True)
-        stack.callback(_stop, process)
-        _wait_for(port, process)
+        stack.callback(stop, process)
+        wait_for(port, process)
         yield Running(process.pid, port)
 
 
@@ -110,14 +110,16 @@ def _rendered(contender: Contender, variables: Mapping[str, str], folder: Path) 
     return project
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on."""
     with socket.socket() as listening:
         listening.bind((HOST, 0))
         port: int = listening.getsockname()[1]
         return port
 
 
-def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
+def wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
+    """Return when the process listens on the port. Raises `SystemExit` where it does not in half a minute."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -128,7 +130,8 @@ def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
     raise SystemExit(f"{' '.join(map(str, process.args))} does not answer.")  # type: ignore[arg-type]
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    """End the process."""
     process.send_signal(signal.SIGTERM)
     try:
         process.wait(10)

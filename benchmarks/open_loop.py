@@ -49,8 +49,8 @@ class Outcome:
     errors: int = 0
     # The share of the time in which the generator itself was busy; near 1 it is the bottleneck.
     busy: float = 0.0
-    # How late the generator itself was at worst, because the machine did not let it run.
-    late_ms: float = 0.0
+    # How late the generator itself was with each request, where the machine did not let it run.
+    late_ms: list[float] = field(default_factory=list)
 
 
 @dataclass
@@ -124,7 +124,8 @@ class _Load:
         self._requests = cycle([request.encode() for request in job.requests])
         self._expected = b"HTTP/1.1 %d " % job.status
         self._waiting: deque[int] = deque()
-        self._free = [_Connection(job) for _ in range(job.connections)]
+        # In turn, because Uvicorn closes those that it hears nothing of for five seconds.
+        self._free = deque(_Connection(job) for _ in range(job.connections))
         for connection in self._free:
             selector.register(connection.socket, selectors.EVENT_READ, connection)
         self._schedule = Schedule(perf_counter() + LEAD_SECONDS, job.per_second, job.count)
@@ -135,19 +136,18 @@ class _Load:
 
     def ask(self) -> None:
         """Send what is due, as far as connections are free."""
-        self._waiting.extend(self._schedule.take_due(perf_counter()))
+        now = perf_counter()
+        due = self._schedule.take_due(now)
+        self.outcome.late_ms += [1_000 * (now - self._schedule.due_at(number)) for number in due]
+        self._waiting.extend(due)
         while self._waiting and self._free:
-            self._free.pop().ask(next(self._requests), self._waiting.popleft())
+            self._free.popleft().ask(next(self._requests), self._waiting.popleft())
 
     def receive(self) -> bool:
         """Take the answers that come until the next request is due; return whether more may come."""
-        asked_at = perf_counter()
-        pause = self._schedule.seconds_to_next(asked_at)
-        ready = self._selector.select(pause)
+        ready = self._selector.select(self._schedule.seconds_to_next(perf_counter()))
         if not ready and self._schedule.is_over:
             return False
-        late_ms = 1_000 * (perf_counter() - asked_at - pause)
-        self.outcome.late_ms = max(self.outcome.late_ms, late_ms)
         for key, _ in ready:
             if key.data.receive():
                 self._note(key.data)
@@ -183,7 +183,7 @@ def main() -> None:
     try:
         outcome = send(job)
     except OSError as error:
-        sys.exit(f"The service cannot be reached: {error}")
+        sys.exit(f"A connection to the service fails: {str(error) or type(error).__name__}")
     json.dump(asdict(outcome), sys.stdout)
 
 

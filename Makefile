@@ -70,10 +70,12 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 	@touch $@
 
 .PHONY: benchmarks
-benchmarks: .venv/benchmarks/installed ## Measure the goals and the baselines, in five minutes
-	.venv/benchmarks/bin/python -m benchmarks --results benchmarks/results
-	.venv/benchmarks/bin/python -m benchmarks.commands
-	.venv/benchmarks/bin/python -m benchmarks.startup
+benchmarks: .venv/benchmarks/installed ## Measure every goal with its limit, and write docs/performance.md, in ten minutes
+	.venv/benchmarks/bin/python -m benchmarks --results benchmarks/results --docs docs $(FLAGS)
+
+.PHONY: benchmarks-published
+benchmarks-published: .venv/benchmarks/installed ## Measure a published generator's service beside ours; installs it first
+	.venv/benchmarks/bin/python -m benchmarks --published --results benchmarks/results --docs docs $(FLAGS)
 
 .PHONY: benchmark-updates
 benchmark-updates: install ## Measure updates: one next to copier update, and 100 at once, in five minutes

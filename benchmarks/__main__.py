@@ -16,6 +16,7 @@ from types import FrameType
 from typing import NoReturn
 
 from benchmarks import commands, export, in_process, latency, published, ratios, startup
+from benchmarks.cores import leave_server_core
 from benchmarks.report import Results, goals_table, write_documents
 from benchmarks.session import Session
 from benchmarks.verdicts import Row
@@ -75,6 +76,7 @@ def _sections(options: argparse.Namespace) -> tuple[Callable[[Session], Iterator
 
 
 def _session(options: argparse.Namespace, results: Results, stack: ExitStack) -> Session:
+    core = leave_server_core()
     servers = stack.enter_context(open_servers(set(KINDS) - {"nginx"}))
     results.document["servers"] = describe(servers).splitlines()
     rounds, seconds, latency_seconds, export_rows = (
@@ -89,6 +91,7 @@ def _session(options: argparse.Namespace, results: Results, stack: ExitStack) ->
         connections=options.connections,
         latency_seconds=options.latency_seconds or latency_seconds,
         export_rows=options.export_rows or export_rows,
+        core=core,
     )
 
 

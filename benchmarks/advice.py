@@ -22,6 +22,10 @@ ADVICE = (
     Advice("Plain FastAPI is as fast as it gets: `response_model` and a pool", READ_BY_TUTORIAL, LIMIT),
     Advice("Build a model per row of a list", LIST_BY_TUTORIAL, LIMIT),
     Advice("Write with the model's dump, answer with `response_model`", CREATE_BY_TUTORIAL, LIMIT),
-    Advice('`@app.middleware("http")` for what every request needs', BLOG_MIDDLEWARE, "{} times all middleware here"),
+    Advice(
+        '`@app.middleware("http")` for what every request needs',
+        BLOG_MIDDLEWARE,
+        "{} times all middleware here",
+    ),
     Advice("gzip at its highest level", GZIP_9, "{} times the CPU of zstd for 100 KB of JSON"),
 )

@@ -32,7 +32,9 @@ def rows(session: Session) -> Iterator[Row]:
     for title, bound in GOALS.items():
         ratios = [own / plain for own, plain in zip(seconds[title], seconds[PLAIN], strict=True)]
         cpu = {"cpu_seconds": seconds[title], "limit_cpu_seconds": seconds[PLAIN]}
-        yield row_of(title, bound, ratios, details={name: round(median(each), 2) for name, each in cpu.items()})
+        yield row_of(
+            title, bound, ratios, details={name: round(median(each), 2) for name, each in cpu.items()}
+        )
 
 
 def _measured(session: Session) -> dict[str, list[float]]:

@@ -77,8 +77,10 @@ def database_urls(servers: Servers, folder: Path, kinds: Collection[str]) -> dic
 
 
 @contextmanager
-def running(contender: Contender, urls: Mapping[str, str], folder: Path) -> Iterator[Running]:
-    """Yield the contender when it answers; it has ended afterwards."""
+def running(
+    contender: Contender, urls: Mapping[str, str], folder: Path, core: int | None = None
+) -> Iterator[Running]:
+    """Yield the contender when it answers, on this core if one is given; it has ended afterwards."""
     port = free_port()
     variables = {"DATABASE_URL": urls[contender.database], "REDIS_URL": urls["redis"], "LOG_LEVEL": "ERROR"}
     variables |= dict(contender.settings)
@@ -93,6 +95,9 @@ def running(contender: Contender, urls: Mapping[str, str], folder: Path) -> Iter
         environment = {**os.environ, **variables, "CACHE_TTL_SECONDS": "3600", "WORKERS": "1"}
         process = subprocess.Popen(command, cwd=where, env=environment, start_new_session=True)
         stack.callback(stop, process)
+        # At once, because threads and children keep to the cores of who starts them.
+        if core is not None:
+            os.sched_setaffinity(process.pid, {core})
         wait_for(port, process)
         yield Running(process.pid, port)
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from statistics import quantiles
 from uuid import uuid4
 
-from benchmarks.__main__ import filled
 from benchmarks.contenders import Contender, Running, running
 from benchmarks.load import Requests, sample
+from benchmarks.ratios import filled
 
 OFF = ("EVENT_LOOP_BLOCKED_MS", "0")
 SETTINGS = {

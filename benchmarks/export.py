@@ -37,7 +37,7 @@ def rows(session: Session) -> Iterator[Row]:
         return
     # A database of its own, so that nothing else has to do with so many rows.
     urls = {"postgres": session.servers.postgres.database("benchmarks_export_test"), "redis": ""}
-    with running(POSTGRES, urls, session.folder) as server:
+    with running(POSTGRES, urls, session.folder, session.core) as server:
         session.progress(f"export: making {session.export_rows:,} rows")
         asyncio.run(_fill(urls["postgres"], session.export_rows))
         session.progress("export: reading them")

@@ -99,7 +99,10 @@ GOALS = (
         Probe(POSTGRES, "batch", BATCH_ROWS),
     ),
     Goal(
-        "200 unrelated routes before the items, of none", Bound(1.1), Probe(CROWDED, "read"), Probe(TTL, "read")
+        "200 unrelated routes before the items, of none",
+        Bound(1.1),
+        Probe(CROWDED, "read"),
+        Probe(TTL, "read"),
     ),
     Goal(
         "SQLite point read, of bare ASGI + sqlite3",

@@ -30,7 +30,7 @@ def rows(session: Session) -> Iterator[Row]:
     if not session.wants(TAIL, SLOWEST):
         return
     urls = database_urls(session.servers, session.folder, {"postgres"})
-    with running(POSTGRES, urls, session.folder) as server:
+    with running(POSTGRES, urls, session.folder, session.core) as server:
         reads = filled(server)["read"]
         session.progress("latency: looking for the saturation rate")
         rounds = [
@@ -56,15 +56,17 @@ def rows_of(outcome: dict[str, Any], saturation: float, busy: float) -> Iterator
     }
     found = [_tail_row(latencies, details), row_of(SLOWEST, SLOWEST_BOUND, [max(latencies)], "ms", details)]
     if busy > GENERATOR_BUSY_LIMIT:
-        yield from [undecided(row, f"the load generator was busy for {busy:.0%} of the time") for row in found]
+        yield from [
+            undecided(row, f"the load generator was busy for {busy:.0%} of the time") for row in found
+        ]
         return
     # What the service alone is to blame for.
     own = [latency - late for latency, late in zip(latencies, outcome["late_ms"], strict=True)]
     for row, without_lateness in zip(found, (_p99(own) / median(own), max(own)), strict=True):
         assert row.bound is not None
         if row.verdict == "missed" and without_lateness <= row.bound.value:
-            reason = f"the machine held the load generator itself up, by {details['generator_late_ms']:g} ms at worst"
-            yield undecided(row, reason)
+            late_ms = details["generator_late_ms"]
+            yield undecided(row, f"the machine held the load generator itself up, by {late_ms:g} ms at worst")
         else:
             yield row
 

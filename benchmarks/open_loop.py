@@ -1,8 +1,8 @@
 """Load on a fixed schedule: `python -m benchmarks.open_loop` sends whether or not answers come.
 
 Latency counts from when a request was due, so a service that stands still is charged for all that had to wait
-("coordinated omission": https://github.com/giltene/wrk2). A process of its own on plain sockets, which reads a
-job from standard input and writes an outcome to standard output.
+("coordinated omission": https://github.com/giltene/wrk2). A process of its own on plain sockets, which reads
+a job from standard input and writes an outcome to standard output.
 """
 
 import json
@@ -11,6 +11,7 @@ import selectors
 import socket
 import sys
 from collections import deque
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from itertools import cycle
 from time import perf_counter, process_time
@@ -117,7 +118,7 @@ def is_complete(answer: bytes) -> bool:
 class _Load:
     """The connections, and what became of the requests so far."""
 
-    def __init__(self, job: Job, selector: selectors.BaseSelector) -> None:
+    def __init__(self, job: Job, selector: selectors.BaseSelector, stack: ExitStack) -> None:
         self.outcome = Outcome()
         self.latencies_ms: dict[int, float] = {}
         self._selector = selector
@@ -127,6 +128,7 @@ class _Load:
         # In turn, because Uvicorn closes those that it hears nothing of for five seconds.
         self._free = deque(_Connection(job) for _ in range(job.connections))
         for connection in self._free:
+            stack.callback(connection.socket.close)
             selector.register(connection.socket, selectors.EVENT_READ, connection)
         self._schedule = Schedule(perf_counter() + LEAD_SECONDS, job.per_second, job.count)
 
@@ -163,8 +165,8 @@ class _Load:
 def send(job: Job) -> Outcome:
     """Send every request when it is due, or as soon after that as a connection is free."""
     # epoll waits for whole milliseconds, select for microseconds.
-    with selectors.SelectSelector() as selector:
-        load = _Load(job, selector)
+    with selectors.SelectSelector() as selector, ExitStack() as stack:
+        load = _Load(job, selector, stack)
         started_at, cpu_before = perf_counter(), process_time()
         while not load.is_done:
             load.ask()

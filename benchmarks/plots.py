@@ -1,4 +1,4 @@
-"""Plots of the results, as SVG that is the same for the same results and can be read on light and dark pages."""
+"""Plots of the results, as SVG: the same for the same results, readable on light and on dark pages."""
 
 import re
 from collections.abc import Sequence
@@ -63,10 +63,10 @@ def _goal_bar(row: Row) -> Bar:
     unit = f" {row.unit}" if row.unit else ""
     text = f"{row.measured:.3g}{unit} ({row.bound}{unit}) {row.verdict}"
     if row.bound.is_upper:
-        shares = [figure / row.bound.value for figure in (row.measured, row.low, row.high)]
+        length, low, high = (figure / row.bound.value for figure in (row.measured, row.low, row.high))
     else:
-        shares = [row.bound.value / figure for figure in (row.measured, row.high, row.low)]
-    return Bar(row.title.replace("`", ""), *shares, text, row.verdict)
+        length, low, high = (row.bound.value / figure for figure in (row.measured, row.high, row.low))
+    return Bar(row.title.replace("`", ""), length, low, high, text, row.verdict)
 
 
 def cpu_bars(rows: Sequence[Row]) -> list[Bar]:

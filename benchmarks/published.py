@@ -1,8 +1,8 @@
 """A published generator's service next to ours: the project that its defaults make for PostgreSQL.
 
-s3rius' `fastapi_template`, pinned, is installed into a folder of its own and runs without a terminal; its
-project installs what it locks itself, on the newest Python here that it accepts, and starts as it starts itself.
-The package index lacks fastapi/full-stack-fastapi-template, so that is not measured.
+s3rius' `fastapi_template`, pinned, is installed into a folder of its own and runs without a terminal. Its
+project installs what its ranges bring, on the newest Python here that it accepts, and starts by its
+own command. The package index lacks fastapi/full-stack-fastapi-template, so that is not measured.
 """
 
 import asyncio
@@ -44,7 +44,10 @@ def rows(session: Session) -> Iterator[Row]:
     project = _generated(session.folder / "published")
     own_urls = database_urls(session.servers, session.folder, {"postgres"})
     url = session.servers.postgres.database("published_test")
-    with running(POSTGRES, own_urls, session.folder) as own, _started(project, url) as theirs:
+    with (
+        running(POSTGRES, own_urls, session.folder, session.core) as own,
+        _started(project, url, session.core) as theirs,
+    ):
         asyncio.run(_insert_one_row(url))
         sides = ((theirs, Requests([request("GET", ONE_ROW)])), (own, filled(own)["read"]))
         cpu_us: tuple[list[float], list[float]] = ([], [])
@@ -99,7 +102,7 @@ def _run(command: list[str], where: Path, environment: Mapping[str, str] | None 
 
 
 @contextmanager
-def _started(project: Path, url: str) -> Iterator[Running]:
+def _started(project: Path, url: str, core: int | None) -> Iterator[Running]:
     """Yield the service as it is configured, but on this port and this database and without its reloader."""
     database, port = urlsplit(url), free_port()
     settings = {
@@ -124,6 +127,8 @@ def _started(project: Path, url: str) -> Iterator[Running]:
             start_new_session=True,
         )
         try:
+            if core is not None:
+                os.sched_setaffinity(process.pid, {core})
             wait_for(port, process)
             yield Running(process.pid, port)
         finally:

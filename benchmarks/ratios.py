@@ -6,7 +6,6 @@ What disturbs the machine for a while hits all servers alike. CPU time is the se
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from statistics import median
 from uuid import uuid4
 
@@ -15,7 +14,6 @@ from benchmarks.goals import BATCH_ROWS, CONTENDERS, GOALS, Goal, Probe
 from benchmarks.load import COUNTER, ITEMS, Requests, Sample, draft, request, sample
 from benchmarks.session import Session
 from benchmarks.verdicts import GENERATOR_BUSY_LIMIT, Row, row_of, undecided
-from tests.servers import Servers
 
 Samples = dict[Probe, list[Sample]]
 ITEMS_READ = 100
@@ -37,7 +35,7 @@ def _measure(samples: Samples, session: Session) -> None:
     if not samples:
         return
     with ExitStack() as stack:
-        contenders = _running(list(samples), session.servers, session.folder, stack)
+        contenders = _running(list(samples), session, stack)
         requests = _requests(contenders)
         for number in range(-1, session.rounds):
             for probe, shown in samples.items():
@@ -48,18 +46,16 @@ def _measure(samples: Samples, session: Session) -> None:
             session.progress(f"CPU per request: round {number + 1} of {session.rounds}")
 
 
-def _running(
-    probes: Sequence[Probe], servers: Servers, folder: Path, stack: ExitStack
-) -> dict[Contender, Running]:
+def _running(probes: Sequence[Probe], session: Session, stack: ExitStack) -> dict[Contender, Running]:
     asked = {probe.contender for probe in probes}
     databases = {contender.database for contender in asked}
     redis = {"redis"} & {word for each in asked for word in (each.baseline, dict(each.answers).get("cache"))}
-    urls = database_urls(servers, folder, databases | redis)
+    urls = database_urls(session.servers, session.folder, databases | redis)
     # A rendered service makes the table and the items, so one of each database is there.
-    wanted = [
-        each for each in CONTENDERS if each in asked or (each.database in databases and not each.baseline)
-    ]
-    return {each: stack.enter_context(running(each, urls, folder)) for each in wanted}
+    makers = {each.database: each for each in reversed(CONTENDERS) if not each.baseline}
+    asked |= {makers[database] for database in databases & set(makers)}
+    wanted = [each for each in CONTENDERS if each in asked]
+    return {each: stack.enter_context(running(each, urls, session.folder, session.core)) for each in wanted}
 
 
 def _requests(contenders: Mapping[Contender, Running]) -> dict[tuple[str, str], Requests]:

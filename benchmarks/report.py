@@ -6,7 +6,7 @@ They are in goals.md beside the results, and in docs/performance.md between mark
 import json
 import os
 import platform
-import re
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.advice import ADVICE
-from benchmarks.rendering import REPOSITORY
+from benchmarks.rendering import REPOSITORY, TEMPLATE
 from benchmarks.verdicts import UNDECIDED, Row, row_from
 
 RESULTS = REPOSITORY / "benchmarks" / "results"
 DOCUMENTS = REPOSITORY / "docs"
+RECORDS = TEMPLATE / "benchmarks" / "tunings"
+RECEIPTS_SHOWN = 12
 SECTIONS = ("ratios", "export", "in_process", "latency", "startup", "commands", "published")
-MARKED = "<!-- {0}: made by `make benchmarks` -->\n{1}\n<!-- end of {0} -->"
+MARKS = ("<!-- {}: made by `make benchmarks` -->", "<!-- end of {} -->")
 
 
 def machine() -> str:
@@ -130,15 +132,26 @@ def advice_table(rows: Sequence[Row]) -> str:
     return _table(["advice", "measured"], found)
 
 
+def receipts_table() -> str:
+    """Return the optimizations that bring most, each once, from the template's records."""
+    records = [tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(RECORDS.glob("*/*.toml"))]
+    proven = [each for each in records if each.get("measured", {}).get("verdict") == "pays"]
+    proven.sort(key=lambda each: -each["measured"]["ratio"])
+    best = {each["title"]: each for each in reversed(proven)}
+    shown = sorted(best.values(), key=lambda each: -each["measured"]["ratio"])[:RECEIPTS_SHOWN]
+    cells = [[each["title"], each["workload"], f"{each['measured']['ratio']:.2f}"] for each in shown]
+    return _table(["optimization", "workload", "CPU without it"], cells)
+
+
 def latency_line(rows: Sequence[Row]) -> str:
     """Return the figures behind the rows of latency."""
     details = next((row.details for row in rows if "p99_ms" in row.details), None)
     if details is None:
         return "Latency was not measured."
     return (
-        f"Latency counts from when a request was due. At {details['saturation_per_second'] / 2:.0f} requests a "
-        f"second, half of what one worker answered beside the database and the load generator, the median was "
-        f"{details['p50_ms']:g} ms and p99 {details['p99_ms']:g} ms."
+        "Latency counts from when a request was due. "
+        f"At {details['saturation_per_second'] / 2:.0f} requests a second, half of what one worker answered "
+        f"at most, the median was {details['p50_ms']:g} ms and p99 {details['p99_ms']:g} ms."
     )
 
 
@@ -160,6 +173,7 @@ def parts_of(document: Mapping[str, Any]) -> dict[str, str]:
         "machine": summary(document),
         "goals": goals_table(rows),
         "latency": latency_line(rows),
+        "receipts": receipts_table(),
         "shortfalls": shortfalls(rows),
         "advice": advice_table(rows),
     }
@@ -168,11 +182,10 @@ def parts_of(document: Mapping[str, Any]) -> dict[str, str]:
 def with_parts(text: str, parts: Mapping[str, str]) -> str:
     """Return the text with these parts between its marks. Raises `SystemExit` where a mark is missing."""
     for name, part in parts.items():
-        pattern = re.escape(MARKED.format(name, "\0")).replace("\0", ".*?")
-        marked = MARKED.format(name, part)
-        text, count = re.subn(pattern, lambda _, new=marked: new, text, flags=re.DOTALL)
-        if count != 1:
-            raise SystemExit(f"The document has the marks of {name!r} {count} times, not once.")
+        start, end = MARKS[0].format(name), MARKS[1].format(name)
+        if (text.count(start), text.count(end)) != (1, 1):
+            raise SystemExit(f"The document has not one of each of the marks of {name!r}.")
+        text = f"{text.partition(start)[0]}{start}\n\n{part}\n\n{end}{text.partition(end)[2]}"
     return text
 
 

@@ -19,6 +19,8 @@ class Session:
     connections: int
     latency_seconds: float
     export_rows: int
+    # Where the server under measurement runs, away from all else; None where there is one core only.
+    core: int | None = None
 
     def wants(self, *titles: str) -> bool:
         """Return whether one of these rows is to be measured."""

@@ -46,7 +46,7 @@ def _measured(session: Session) -> dict[str, tuple[list[float], list[float]]]:
     urls = database_urls(session.servers, session.folder, {"postgres"})
     for number in range(-1, session.rounds):
         for side, contender in enumerate((POSTGRES, TUTORIAL)):
-            with running(contender, urls, session.folder) as server:
+            with running(contender, urls, session.folder, session.core) as server:
                 assert server.ask("GET", f"{ITEMS}?limit=1")[0] == 200
                 for title, (_, measure, _) in FIGURES.items():
                     # The first start compiles.

@@ -1,7 +1,7 @@
 """`python -m benchmarks.layers.compression ROUNDS`: 100 KB of JSON through the service's compressing layer.
 
-Prints the CPU time of each round, interleaved with the bare compressor at the same level on the same bytes and
-with gzip. Raises `SystemExit` where the bytes differ, or where a streamed body is held back.
+Prints the CPU time of each round, interleaved with the bare compressor at the same level on the same bytes
+and with gzip. Raises `SystemExit` where the bytes differ, or where a streamed body is held back.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from app.compression import CompressionMiddleware
 from zstandard import ZstdCompressor, ZstdDecompressor
 
 from benchmarks.baselines.asgi import Receive, Scope, Send, answer
-from benchmarks.layers.calls import Message, cpu_us, answer_of, receive, scope_of
+from benchmarks.layers.calls import Message, answer_of, cpu_us, receive, scope_of
 
 BODY_BYTES = 100_000
 LEVEL = 3
@@ -26,7 +26,7 @@ SCOPE = scope_of("/", {b"accept-encoding": b"gzip, deflate, br, zstd"}, None)
 
 def _body() -> bytes:
     """Return JSON of items that differ as real ones do."""
-    choose = random.Random(1)
+    choose = random.Random(1)  # noqa: S311
     words = ["garden", "steel", "sturdy", "delivered", "within", "week", "usual", "size", "thing", "blue"]
     items: list[dict[str, object]] = []
     while sum(map(len, map(str, items))) < BODY_BYTES:

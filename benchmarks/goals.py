@@ -69,6 +69,7 @@ BATCH_ROWS = 1_000
 READ = "`GET /items/{id}`, no cache, of bare ASGI + asyncpg"
 READ_BY_TUTORIAL = "the same read by FastAPI's tutorial"
 READ_BY_BLOG = "the same read by the usual blog"
+CREATE_OF_BATCH = "`POST /items`, of the rows of a batch of 1,000"
 LIST_BY_TUTORIAL = "the same list by FastAPI's tutorial"
 CREATE_BY_TUTORIAL = "the same `POST` by FastAPI's tutorial"
 
@@ -93,7 +94,7 @@ GOALS = (
     Goal("`POST /items`, of bare ASGI + asyncpg", Bound(1.6), Probe(POSTGRES, "create"), CREATE_LIMIT),
     Goal(CREATE_BY_TUTORIAL, None, Probe(TUTORIAL, "create"), CREATE_LIMIT),
     Goal(
-        "`POST /items`, of the rows of a batch of 1,000",
+        CREATE_OF_BATCH,
         Bound(20.0, is_upper=False),
         Probe(POSTGRES, "create"),
         Probe(POSTGRES, "batch", BATCH_ROWS),

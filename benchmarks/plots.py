@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.goals import READ, READ_BY_BLOG, READ_BY_TUTORIAL
-from benchmarks.verdicts import Row
+from benchmarks.verdicts import UNDECIDED, Row
 
 GOALS_PLOT = "goals.svg"
 CPU_PLOT = "cpu-per-request.svg"
@@ -61,11 +61,12 @@ def goal_bars(rows: Sequence[Row]) -> list[Bar]:
 def _goal_bar(row: Row) -> Bar:
     assert row.bound is not None
     unit = f" {row.unit}" if row.unit else ""
-    text = f"{row.measured:.3g}{unit} ({row.bound}{unit}) {row.verdict}"
+    figure = "" if row.verdict == UNDECIDED else f"{row.measured:.3g}{unit} "
+    text = f"{figure}({row.bound}{unit}) {row.verdict}"
     if row.bound.is_upper:
-        length, low, high = (figure / row.bound.value for figure in (row.measured, row.low, row.high))
+        length, low, high = (each / row.bound.value for each in (row.measured, row.low, row.high))
     else:
-        length, low, high = (row.bound.value / figure for figure in (row.measured, row.high, row.low))
+        length, low, high = (row.bound.value / each for each in (row.measured, row.high, row.low))
     return Bar(row.title.replace("`", ""), length, low, high, text, row.verdict)
 
 
@@ -96,15 +97,18 @@ def draw(rows: Sequence[Row], folder: Path) -> None:
 def _draw(bars: Sequence[Bar], title: str, line: float | None, path: Path) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9.5, 0.9 + 0.36 * len(bars)), layout="constrained")
+    figure = Figure(figsize=(9.0, 0.9 + 0.36 * len(bars)), layout="constrained")
     axes: Any = figure.subplots()
     for place, bar in enumerate(reversed(bars)):
         axes.barh(place, bar.length, color=COLORS[bar.verdict][0], height=0.6)
         if bar.low != bar.high:
             axes.plot([bar.low, bar.high], [place, place], color=INK, linewidth=1.5)
-        axes.text(max(bar.length, bar.high), place, f"  {bar.text}", va="center", fontsize=9)
+        # Beside the line, not across it.
+        end = max(bar.length, bar.high, line or 0)
+        axes.annotate(bar.text, (end, place), (6, 0), textcoords="offset points", va="center", fontsize=9)
     axes.set_yticks(range(len(bars)), [bar.label for bar in reversed(bars)])
-    axes.set_xlim(0, 1.55 * max((max(bar.length, bar.high) for bar in bars), default=1.0))
+    axes.set_xlim(0, 1.6 * max((max(bar.length, bar.high) for bar in bars), default=1.0))
+    axes.set_ylim(-0.6, len(bars) - 0.4)
     axes.set_title(title, loc="left", fontsize=11)
     if line is not None:
         axes.axvline(line, color=INK, linewidth=1, linestyle="--")

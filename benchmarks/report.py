@@ -106,7 +106,8 @@ def _cells(row: Row) -> list[str]:
     return [
         row.title,
         f"{row.bound}{unit}" if row.bound else "",
-        f"{_short(row.measured)}{unit}",
+        # What the noise does not decide gets no number.
+        "" if row.verdict == UNDECIDED else f"{_short(row.measured)}{unit}",
         f"{_short(row.low)} to {_short(row.high)}" if row.low != row.high else "",
         f"**{row.verdict}**" if row.verdict == "missed" else row.verdict,
         *(f"{row.details[name]:g}" if name in row.details else "" for name in ("cpu_us", "limit_cpu_us")),
@@ -123,20 +124,25 @@ def _table(head: list[str], rows: Sequence[list[str]]) -> str:
 
 def advice_table(rows: Sequence[Row]) -> str:
     """Return common advice with the figures that speak against it."""
-    known = {row.title: row for row in rows}
+    known = {row.title: row.measured for row in rows} | {
+        name: record["measured"]["ratio"] for name, record in _proven().items()
+    }
     found = [
-        [each.advice, each.words.format(_short(known[each.title].measured))]
-        for each in ADVICE
-        if each.title in known
+        [each.advice, each.words.format(_short(known[each.proof]))] for each in ADVICE if each.proof in known
     ]
     return _table(["advice", "measured"], found)
 
 
+def _proven() -> dict[str, dict[str, Any]]:
+    """Return the records of the template, by their names, of what pays."""
+    paths = sorted(RECORDS.glob("*/*.toml"))
+    records = {path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in paths}
+    return {name: each for name, each in records.items() if each.get("measured", {}).get("verdict") == "pays"}
+
+
 def receipts_table() -> str:
     """Return the optimizations that bring most, each once, from the template's records."""
-    records = [tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(RECORDS.glob("*/*.toml"))]
-    proven = [each for each in records if each.get("measured", {}).get("verdict") == "pays"]
-    proven.sort(key=lambda each: -each["measured"]["ratio"])
+    proven = sorted(_proven().values(), key=lambda each: -each["measured"]["ratio"])
     best = {each["title"]: each for each in reversed(proven)}
     shown = sorted(best.values(), key=lambda each: -each["measured"]["ratio"])[:RECEIPTS_SHOWN]
     cells = [[each["title"], each["workload"], f"{each['measured']['ratio']:.2f}"] for each in shown]
@@ -157,9 +163,11 @@ def latency_line(rows: Sequence[Row]) -> str:
 
 def shortfalls(rows: Sequence[Row]) -> str:
     """Return what keeps below its goal, and what cannot be told."""
+    units = {row.title: f" {row.unit}" if row.unit else "" for row in rows}
     lines = [
-        f"- {row.title}: {_short(row.measured)}{f' {row.unit}' if row.unit else ''}, goal {row.bound}"
-        + (", undecided" if row.verdict == UNDECIDED else "")
+        f"- {row.title}: "
+        + (UNDECIDED if row.verdict == UNDECIDED else f"{_short(row.measured)}{units[row.title]}")
+        + f", goal {row.bound}{units[row.title]}"
         for row in rows
         if row.verdict in {"missed", UNDECIDED}
     ]

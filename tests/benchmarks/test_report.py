@@ -59,6 +59,7 @@ def test_the_table_says_why_something_is_undecided() -> None:
     row = undecided(row_of("a read", Bound(1.5), [1.2]), "the load generator was busy for 95% of the time")
     assert "| undecided |" in goals_table([row])
     assert "busy for 95%" in goals_table([row])
+    assert "1.2" not in goals_table([row])
 
 
 def test_advice_without_a_figure_is_not_given() -> None:

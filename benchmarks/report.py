@@ -90,7 +90,8 @@ def summary(document: Mapping[str, Any]) -> str:
     """Return where and when it was measured."""
     dates = sorted({each["measured_at"].partition("T")[0] for each in document["goals"]})
     when = " to ".join(dict.fromkeys([dates[0], dates[-1]])) if dates else "not yet"
-    return f"{document['machine']}; {'; '.join(document['servers'])}; measured {when}."
+    how = "a quick look" if document["is_quick"] else "measured"
+    return f"{document['machine']}; {'; '.join(document['servers'])}; {how} {when}."
 
 
 def goals_table(rows: Sequence[Row]) -> str:

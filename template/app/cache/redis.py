@@ -96,8 +96,9 @@ class RedisItemCache:
             kept: bytes | None = await connection.execute("GET", key)
             if kept is None:
                 kept = _new_lease()
-                # Sent only: the next command comes after it in any case.
-                await connection.send("SET", key, kept, "NX", "PX", LEASE_MILLISECONDS)
+                # Waited for: Redis may take another worker's commands first, and a change that removes the lease
+                # before it is there would let what was read before the change be put after it.
+                await connection.execute("SET", key, kept, "NX", "PX", LEASE_MILLISECONDS)
         except RedisError:
             return _new_lease()
         etag, line_break, body = kept.partition(b"\n")

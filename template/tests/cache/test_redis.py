@@ -34,6 +34,7 @@ class Line:
         self._flows.set()
         self._ends: list[asyncio.StreamWriter] = []
         self._port = 0
+        self.delay_seconds = 0.0
 
     async def restore(self) -> int:
         """Let connections through and return the port, which stays the same."""
@@ -67,6 +68,7 @@ class Line:
         with suppress(OSError):
             while data := await source.read(65_536):
                 await self._flows.wait()
+                await asyncio.sleep(self.delay_seconds)
                 target.write(data)
         target.close()
 
@@ -176,6 +178,16 @@ async def test_what_was_read_before_a_change_does_not_replace_what_was_read_afte
     await keep(other, item_id, NEW)
     await one.put(item_id, before, OLD)
     assert await read(one, item_id) == NEW.body
+
+
+async def test_a_lease_is_in_redis_before_anything_is_read_under_it(
+    open_cache: OpenCache, redis_url: str
+) -> None:
+    # Else a change could come before it, and what was read before the change would be kept after it.
+    async with another_line(redis_url) as slow_line:
+        slow, quick, item_id = await open_cache(slow_line), await open_cache(), uuid4()
+        slow_line.delay_seconds = 0.02
+        assert await slow.get(item_id) == await quick.get(item_id)
 
 
 async def test_a_read_that_failed_does_not_keep_the_next_one_from_being_kept(open_cache: OpenCache) -> None:

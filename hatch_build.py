@@ -70,7 +70,9 @@ def template_files(root: Path) -> list[str]:
 def is_left_over(path: Path) -> bool:
     """Tell whether the path was made by running the template rather than written for it."""
     return any(
-        part in LEFT_OVERS or part.endswith((".pyc", ".egg-info", "_cache", ".db", ".db-wal", ".db-shm"))
+        part in LEFT_OVERS
+        or part.endswith((".pyc", ".egg-info", ".db", ".db-wal", ".db-shm"))
+        or (part[:1] == "." and part.endswith("_cache"))
         for part in path.parts
     )
 

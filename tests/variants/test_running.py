@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from zlib import crc32
 
 import pytest
 
@@ -20,7 +21,8 @@ Variables = dict[str, str]
 
 def database_names(run: str) -> tuple[str, str]:
     """Return the names of this run's database for the project's tests and of the one that it serves from."""
-    name = run.replace("-", "_").replace(".", "_")
+    # MongoDB and PostgreSQL take 63 characters.
+    name = f"variant_{crc32(run.encode()):08x}"
     return f"{name}_test", f"{name}_contract_test"
 
 

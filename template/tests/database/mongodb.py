@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 from typing import Any
 
 import pymongo
@@ -15,9 +16,9 @@ from tests.errors import NoDatabase
 def throwaway_database() -> Iterator[str]:
     """Yield the URL of a database, emptied before and after. Raises `NoDatabase`."""
     url = url_for_tests()
+    client = _client(url)
     try:
-        with pymongo.MongoClient[dict[str, Any]](url, serverSelectionTimeoutMS=5_000) as client:
-            client.drop_database(client.get_default_database().name)
+        client.drop_database(client.get_default_database().name)
     except PyMongoError as error:
         reason = " ".join(str(error).split())
         raise NoDatabase(
@@ -27,6 +28,8 @@ def throwaway_database() -> Iterator[str]:
         yield url
     finally:
         empty_database(url)
+        client.close()
+        _client.cache_clear()
 
 
 def another_database(url: str) -> AbstractContextManager[str]:
@@ -36,6 +39,11 @@ def another_database(url: str) -> AbstractContextManager[str]:
 
 def empty_database(url: str) -> None:
     """Delete all items."""
-    with pymongo.MongoClient[dict[str, Any]](url) as client:
-        # Not dropped: the indexes stay for the next test.
-        client.get_default_database()["items"].delete_many({})
+    # Not dropped: the indexes stay for the next test.
+    _client(url).get_default_database()["items"].delete_many({})
+
+
+@cache
+def _client(url: str) -> pymongo.MongoClient[dict[str, Any]]:
+    # One for all tests: a client takes longer to connect and to close than most tests.
+    return pymongo.MongoClient(url, serverSelectionTimeoutMS=5_000)

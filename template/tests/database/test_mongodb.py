@@ -147,7 +147,8 @@ async def test_slow_commands_are_logged_with_their_plan_and_without_values(
         await store.update(row["id"], {"name": "secret 2"}, NOW)
     told = {record.statement: record.plan for record in caplog.records}  # type: ignore[attr-defined]
     plans = {next(iter(json.loads(statement))): plan for statement, plan in told.items()}
-    assert "IXSCAN tags_1__id_-1" in plans["find"]
+    # Which index it takes for one item is the server's choice.
+    assert "IXSCAN" in plans["find"]
     assert {"insert", "findAndModify"} <= plans.keys()
     assert "secret" not in str([vars(record) for record in caplog.records])
 

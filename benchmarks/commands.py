@@ -6,11 +6,11 @@ interleaved.
 
 import os
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from statistics import median
 
+from benchmarks.processes import seconds_of
 from benchmarks.rendering import REPOSITORY, copy_source
 from benchmarks.session import Session
 from benchmarks.verdicts import Bound, Row, row_of
@@ -46,25 +46,16 @@ def _measured(session: Session) -> dict[str, list[float]]:
         help_: [*FASTFORGE, "--help"],
         new: [*FASTFORGE, "new", "PROJECT", "--defaults", "--no-git"],
     }
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "generator")}
     seconds: dict[str, list[float]] = {name: [] for name in commands}
     for number in range(-1, session.rounds):
         for index, (name, command) in enumerate(commands.items()):
             project = session.folder / f"orders-{number}-{index}"
-            spent = _cpu_seconds([str(project) if part == "PROJECT" else part for part in command])
+            spent, _ = seconds_of(
+                [str(project) if part == "PROJECT" else part for part in command], environment
+            )
             shutil.rmtree(project, ignore_errors=True)
             # The first round fills the caches.
             seconds[name] += [spent] if number >= 0 else []
         session.progress(f"commands: round {number + 1} of {session.rounds}")
     return seconds
-
-
-def _cpu_seconds(command: Sequence[str]) -> float:
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "generator")}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    assert process.stderr is not None
-    reason = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise SystemExit(f"`{' '.join(command)}` failed: {reason.decode().strip()}")
-    return usage.ru_utime + usage.ru_stime

@@ -68,15 +68,9 @@ def _idle_cpu(servers: Mapping[str, Running], seconds: float) -> dict[str, float
     """Return the microseconds of CPU that each server takes per second while nobody asks."""
     # What a start leaves to be done is done by then.
     time.sleep(2)
-    before = {name: _cpu_seconds(server) for name, server in servers.items()}
+    before = {name: server.cpu_seconds() for name, server in servers.items()}
     time.sleep(seconds)
-    return {name: 1e6 * (_cpu_seconds(server) - before[name]) / seconds for name, server in servers.items()}
-
-
-def _cpu_seconds(server: Running) -> float:
-    # In nanoseconds, where /proc/PID/stat counts in hundredths of a second.
-    threads = Path(f"/proc/{server.pid}/task").glob("*/schedstat")
-    return sum(int(path.read_text().split()[0]) for path in threads) / 1e9
+    return {name: 1e6 * (server.cpu_seconds() - before[name]) / seconds for name, server in servers.items()}
 
 
 def _ratios(servers: Mapping[str, Running], options: argparse.Namespace) -> Ratios:

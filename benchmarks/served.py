@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from benchmarks.contenders import HOST, Running
 from benchmarks.load import COUNTER, ITEMS, draft, request
+from tests.faults.processes import descendants
 from tests.servers import Servers
 from tests.servers.process import free_port
 
@@ -168,14 +169,7 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _tree(root: int) -> list[int]:
-    children: dict[int, list[int]] = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        if fields := _text(path).rpartition(") ")[2].split():
-            children.setdefault(int(fields[1]), []).append(int(path.parent.name))
-    found = [root]
-    for pid in found:
-        found += children.get(pid, [])
-    return found
+    return [root, *descendants(root)]
 
 
 def _text(path: Path) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
+from benchmarks.processes import seconds_of
 from benchmarks.verdicts import verdict
 from tests.conftest import GIT_IDENTITY, commit_all, copy_checkout, git, pip_install
 from tests.updates.conftest import commit, commit_new, edit, release_1_1
@@ -89,27 +90,13 @@ def _compared(
     for number in range(-1, rounds):
         for name, command in COMMANDS.items():
             copy = Path(shutil.copytree(project, folder / f"round-{number}" / name / "orders"))
-            spent = _seconds(command, copy, environment)
+            spent = seconds_of(command, environment, copy)
             assert "v1.1.0" in (copy / ".copier-answers.yml").read_text()
             assert "TOP_TAGS = 20" in (copy / "app/items/service.py").read_text()
             # The first round fills the caches.
             samples[name] += [spent] if number >= 0 else []
         shutil.rmtree(folder / f"round-{number}")
     return samples
-
-
-def _seconds(command: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> tuple[float, float]:
-    began_at = time.monotonic()
-    process = subprocess.Popen(
-        command, cwd=cwd, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
-    assert process.stderr is not None
-    said = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise SystemExit(f"`{' '.join(command)}` failed: {said.decode().strip()}")
-    return usage.ru_utime + usage.ru_stime, time.monotonic() - began_at
 
 
 def _comparison(samples: Mapping[str, Sequence[tuple[float, float]]]) -> dict[str, Any]:

@@ -45,6 +45,13 @@ def count(record_property: Callable[[str, object], None]) -> Note:
     return count
 
 
+def assert_another_update_changes_nothing(project: Path) -> None:
+    commit(project)
+    before = contents(project)
+    assert update(project).merged is None
+    assert (contents(project), git(project, "status", "--porcelain")) == (before, "")
+
+
 @pytest.mark.parametrize(("old", "new"), PAIRS)
 def test_an_unedited_project_becomes_a_fresh_one_and_then_stays(
     rendered: Rendered,
@@ -62,10 +69,7 @@ def test_an_unedited_project_becomes_a_fresh_one_and_then_stays(
     assert update(project).conflicts == []
 
     assert contents(project) == contents(rendered(new, **answers))
-    commit(project)
-    before = contents(project)
-    assert update(project).merged is None
-    assert (contents(project), git(project, "status", "--porcelain")) == (before, "")
+    assert_another_update_changes_nothing(project)
     count(f"{old} to {new}", updated_variant)
 
 
@@ -94,10 +98,7 @@ def test_what_owners_wrote_stays_or_is_a_marked_conflict(
     assert sides.losses() == []
     # Each where it was expected, and no other.
     assert {name.partition("~")[0] for name in done.conflicts} <= set(clashing)
-    commit(project)
-    before = contents(project)
-    assert update(project).merged is None
-    assert (contents(project), git(project, "status", "--porcelain")) == (before, "")
+    assert_another_update_changes_nothing(project)
     facts = {"edits": edits + len(clashing), "lines": sides.count_lines(), "conflicts": len(done.conflicts)}
     count(f"{old} to {new}", updated_variant, **facts)
 

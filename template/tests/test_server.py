@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import NamedTuple
@@ -38,12 +38,10 @@ class Service(NamedTuple):
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> tuple[HTTPResponse, bytes]:
         """Return the answer and its body, over a connection of its own."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=GRACEFUL_SECONDS)
-        connection.request("GET", path, headers=headers or {})
-        response = connection.getresponse()
-        body = response.read()
-        connection.close()
-        return response, body
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=GRACEFUL_SECONDS)) as connection:
+            connection.request("GET", path, headers=headers or {})
+            response = connection.getresponse()
+            return response, response.read()
 
     def is_alive(self) -> bool:
         """Return whether it answers."""

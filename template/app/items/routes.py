@@ -72,9 +72,10 @@ async def create_item(draft: ItemDraft, request: Request) -> Response:
 async def create_items(
     drafts: Annotated[list[ItemDraft], Body(), Field(min_length=1, max_length=BATCH_MAX_ITEMS)],
     request: Request,
-) -> BatchCreated:
+) -> Response:
     """Create up to 1,000 items at once: all of them, or none where one is invalid or a name is taken."""
-    return BatchCreated(created=await item_service(request).create_many(drafts))
+    created = BatchCreated(created=await item_service(request).create_many(drafts))
+    return Response(created.model_dump_json(), HTTPStatus.CREATED, media_type=JSON)
 
 
 @router.get("", response_model=ItemPage)

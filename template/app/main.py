@@ -1,8 +1,10 @@
 """Builds the service: `uvicorn app.main:create_app --factory`, or `python -m app` for production."""
 
+from importlib.util import find_spec
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from app import docs, health, metrics
 from app.about import DESCRIPTION, NAME, VERSION
@@ -30,12 +32,27 @@ class Service(FastAPI):
         return document
 
 
+def telemetry() -> TelemetryConfig:
+    """Return what FastAPI tells OpenTelemetry: all, or nothing where its SDK is not installed.
+
+    FastAPI asks for three providers at every request, a seventh of a cached read, even if there can be none.
+    """
+    is_installed = find_spec("opentelemetry.sdk") is not None
+    return {"tracing": is_installed, "metrics": is_installed, "logs": is_installed}
+
+
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Return the service with these settings, by default those of the environment."""
     settings = settings or Settings()
     # app.docs serves the documentation: FastAPI's own page does not escape the title.
     app = Service(
-        title=NAME, description=DESCRIPTION, version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None
+        title=NAME,
+        description=DESCRIPTION,
+        version=VERSION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        telemetry=telemetry(),
     )
     app.state.settings = settings
     # Routes are matched in this order: what is asked most comes first.

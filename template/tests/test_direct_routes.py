@@ -118,6 +118,19 @@ REQUESTS: list[dict[str, Any]] = [
         "content": b"[" * 100_000,
         "headers": {"content-type": "application/json"},
     },
+    *[
+        {"method": "POST", "url": "/things", "content": body, "headers": {"content-type": "application/json"}}
+        for body in [
+            b'{"name": "a", "name": "b"}',
+            b'{"name": "\\ud83d\\ude00 \\ud800"}',
+            b'{"name": "\xff"}',
+            b'{"name": "a", "other": [NaN, -Infinity, 1e400]}',
+            b'{"name": "a", "size": 123456789012345678901234567890}',
+            b'{"name": "a", "size": ' + b"9" * 5_000 + b"}",
+            b'\xef\xbb\xbf{"name": "a"}',
+            '{"name": "a"}'.encode("utf-16"),
+        ]
+    ],
 ]
 
 

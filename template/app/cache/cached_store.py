@@ -11,8 +11,8 @@ from app.items.documents import ItemDocument
 from app.items.models import ItemChanges
 from app.items.store import ItemRow, ItemStore, PriceFigures
 
-HIT = (("X-Cache", "hit"),)
-MISS = (("X-Cache", "miss"),)
+HIT = ((b"x-cache", b"hit"),)
+MISS = ((b"x-cache", b"miss"),)
 
 # What a read gets that misses. Of two reads with equal leases, neither began after a change that the other may
 # not have seen.

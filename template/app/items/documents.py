@@ -4,7 +4,8 @@ from hashlib import blake2b
 from typing import NamedTuple
 from uuid import UUID
 
-Headers = tuple[tuple[str, str], ...]
+# As they are sent: names in lower case.
+Headers = tuple[tuple[bytes, bytes], ...]
 
 
 class ItemDocument(NamedTuple):
@@ -28,6 +29,6 @@ def page_document(items: bytes, next_cursor: UUID | None) -> bytes:
 
 def etag_matches(if_none_match: str, etag: str) -> bool:
     """Return whether an If-None-Match header names the tag, by weak comparison (RFC 9110, section 13.1.2)."""
-    if if_none_match.strip() == "*":
+    if if_none_match.strip() in ("*", etag):
         return True
     return any(tag.strip().removeprefix("W/") == etag for tag in if_none_match.split(","))

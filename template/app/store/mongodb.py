@@ -184,7 +184,8 @@ class MongoItemStore:
         self._has_transactions = False
 
     async def get(self, item_id: UUID) -> ItemDocument:
-        found = await self._answer(self._items.find_one, {"_id": item_id}, FIELDS)
+        # The whole document: a projection costs more to send than it spares.
+        found = await self._answer(self._items.find_one, {"_id": item_id})
         if found is None:
             raise _no_item(item_id)
         return item_document(item_json(_row(found)))

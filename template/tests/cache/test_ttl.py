@@ -12,7 +12,7 @@ DOCUMENT = item_document(b"{}")
 async def test_a_document_is_kept_for_its_time_only() -> None:
     cache, item_id = TtlItemCache(ttl_seconds=0.05, max_items=10), uuid4()
     await cache.put(item_id, LEASE, DOCUMENT)
-    assert await cache.get(item_id) == DOCUMENT._replace(headers=(("X-Cache", "hit"),))
+    assert await cache.get(item_id) == DOCUMENT._replace(headers=((b"x-cache", b"hit"),))
     await asyncio.sleep(0.06)
     assert await cache.get(item_id) == LEASE
 

@@ -13,6 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 from app import health
 from app.errors import Unavailable
 from app.health import Dependency
+from app.main import telemetry
 from app.middleware import BodyLimitMiddleware, RequestIdMiddleware
 from app.settings import Settings
 
@@ -159,3 +160,10 @@ def test_the_openapi_document_names_every_answer(client: TestClient) -> None:
     assert problem["schema"] == {"$ref": "#/components/schemas/Problem"}
     assert "Problem" in document["components"]["schemas"]
     assert client.get("/docs").status_code == 200
+
+
+@pytest.mark.parametrize("spec", [None, object()], ids=["without its SDK", "with it"])
+def test_opentelemetry_is_told_where_it_is_installed(monkeypatch: pytest.MonkeyPatch, spec: object) -> None:
+    monkeypatch.setattr("app.main.find_spec", {"opentelemetry.sdk": spec}.__getitem__)
+    told = spec is not None
+    assert telemetry() == {"tracing": told, "metrics": told, "logs": told}

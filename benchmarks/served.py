@@ -19,12 +19,14 @@ from benchmarks.load import COUNTER, ITEMS, draft, request
 from tests.faults.processes import descendants
 from tests.servers import Servers
 from tests.servers.process import free_port
+from tests.servers.variables import variables_for
 
 START_SECONDS = 30
 STOP_SECONDS = 15
 ITEMS_READ = 100
 BATCH_SIZE = 20
 DATABASES = count()
+DEFAULTS = {"database": "sqlite", "cache": "ttl", "deployment": "uvicorn"}
 
 Texts = list[str]
 
@@ -126,16 +128,9 @@ WORKLOADS: Mapping[str, Callable[[str, list[str]], tuple[Texts, int]]] = {
 
 
 def _servers_of(answers: Mapping[str, str], servers: Servers, folder: Path) -> dict[str, str]:
-    database, name = answers.get("database", "sqlite"), f"receipts_{next(DATABASES)}_test"
-    variables = {"DATABASE_URL": f"sqlite:///{folder}/items.db"}
-    if database == "postgres":
-        variables = {"DATABASE_URL": servers.postgres.database(name)}
-    if database == "mongodb":
-        variables = {"DATABASE_URL": servers.mongodb.database(name)}
-    if answers.get("cache") == "redis":
-        variables["REDIS_URL"] = servers.redis.database()
-    if answers.get("deployment") == "nginx":
-        variables |= servers.nginx.environment
+    variables = variables_for({**DEFAULTS, **answers}, servers.of, f"receipts_{next(DATABASES)}")
+    if variables["DATABASE_URL"].startswith("sqlite:"):
+        variables["DATABASE_URL"] = f"sqlite:///{folder}/items.db"
     return variables
 
 

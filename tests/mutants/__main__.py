@@ -23,6 +23,7 @@ from unittest.mock import patch
 
 from tests.repository import REPOSITORY, TEMPLATE, TEMPLATE_VARIABLE, VAR
 from tests.servers import Servers, running_servers
+from tests.servers.variables import variables_for
 from tests.variants.rendering import NOT_TEMPLATE, Renderer
 from tests.variants.running import Run, StepFailed
 from tests.variants.space import Variant, variants_named
@@ -168,7 +169,7 @@ def _source(run: Run, suite: str) -> Path:
 
 
 def _prepared(variant: Variant, servers: Servers, renderer: Renderer) -> Run:
-    run = Run(variant, _variables(variant, servers))
+    run = Run(variant, variables_for(dict(variant.answers), servers.of, "mutants"))
     run.folder = FOLDER / variant.name
     run.project = run.folder / "project"
     run.render(renderer)
@@ -176,21 +177,6 @@ def _prepared(variant: Variant, servers: Servers, renderer: Renderer) -> Run:
     run.migrate()
     shutil.copytree(TEMPLATE, run.folder / "template", ignore=NOT_TEMPLATE)
     return run
-
-
-def _variables(variant: Variant, servers: Servers) -> dict[str, str]:
-    variables = {"DATABASE_URL": "sqlite:///var/items.db"}
-    if variant["database"] == "postgres":
-        names = {"TEST_DATABASE_URL": "mutants_test", "DATABASE_URL": "mutants_contract_test"}
-        variables = {variable: servers.postgres.database(name) for variable, name in names.items()}
-    if variant["database"] == "mongodb":
-        names = {"TEST_DATABASE_URL": "mutants_test", "DATABASE_URL": "mutants_contract_test"}
-        variables = {variable: servers.mongodb.database(name) for variable, name in names.items()}
-    if variant["cache"] == "redis":
-        variables |= {"TEST_REDIS_URL": servers.redis.database(), "REDIS_URL": servers.redis.database()}
-    if variant["deployment"] == "nginx":
-        variables |= servers.nginx.environment
-    return variables
 
 
 @contextmanager

@@ -20,9 +20,16 @@ from tests.servers.mongodb import MongoServer
 from tests.servers.nginx import Nginx
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
+from tests.servers.variables import ServerOf
 from tests.servers.wheels import REPOSITORY
 
 START_SECONDS = 300.0
+FIXTURES = {
+    "postgres": "postgres_server",
+    "redis": "redis_server",
+    "mongodb": "mongodb_server",
+    "nginx": "nginx",
+}
 FOLDER = pytest.StashKey[Path]()
 LOCK = pytest.StashKey[IO[str]]()
 
@@ -107,6 +114,12 @@ def nginx(request: pytest.FixtureRequest, shared_servers: dict[str, dict[str, st
     """The nginx executable."""
     told = _available(request, shared_servers["nginx"])
     return Nginx(Path(told["url"]), told["origin"], told["version"])
+
+
+@pytest.fixture
+def server_of(request: pytest.FixtureRequest) -> ServerOf:
+    """The shared server of a kind, started when it is asked for."""
+    return lambda kind: request.getfixturevalue(FIXTURES[kind])
 
 
 def _available(request: pytest.FixtureRequest, told: dict[str, str]) -> dict[str, str]:

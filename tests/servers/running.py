@@ -59,12 +59,17 @@ class Servers:
         """The nginx executable."""
         return self._get("nginx", Nginx)
 
-    def _get(self, kind: str, of: type[T]) -> T:
+    def of(self, kind: str) -> AnyServer:
+        """Return the server of this kind."""
         outcome = self.outcomes[kind]
         if isinstance(outcome, ServerUnavailable):
             raise outcome
-        assert isinstance(outcome, of)
         return outcome
+
+    def _get(self, kind: str, of: type[T]) -> T:
+        server = self.of(kind)
+        assert isinstance(server, of)
+        return server
 
 
 @contextmanager

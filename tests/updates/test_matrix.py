@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
 from tests.conftest import git
 from tests.repository import VAR
+from tests.servers.variables import ServerOf, variables_for
 from tests.updates.conftest import commit, commit_new, contents, update
 from tests.updates.edits import CLASHES, EDITS, edit_against_the_template, edit_peacefully
 from tests.updates.losses import Sides
@@ -145,26 +147,13 @@ def test_another_answer_and_release_keep_what_owners_wrote(
     count("--set and v1.1.0 to v1.2.0", updated_variant, **facts)
 
 
-def servers_of(request: pytest.FixtureRequest, variant: Variant) -> dict[str, str]:
-    """Return the variables that lead to this variant's servers, with databases of its own."""
-    database = f"{variant.name.replace('-', '_')}_update_test"
-    answers = {answer for _, answer in variant.answers}
-    servers: dict[str, str] = {}
-    for name in answers & {"postgres", "mongodb"}:
-        servers["TEST_DATABASE_URL"] = request.getfixturevalue(f"{name}_server").database(database)
-    if "redis" in answers:
-        servers["TEST_REDIS_URL"] = request.getfixturevalue("redis_server").database()
-    if "nginx" in answers:
-        servers |= request.getfixturevalue("nginx").environment
-    return servers
-
-
 def test_an_edited_project_passes_its_own_tests_after_the_update(
-    request: pytest.FixtureRequest, rendered: Rendered, newest: Newest, count: Note, tested_variant: Variant
+    server_of: ServerOf, rendered: Rendered, newest: Newest, count: Note, tested_variant: Variant
 ) -> None:
     newest("v1.2.0")
     answers = dict(tested_variant.answers)
-    run = Run(tested_variant, servers_of(request, tested_variant))
+    database = f"update_{crc32(tested_variant.name.encode()):08x}"
+    run = Run(tested_variant, variables_for(answers, server_of, database))
     run.folder = VAR / "updates" / tested_variant.name
     run.project = run.folder / "orders"
     shutil.rmtree(run.folder, ignore_errors=True)

@@ -8,7 +8,7 @@ from zlib import crc32
 
 import pytest
 
-from tests.servers import MongoServer, Nginx, PostgresServer, RedisServer
+from tests.servers.variables import ServerOf, variables_for
 from tests.variants.interpreters import Interpreter
 from tests.variants.passed import fingerprint, outcome_before, remember
 from tests.variants.rendering import Renderer
@@ -16,14 +16,11 @@ from tests.variants.running import Run, StepFailed, run_name
 from tests.variants.space import Variant, default_variant
 from tests.variants.table import Outcome
 
-Variables = dict[str, str]
 
-
-def database_names(run: str) -> tuple[str, str]:
-    """Return the names of this run's database for the project's tests and of the one that it serves from."""
+def database_name(run: str) -> str:
+    """Return what the names of this run's databases begin with."""
     # MongoDB and PostgreSQL take 63 characters.
-    name = f"variant_{crc32(run.encode()):08x}"
-    return f"{name}_test", f"{name}_contract_test"
+    return f"variant_{crc32(run.encode()):08x}"
 
 
 @pytest.fixture
@@ -38,53 +35,20 @@ def outcome(
     record_property("outcome", outcome.as_data())
 
 
-def sqlite_variables(_request: pytest.FixtureRequest, _run: str) -> Variables:
-    return {"DATABASE_URL": "sqlite:///var/items.db"}
-
-
-def postgres_variables(request: pytest.FixtureRequest, run: str) -> Variables:
-    server: PostgresServer = request.getfixturevalue("postgres_server")
-    tests, contract = database_names(run)
-    return {"TEST_DATABASE_URL": server.database(tests), "DATABASE_URL": server.database(contract)}
-
-
-def mongodb_variables(request: pytest.FixtureRequest, run: str) -> Variables:
-    server: MongoServer = request.getfixturevalue("mongodb_server")
-    request.getfixturevalue("outcome").on_stand_in = server.is_stand_in
-    tests, contract = database_names(run)
-    return {"TEST_DATABASE_URL": server.database(tests), "DATABASE_URL": server.database(contract)}
-
-
-def redis_variables(request: pytest.FixtureRequest, _run: str) -> Variables:
-    server: RedisServer = request.getfixturevalue("redis_server")
-    return {"TEST_REDIS_URL": server.database(), "REDIS_URL": server.database()}
-
-
-def nginx_variables(request: pytest.FixtureRequest, _run: str) -> Variables:
-    server: Nginx = request.getfixturevalue("nginx")
-    return server.environment
-
-
-# What an answer needs outside the project; the servers start when the first variant needs them.
-VARIABLES_OF_ANSWERS = {
-    "sqlite": sqlite_variables,
-    "postgres": postgres_variables,
-    "mongodb": mongodb_variables,
-    "redis": redis_variables,
-    "nginx": nginx_variables,
-}
-
-
 @pytest.fixture
-def server_variables(request: pytest.FixtureRequest, variant: Variant, interpreter: Interpreter) -> Variables:
+def server_variables(
+    variant: Variant, interpreter: Interpreter, server_of: ServerOf, outcome: Outcome
+) -> dict[str, str]:
     """The variables that lead to this variant's servers."""
-    needed = (VARIABLES_OF_ANSWERS[value] for _, value in variant.answers if value in VARIABLES_OF_ANSWERS)
-    name = run_name(variant, interpreter)
-    return {key: value for variables in needed for key, value in variables(request, name).items()}
+    if variant["database"] == "mongodb":
+        outcome.on_stand_in = server_of("mongodb").is_stand_in
+    return variables_for(dict(variant.answers), server_of, database_name(run_name(variant, interpreter)))
 
 
 @pytest.fixture
-def run(variant: Variant, interpreter: Interpreter, server_variables: Variables, renderer: Renderer) -> Run:
+def run(
+    variant: Variant, interpreter: Interpreter, server_variables: dict[str, str], renderer: Renderer
+) -> Run:
     """This variant, rendered."""
     run = Run(variant, server_variables, interpreter)
     run.render(renderer)

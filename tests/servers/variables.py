@@ -1,0 +1,28 @@
+"""The variables of the environment that lead a project to its servers."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+# The server of a kind: a fixture's, or one that this process has started.
+ServerOf = Callable[[str], Any]
+
+
+def variables_for(answers: Mapping[str, str], server_of: ServerOf, name: str) -> dict[str, str]:
+    """Return the variables for a project with these answers, over empty databases that it shares with nobody.
+
+    The names of the databases begin with `name`. A server is asked for only where an answer needs it.
+    """
+    database = answers["database"]
+    variables = {"DATABASE_URL": "sqlite:///var/items.db"}
+    if database in {"postgres", "mongodb"}:
+        server = server_of(database)
+        variables = {
+            "TEST_DATABASE_URL": server.database(f"{name}_test"),
+            "DATABASE_URL": server.database(f"{name}_contract_test"),
+        }
+    if answers["cache"] == "redis":
+        server = server_of("redis")
+        variables |= {"TEST_REDIS_URL": server.database(), "REDIS_URL": server.database()}
+    if answers["deployment"] == "nginx":
+        variables |= server_of("nginx").environment
+    return variables

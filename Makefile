@@ -74,8 +74,9 @@ benchmarks: .venv/benchmarks/installed ## Measure every goal with its limit, and
 	.venv/benchmarks/bin/python -m benchmarks --results benchmarks/results --docs docs $(FLAGS)
 
 .PHONY: benchmarks-published
-benchmarks-published: .venv/benchmarks/installed ## Measure a published generator's service beside ours; installs it first
-	.venv/benchmarks/bin/python -m benchmarks --published --results benchmarks/results --docs docs $(FLAGS)
+benchmarks-published: .venv/benchmarks/installed ## Measure published generators' services beside ours; FULL_STACK names a checkout of one
+	.venv/benchmarks/bin/python -m benchmarks --published $(if $(FULL_STACK),--full-stack "$(FULL_STACK)") \
+		--results benchmarks/results --docs docs $(FLAGS)
 
 .PHONY: benchmark-updates
 benchmark-updates: install ## Measure updates: one next to copier update, and 100 at once, in five minutes

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from benchmarks import commands, export, in_process, latency, published, ratios, startup
+from benchmarks import commands, export, full_stack, in_process, latency, published, ratios, startup
 from benchmarks.cores import leave_server_core
 from benchmarks.report import Results, goals_table, write_documents
 from benchmarks.session import Session
@@ -61,6 +61,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", default="", metavar="TEXT", help="rows whose title has this text (all)")
     parser.add_argument("--quick", action="store_true", help="a look in two minutes, too short for a verdict")
     parser.add_argument("--published", action="store_true", help="the published generators only")
+    parser.add_argument(
+        "--full-stack",
+        type=full_stack.checkout,
+        metavar="DIR",
+        help="with the published generators: a checkout of fastapi/full-stack-fastapi-template",
+    )
     parser.add_argument("--rounds", type=int, help="rounds of every workload (7)")
     parser.add_argument("--seconds", type=float, help="length of a round (0.7)")
     parser.add_argument("--connections", type=int, default=16, help="requests at once (16)")
@@ -72,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _sections(options: argparse.Namespace) -> tuple[Callable[[Session], Iterator[Row]], ...]:
-    return (published.rows,) if options.published else SECTIONS
+    return (published.rows, full_stack.rows) if options.published or options.full_stack else SECTIONS
 
 
 def _session(options: argparse.Namespace, results: Results, stack: ExitStack) -> Session:
@@ -92,6 +98,7 @@ def _session(options: argparse.Namespace, results: Results, stack: ExitStack) ->
         latency_seconds=options.latency_seconds or latency_seconds,
         export_rows=options.export_rows or export_rows,
         core=core,
+        full_stack=options.full_stack,
     )
 
 

@@ -50,10 +50,13 @@ class Running:
         """Return the CPU time of the server so far; it is one process with its threads."""
         return time.clock_gettime(~self.pid << 3 | CPU_CLOCK_OF_PROCESS)
 
-    def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, dict[str, str], bytes]:
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
         """Return status, headers and body of an answer."""
         connection = http.client.HTTPConnection(HOST, self.port, timeout=60)
-        connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+        fields = {"Content-Type": "application/json"} if body else {}
+        connection.request(method, path, body, {**fields, **(headers or {})})
         response = connection.getresponse()
         answer = (
             response.status,

@@ -21,7 +21,7 @@ RESULTS = REPOSITORY / "benchmarks" / "results"
 DOCUMENTS = REPOSITORY / "docs"
 RECORDS = TEMPLATE / "benchmarks" / "tunings"
 RECEIPTS_SHOWN = 12
-SECTIONS = ("ratios", "export", "in_process", "latency", "startup", "commands", "published")
+SECTIONS = ("ratios", "export", "in_process", "latency", "startup", "commands", "published", "full_stack")
 MARKS = ("<!-- {}: made by `make benchmarks` -->", "<!-- end of {} -->")
 
 

@@ -21,6 +21,8 @@ class Session:
     export_rows: int
     # Where the server under measurement runs, away from all else; None where there is one core only.
     core: int | None = None
+    # A checkout of fastapi/full-stack-fastapi-template, where that is to be measured.
+    full_stack: Path | None = None
 
     def wants(self, *titles: str) -> bool:
         """Return whether one of these rows is to be measured."""

@@ -37,7 +37,7 @@ def this_interpreter() -> Interpreter:
 @cache
 def found_interpreters() -> tuple[Interpreter, ...]:
     """Return one interpreter of each supported version that is here, this one first."""
-    others = (_find(version) for version in SUPPORTED if version != THIS)
+    others = (find_interpreter(version) for version in SUPPORTED if version != THIS)
     return (this_interpreter(), *(interpreter for interpreter in others if interpreter))
 
 
@@ -57,7 +57,8 @@ def interpreters_named(wish: str) -> tuple[Interpreter, ...]:
     return tuple(found[version] for version in wish.split(","))
 
 
-def _find(version: str) -> Interpreter | None:
+def find_interpreter(version: str) -> Interpreter | None:
+    """Return an interpreter of this version, such as `3.12`, if one is here."""
     for path in _candidates(version):
         asked = subprocess.run(
             [path, "-c", ASK_FOR_VERSION], capture_output=True, text=True, check=False, timeout=30

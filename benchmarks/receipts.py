@@ -238,7 +238,9 @@ def _write_rounds(
     rounds: Sequence[tuple[Sample, Sample]],
     servers: str,
 ) -> None:
-    document = json.loads(file.read_text()) if file.exists() else {}
+    earlier = json.loads(file.read_text()) if file.exists() else {}
+    # What has left the catalogue leaves the results.
+    document = {each.id: earlier[each.id] for each in catalogue() if each.id in earlier}
     document[tuning.id] = {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "answers": answers_of(tuning),

@@ -109,7 +109,7 @@ def _connection_class(slow_query_ms: int | None) -> type[sqlite3.Connection]:
 
 
 def _reader(settings: StoreSettings, busy_seconds: float) -> sqlite3.Connection:
-    return _connect(settings, busy_seconds, "query_only = ON", "mmap_size = 268435456", "cache_size = -16384")
+    return _connect(settings, busy_seconds, "query_only = ON", "cache_size = -16384")
 
 
 def _writer(settings: StoreSettings, busy_seconds: float) -> sqlite3.Connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +11,14 @@ import pytest
 
 from tests.variants.space import Variant, covering_variants, default_variant, variants_named
 
+UPDATES = "variants to update: covering (default), or all where VARIANTS is, which takes twelve minutes more"
 COLUMNS = ("projects", "edits", "lines", "conflicts", "losses", "tested")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the choice of variants to update, which UPDATES in the environment makes too."""
+    choice = os.environ.get("UPDATES") or "covering"
+    parser.addoption("--updates", choices=["covering", "all"], default=choice, help=UPDATES)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -30,10 +38,14 @@ def tested_variants(wish: str) -> tuple[Variant, ...]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that asks for `updated_variant` with all that are chosen, for `tested_variant` with few."""
-    for name, choose in {"updated_variant": variants_named, "tested_variant": tested_variants}.items():
+    """Run a test that asks for `updated_variant` or `tested_variant` with each of these."""
+    wish, updates = metafunc.config.getoption("--variants"), metafunc.config.getoption("--updates")
+    updated = updates if wish == "all" else wish
+    for name, chosen in {
+        "updated_variant": variants_named(updated),
+        "tested_variant": tested_variants(wish),
+    }.items():
         if name in metafunc.fixturenames:
-            chosen = choose(metafunc.config.getoption("--variants"))
             metafunc.parametrize(name, chosen, ids=[variant.name for variant in chosen])
 
 

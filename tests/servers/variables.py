@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from zlib import crc32
 
 # The server of a kind: a fixture's, or one that this process has started.
 ServerOf = Callable[[str], Any]
@@ -10,15 +11,17 @@ ServerOf = Callable[[str], Any]
 def variables_for(answers: Mapping[str, str], server_of: ServerOf, name: str) -> dict[str, str]:
     """Return the variables for a project with these answers, over empty databases that it shares with nobody.
 
-    The names of the databases begin with `name`. A server is asked for only where an answer needs it.
+    `name` tells them from those of others. A server is asked for only where an answer needs it.
     """
+    # MongoDB and PostgreSQL take names of 63 characters.
+    short = f"for_{crc32(name.encode()):08x}"
     database = answers["database"]
     variables = {"DATABASE_URL": "sqlite:///var/items.db"}
     if database in {"postgres", "mongodb"}:
         server = server_of(database)
         variables = {
-            "TEST_DATABASE_URL": server.database(f"{name}_test"),
-            "DATABASE_URL": server.database(f"{name}_contract_test"),
+            "TEST_DATABASE_URL": server.database(f"{short}_test"),
+            "DATABASE_URL": server.database(f"{short}_contract_test"),
         }
     if answers["cache"] == "redis":
         server = server_of("redis")

@@ -37,16 +37,20 @@ def tested_variants(wish: str) -> tuple[Variant, ...]:
     return covering_variants() if wish == "all" else variants_named(wish)
 
 
+def updated_variants(wish: str, updates: str) -> tuple[Variant, ...]:
+    """Return the variants that go through every update: those named, or for `all` those of `updates`."""
+    return variants_named(updates if wish == "all" else wish)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that asks for `updated_variant` or `tested_variant` with each of these."""
     wish, updates = metafunc.config.getoption("--variants"), metafunc.config.getoption("--updates")
-    updated = updates if wish == "all" else wish
-    for name, chosen in {
-        "updated_variant": variants_named(updated),
-        "tested_variant": tested_variants(wish),
-    }.items():
-        if name in metafunc.fixturenames:
-            metafunc.parametrize(name, chosen, ids=[variant.name for variant in chosen])
+    if "updated_variant" in metafunc.fixturenames:
+        metafunc.parametrize(
+            "updated_variant", updated_variants(wish, updates), ids=lambda variant: variant.name
+        )
+    if "tested_variant" in metafunc.fixturenames:
+        metafunc.parametrize("tested_variant", tested_variants(wish), ids=lambda variant: variant.name)
 
 
 class Summary:

@@ -58,6 +58,7 @@ def default_variant() -> Variant:
     )
 
 
+@cache
 def covering_variants() -> tuple[Variant, ...]:
     """Return a few variants, the default one first, that hold every two answers that can occur together.
 

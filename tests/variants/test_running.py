@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from zlib import crc32
 
 import pytest
 
@@ -15,12 +14,6 @@ from tests.variants.rendering import Renderer
 from tests.variants.running import Run, StepFailed, run_name
 from tests.variants.space import Variant, default_variant
 from tests.variants.table import Outcome
-
-
-def database_name(run: str) -> str:
-    """Return what the names of this run's databases begin with."""
-    # MongoDB and PostgreSQL take 63 characters.
-    return f"variant_{crc32(run.encode()):08x}"
 
 
 @pytest.fixture
@@ -42,7 +35,7 @@ def server_variables(
     """The variables that lead to this variant's servers."""
     if variant["database"] == "mongodb":
         outcome.on_stand_in = server_of("mongodb").is_stand_in
-    return variables_for(dict(variant.answers), server_of, database_name(run_name(variant, interpreter)))
+    return variables_for(dict(variant.answers), server_of, run_name(variant, interpreter))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from benchmarks.measurement import Load, Measurement, Question, Sample
 from benchmarks.service import Start, available_port, running_services
 from benchmarks.targets import TARGETS, verdict
 from benchmarks.tunings import Tuning
-from benchmarks.workloads import WORKLOADS, Stock
+from benchmarks.workloads import ITEMS_ASKED, WORKLOADS, Stock
 
 BRIEFLY = Load(connections=2, generators=1, rounds=1, seconds=0.02)
 GOOD = Sample(2_000, 2_000, 2, 20, 0, 100, 0.3, 0.2)
@@ -20,7 +20,11 @@ GENERATOR_AT_ITS_LIMIT = SLOW._replace(generator_busy=0.95)
 TUNING = Tuning("one", "every", "One", "0.1.0", "", WORKLOADS[0].name, [], None)
 
 
-def test_every_workload_is_answered_without_errors(environment: dict[str, str]) -> None:
+def test_every_workload_is_answered_without_errors(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As many as are read and changed.
+    monkeypatch.setattr("benchmarks.workloads.SEEDED_ITEMS", 2 * ITEMS_ASKED)
     start = Start(PROJECT, available_port(None), {**environment, "WORKERS": "1"})
     with running_services(start) as (service,):
         stock = Stock(service, deletions=10)

@@ -147,6 +147,26 @@ def test_a_tag_that_no_item_can_have_gives_nothing_or_422(tag: str, service: Ser
         must(answer.json()["items"] == [], "no item has a tag that is impossible", answer)
 
 
+# --- Export to clients that take compression: first, while there are few items ------------------
+
+
+def _export(service: Service, encoding: str = "identity") -> list[Item]:
+    answer = service.send("GET", f"{ITEMS}/export", headers={"Accept-Encoding": encoding})
+    must_answer(answer, 200, "the export is answered")
+    media_type = answer.headers["Content-Type"].partition(";")[0]
+    must(media_type == "application/x-ndjson", "the export is application/x-ndjson", answer)
+    must("Content-Length" not in answer.headers, "the export is streamed", answer)
+    return [json.loads(line) for line in answer.content.split(b"\n") if line]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "zstd"])
+def test_the_export_is_the_same_to_a_client_that_takes_compression(encoding: str, service: Service) -> None:
+    service.create()
+    assert _export(service, encoding) == _export(service), (
+        f"the export means the same to a client of {encoding}"
+    )
+
+
 # --- Batches ------------------------------------------------------------------------------------
 
 
@@ -218,15 +238,6 @@ def test_of_batches_at_once_that_share_a_name_one_is_stored(service: Service, ta
 # --- Export and summary -------------------------------------------------------------------------
 
 
-def _export(service: Service, encoding: str = "identity") -> list[Item]:
-    answer = service.send("GET", f"{ITEMS}/export", headers={"Accept-Encoding": encoding})
-    must_answer(answer, 200, "the export is answered")
-    media_type = answer.headers["Content-Type"].partition(";")[0]
-    must(media_type == "application/x-ndjson", "the export is application/x-ndjson", answer)
-    must("Content-Length" not in answer.headers, "the export is streamed", answer)
-    return [json.loads(line) for line in answer.content.split(b"\n") if line]
-
-
 def test_the_export_has_every_item_once_and_in_full(service: Service, tag: str) -> None:
     items = [
         service.create(tags=[tag], description=text) for text in ("a\nb", "\u2028\u2029\x85", "🍕", None)
@@ -238,14 +249,6 @@ def test_the_export_has_every_item_once_and_in_full(service: Service, tag: str) 
     assert found == {item["id"]: item for item in items}, "an item is exported as it is read"
     counted = f"the export has as many items as the summary counts: {len(ids)}"
     _eventually_in_summary(service, lambda summary: summary["count"] == len(ids), counted)
-
-
-@pytest.mark.parametrize("encoding", ["gzip", "br", "zstd"])
-def test_the_export_is_the_same_to_a_client_that_takes_compression(encoding: str, service: Service) -> None:
-    service.create()
-    assert _export(service, encoding) == _export(service), (
-        f"the export means the same to a client of {encoding}"
-    )
 
 
 def _eventually_in_summary(service: Service, holds: Callable[[dict[str, Any]], bool], promise: str) -> None:

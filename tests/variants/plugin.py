@@ -58,7 +58,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         chosen = every_variant() if wish == "covering" else variants_named(wish)
         # All tests of one variant find it rendered by the first.
         ids = [variant.name for variant in chosen]
-        metafunc.parametrize("any_variant", chosen, ids=ids, scope="module")
+        metafunc.parametrize("any_variant", chosen, ids=ids, scope="session")
 
 
 def runs_named(variants: str, interpreters: str) -> list[tuple[Variant, Interpreter]]:
@@ -141,7 +141,7 @@ def renderer(tmp_path_factory: pytest.TempPathFactory) -> Renderer:
     return Renderer(tmp_path_factory.mktemp("rendered"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def _rendered(renderer: Renderer, any_variant: Variant) -> Iterator[Project]:
     rendered = renderer.render_variant(any_variant)
     yield rendered

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.metadata import Distribution
 from typing import NamedTuple
 
@@ -60,9 +61,14 @@ def closure(ranges: Iterable[Requirement], installed: Installed) -> dict[str, st
             f"{distribution.version} does not fit {requirement}"
         )
         needed[normalized(requirement.name)] = distribution.version
-        needs = [Requirement(line) for line in distribution.requires or []]
-        waiting += [(need, wish) for need in needs for wish in ("", *requirement.extras)]
+        waiting += [(need, wish) for need in _needs(distribution) for wish in ("", *requirement.extras)]
     return needed
+
+
+@cache
+def _needs(distribution: Distribution) -> list[Requirement]:
+    # Once for all variants: reading what a package says of itself takes longer than all else here.
+    return [Requirement(line) for line in distribution.requires or []]
 
 
 def _applies(requirement: Requirement, extra: str) -> bool:

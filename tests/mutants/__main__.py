@@ -71,11 +71,12 @@ class Stale(Exception):
 
 
 def main() -> int:
-    """Return 0 if every mutant was seen, print a table and leave it as Markdown and JSON."""
+    """Return 0 if every mutant was seen, print a table and leave it as Markdown and JSON.
+
+    Raises `SystemExit` naming the arguments that no mutant is called.
+    """
     began_at = time.monotonic()
-    wanted = sys.argv[1:]
-    mutants = [Mutant(**entry) for entry in tomllib.loads(LIST.read_text(encoding="utf-8"))["mutant"]]
-    chosen = [mutant for mutant in mutants if not wanted or mutant.name in wanted]
+    chosen = _chosen(sys.argv[1:])
     kinds = {value for mutant in chosen for value in mutant.variant.split("-")} & KINDS
     fates: list[Fate] = []
     with running_servers(kinds) as servers, _renderer() as renderer:
@@ -92,6 +93,14 @@ def main() -> int:
     return 1 if survivors else 0
 
 
+def _chosen(names: list[str]) -> list[Mutant]:
+    """Return the mutants of these names; without any name all."""
+    mutants = [Mutant(**entry) for entry in tomllib.loads(LIST.read_text(encoding="utf-8"))["mutant"]]
+    if unknown := set(names) - {mutant.name for mutant in mutants}:
+        raise SystemExit(f"No mutant is called {', '.join(sorted(unknown))}: see {LIST.relative_to(REPOSITORY)}.")
+    return [mutant for mutant in mutants if not names or mutant.name in names]
+
+
 def _tell(fates: list[Fate], closing: str) -> None:
     rows = [HEADINGS, *(fate.row for fate in fates)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -99,6 +108,7 @@ def _tell(fates: list[Fate], closing: str) -> None:
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     print(closing)
+    FOLDER.mkdir(parents=True, exist_ok=True)
     table = [f"| {' | '.join(row)} |" for row in (HEADINGS, ("---",) * len(HEADINGS), *rows[1:])]
     (FOLDER / "mutants.md").write_text("\n".join([*table, "", closing, ""]), encoding="utf-8")
     told = json.dumps({"mutants": [asdict(fate) for fate in fates], "summary": closing}, indent=2)

@@ -97,7 +97,9 @@ def _chosen(names: list[str]) -> list[Mutant]:
     """Return the mutants of these names; without any name all."""
     mutants = [Mutant(**entry) for entry in tomllib.loads(LIST.read_text(encoding="utf-8"))["mutant"]]
     if unknown := set(names) - {mutant.name for mutant in mutants}:
-        raise SystemExit(f"No mutant is called {', '.join(sorted(unknown))}: see {LIST.relative_to(REPOSITORY)}.")
+        raise SystemExit(
+            f"No mutant is called {', '.join(sorted(unknown))}: see {LIST.relative_to(REPOSITORY)}."
+        )
     return [mutant for mutant in mutants if not names or mutant.name in names]
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from app.items.documents import ItemDocument
@@ -25,11 +25,8 @@ class ItemCache(Protocol):
     async def get(self, item_id: UUID) -> ItemDocument | Lease:
         """Return the document, marked as a hit, or a lease to read it from the store."""
 
-    async def put(self, item_id: UUID, lease: Lease, document: ItemDocument, /) -> asyncio.Future[Any] | None:
-        """Keep what was read under the lease for the cache's time to live.
-
-        Return what is done when nobody gets the lease any more, or None where that is now.
-        """
+    async def put(self, item_id: UUID, lease: Lease, document: ItemDocument, /) -> None:
+        """Keep what was read under the lease for the cache's time to live. Afterwards nobody gets the lease."""
 
     async def forget(self, item_id: UUID) -> None:
         """Drop the document, and any that was read before now and is still to be put."""
@@ -77,7 +74,6 @@ class CachedItemStore:
     async def _load(self, item_id: UUID, lease: Lease) -> ItemDocument:
         self._begun += 1
         flight = self._flights[item_id] = _Flight(self._begun, lease)
-        kept: asyncio.Future[Any] | None = None
         try:
             document = (await self._store.get(item_id))._replace(headers=MISS)
         except BaseException as error:
@@ -89,17 +85,11 @@ class CachedItemStore:
             flight.document.set_result(document)
             # A change since the query began has taken the flight away: what it read may be old.
             if self._flights.get(item_id) is flight:
-                kept = await self._cache.put(item_id, lease, document)
+                await self._cache.put(item_id, lease, document)
             return document
         finally:
-            if kept is None:
-                self._land(item_id, flight)
-            else:
-                kept.add_done_callback(lambda _: self._land(item_id, flight))
-
-    def _land(self, item_id: UUID, flight: _Flight) -> None:
-        if self._flights.get(item_id) is flight:
-            del self._flights[item_id]
+            if self._flights.get(item_id) is flight:
+                del self._flights[item_id]
 
     async def _forget(self, item_id: UUID) -> None:
         self._flights.pop(item_id, None)

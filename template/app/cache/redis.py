@@ -9,7 +9,6 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from secrets import token_hex
-from typing import Any
 from uuid import UUID
 
 from pydantic import PositiveFloat, SecretStr, field_validator
@@ -104,15 +103,14 @@ class RedisItemCache:
         etag, line_break, body = kept.partition(b"\n")
         return ItemDocument(body, etag.decode(), HIT) if line_break else kept
 
-    async def put(self, item_id: UUID, lease: Lease, document: ItemDocument) -> asyncio.Future[Any] | None:
+    async def put(self, item_id: UUID, lease: Lease, document: ItemDocument) -> None:
         connection = self._connection
         if connection is None:
-            return None
+            return
         value = b"%s\n%s" % (document.etag.encode(), document.body)
         milliseconds = max(1, round(self._ttl_seconds * 1_000))
         with suppress(RedisError):
-            return await connection.send("EVAL", PUT, 1, _key(item_id), lease, value, milliseconds)
-        return None
+            await connection.execute("EVAL", PUT, 1, _key(item_id), lease, value, milliseconds)
 
     async def forget(self, item_id: UUID) -> None:
         # Noted before it is sent: the connection may fail, or the request be cancelled, at any moment.

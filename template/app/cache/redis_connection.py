@@ -52,16 +52,12 @@ class RedisConnection:
 
     async def execute(self, *command: bytes | str | int) -> Any:
         """Return the answer to the command, or raise `RedisError`."""
-        return await (await self.send(*command))
-
-    async def send(self, *command: bytes | str | int) -> asyncio.Future[Any]:
-        """Send the command and return its answer to come, or raise `RedisError`."""
         if self._failure.done():
             raise RedisConnectionError("The connection has failed.")
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._answers.append(answer)
         await self._connection.send_command(*command, check_health=False)
-        return answer
+        return await answer
 
     async def wait_for_failure(self, timeout_seconds: float | None = None) -> None:
         """Raise what the connection fails with, or return after the time."""

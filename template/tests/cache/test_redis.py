@@ -114,9 +114,7 @@ async def another_line(redis_url: str) -> AsyncIterator[Line]:
 
 
 async def keep(cache: RedisItemCache, item_id: UUID, document: ItemDocument) -> None:
-    kept = await cache.put(item_id, await lease(cache, item_id), document)
-    if kept is not None:
-        await kept
+    await cache.put(item_id, await lease(cache, item_id), document)
 
 
 async def lease(cache: RedisItemCache, item_id: UUID) -> Lease:

@@ -1,8 +1,8 @@
 """Samples of a running server's stacks by py-spy, taken so that they are where its CPU time goes.
 
-py-spy stops a process to read its stack. From another core that takes as long as an interrupt needs to arrive, and
-a process that enters the kernel meanwhile stops there: system calls of a tenth of a microsecond looked like a tenth
-of a request. So the sampler shares the server's core, and the server runs only when nobody else wants to
+py-spy stops a process to read its stack. From another core that takes as long as an interrupt needs to arrive,
+and a process that enters the kernel meanwhile stops there: system calls of a tenth of a microsecond looked like
+a tenth of a request. So the sampler shares the server's core, and the server runs only when nobody else wants to
 (SCHED_IDLE): then the timer that wakes the sampler is what stops the server, wherever it is.
 """
 
@@ -60,8 +60,8 @@ def sampled(server: Running, requests: Requests, seconds: float, core: int | Non
 @contextmanager
 def sampling(pid: int, core: int | None) -> Iterator[Samples]:
     """Sample the process meanwhile, whose priority stays lowest; the stacks are there afterwards."""
-    for thread in os.listdir(f"/proc/{pid}/task"):
-        os.sched_setscheduler(int(thread), os.SCHED_IDLE, os.sched_param(0))
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setscheduler(int(thread.name), os.SCHED_IDLE, os.sched_param(0))
     samples = Samples()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "stacks.txt")

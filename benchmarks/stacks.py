@@ -1,7 +1,7 @@
 """Which layer of a server each of py-spy's samples fell into: collapsed stacks, read and counted.
 
-A sample belongs to the innermost frame of a package that has a layer. What the standard library, the interpreter
-and the C library do is charged to who called them.
+A sample belongs to the innermost frame of a package that has a layer. What the standard library, the
+interpreter and the C library do is charged to who called them.
 """
 
 import re

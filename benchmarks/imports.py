@@ -1,0 +1,77 @@
+"""What a start imports, by distribution, of the service and of plain FastAPI on the same driver: `-X importtime`.
+
+Each import's own time, without what it imports in turn. The clock is the wall's, so the least of some starts
+counts.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+from benchmarks.contenders import database_urls
+from benchmarks.goals import POSTGRES, TUTORIAL
+from benchmarks.rendering import REPOSITORY, render
+from benchmarks.session import Session
+
+STARTS = 5
+OWN = "the service's own modules"
+STANDARD_LIBRARY = "the standard library"
+# As Uvicorn does it, which is imported too.
+LOADING = """\
+from uvicorn.config import Config
+config = Config({!r}, factory={}, loop="uvloop", http="httptools", log_level="error")
+config.load()
+config.get_loop_factory()
+"""
+IMPORTED = re.compile(r"^import time: +(\d+) \| +\d+ \| +(\S+)$", re.MULTILINE)
+
+Milliseconds = dict[str, float]
+
+
+def measured(session: Session) -> tuple[Milliseconds, Milliseconds]:
+    """Return the milliseconds by distribution: of the service, and of plain FastAPI."""
+    urls = database_urls(session.servers, session.folder, {"postgres"})
+    variables = {"DATABASE_URL": urls["postgres"], "LOG_LEVEL": "ERROR"}
+    project = render(session.folder, POSTGRES.name, dict(POSTGRES.answers))
+    service = LOADING.format("app.main:create_app", True)
+    plain = LOADING.format(f"benchmarks.baselines.{TUTORIAL.baseline}:app", False)
+    starts: tuple[list[Milliseconds], list[Milliseconds]] = ([], [])
+    for _ in range(STARTS + 1):
+        starts[0].append(_start(service, project, variables))
+        starts[1].append(_start(plain, REPOSITORY, variables))
+    # The first start compiles.
+    return least(starts[0][1:]), least(starts[1][1:])
+
+
+def _start(code: str, folder: Path, variables: Mapping[str, str]) -> Milliseconds:
+    command = [sys.executable, "-X", "importtime", "-c", code]
+    environment = {**os.environ, **variables}
+    done = subprocess.run(command, cwd=folder, env=environment, stderr=subprocess.PIPE, check=True, text=True)
+    return by_distribution(done.stderr, packages_distributions())
+
+
+def by_distribution(text: str, distributions: Mapping[str, Sequence[str]]) -> Milliseconds:
+    """Return the milliseconds that `-X importtime` shows, by distribution."""
+    spent: defaultdict[str, float] = defaultdict(float)
+    for own_us, module in IMPORTED.findall(text):
+        spent[_owner(module, distributions)] += int(own_us) / 1_000
+    return dict(spent)
+
+
+def _owner(module: str, distributions: Mapping[str, Sequence[str]]) -> str:
+    package = module.partition(".")[0]
+    if package in {"app", "benchmarks"}:
+        return OWN
+    if package in sys.stdlib_module_names:
+        return STANDARD_LIBRARY
+    return distributions.get(package, [package])[0]
+
+
+def least(starts: Iterable[Milliseconds]) -> Milliseconds:
+    """Return the start that took the least in all."""
+    return min(starts, key=lambda start: sum(start.values()))

@@ -16,10 +16,10 @@ WORTH_TELLING = 0.05
 PREFACE = """\
 # Where the CPU time goes of what is not within its goal
 
-Shares are those of samples by py-spy, {per_second} a second, of the server at work; sums are what the goals'
-rows have measured without a sampler. A layer is the innermost package of a stack; what the standard library and
-the interpreter do counts for who called them. In 300 samples a tenth is one of 8 to 12 %. Starts are by
-`-X importtime`, whose clock is the wall's. `make benchmarks` writes this; {machine}.
+Shares are those of samples by py-spy, {per_second} a second, of the server at work; sums are what the
+goals' rows have measured without a sampler. A layer is the innermost package of a stack; what the standard
+library and the interpreter do counts for who called them. In 300 samples a tenth is one of 8 to 12 %.
+Starts are by `-X importtime`, whose clock is the wall's. `make benchmarks` writes this; {machine}.
 """
 
 

@@ -23,7 +23,7 @@ from benchmarks.startup import FIRST_ANSWER
 from benchmarks.verdicts import UNDECIDED, Row
 
 SECONDS = 4.0
-COMPRESSION_ROUNDS = 200
+COMPRESSION_ROUNDS = 100
 FUNCTIONS_SHOWN = 25
 TITLE = "profile of {}"
 IMPORTS = "imports"
@@ -98,13 +98,14 @@ def _costs(samples: Samples, cpu_us: float) -> Costs:
 def _of_compression(session: Session, row: Row) -> Profile:
     session.progress("profiles: compression")
     command, environment = layer_command("compression", COMPRESSION_ROUNDS, session)
+    command += ["layer", "bare"]
     with subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=subprocess.DEVNULL) as process:
         try:
             with sampling(process.pid, session.core) as both:
                 _wait(process)
         finally:
             process.kill()
-    layer = Samples([stack for stack in both.stacks if _calls(stack, "cpu_us")])
+    layer = Samples([stack for stack in both.stacks if _calls(stack, "_layer_us")])
     bare = Samples(
         [each for each in both.stacks if _calls(each, "_bare_us") and not _calls(each, "<lambda>")]
     )

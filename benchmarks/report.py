@@ -157,10 +157,11 @@ def latency_line(rows: Sequence[Row]) -> str:
     details = next((row.details for row in rows if "p99_ms" in row.details), None)
     if details is None:
         return "Latency was not measured."
+    service = f"{details['p50_ms']:g} ms and p99 {details['p99_ms']:g} ms"
     return (
         "Latency counts from when a request was due. "
         f"At {details['saturation_per_second'] / 2:.0f} requests a second, half of what one worker answered "
-        f"at most, the median was {details['p50_ms']:g} ms and p99 {details['p99_ms']:g} ms{_control(details)}."
+        f"at most, the median was {service}{_control(details)}."
     )
 
 

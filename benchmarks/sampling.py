@@ -1,9 +1,10 @@
 """Samples of a running server's stacks by py-spy, taken so that they are where its CPU time goes.
 
-py-spy stops a process to read its stack. From another core that takes as long as an interrupt needs to arrive,
-and a process that enters the kernel meanwhile stops there: system calls of a tenth of a microsecond looked like
-a tenth of a request. So the sampler shares the server's core, and the server runs only when nobody else wants to
-(SCHED_IDLE): then the timer that wakes the sampler is what stops the server, wherever it is.
+py-spy stops a process to read its stack. From another core that takes as long as an interrupt needs to
+arrive, and a process that enters the kernel meanwhile stops there: system calls of a tenth of a microsecond
+looked like a tenth of a request. So the sampler shares the server's core, and the server runs only when
+nobody else wants to: with SCHED_IDLE, the timer that wakes the sampler is what stops the server, wherever
+it is.
 """
 
 import os
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.contenders import Running
 from benchmarks.load import Requests, sample
-from benchmarks.stacks import Stack, stacks_of
+from benchmarks.stacks import Stack, stacks_of, without_waiting
 
 PY_SPY = Path(sys.executable).with_name("py-spy")
 SAMPLES_PER_SECOND = 100
@@ -39,7 +40,7 @@ class Samples:
     @property
     def count(self) -> int:
         """How many samples there are."""
-        return sum(stack.samples for stack in self.stacks)
+        return round(sum(stack.samples for stack in self.stacks))
 
     @property
     def kernel_share(self) -> float:
@@ -54,7 +55,7 @@ def sampled(server: Running, requests: Requests, seconds: float, core: int | Non
         before = _ticks(server.pid)
         sample(server, requests, seconds, CONNECTIONS)
         samples.ticks = [now - then for now, then in zip(_ticks(server.pid), before, strict=True)]
-    return samples
+    return Samples(without_waiting(samples.stacks, samples.kernel_share), samples.ticks)
 
 
 @contextmanager
@@ -65,7 +66,16 @@ def sampling(pid: int, core: int | None) -> Iterator[Samples]:
     samples = Samples()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "stacks.txt")
-        what = ["--pid", str(pid), "--native", "--format", "raw", "--rate", str(SAMPLES_PER_SECOND)]
+        what = [
+            "--pid",
+            str(pid),
+            "--native",
+            "--full-filenames",
+            "--format",
+            "raw",
+            "--rate",
+            str(SAMPLES_PER_SECOND),
+        ]
         command = [str(PY_SPY), "record", *what, "--output", str(file)]
         sampler = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         if core is not None:

@@ -5,8 +5,9 @@ interpreter and the C library do is charged to who called them.
 """
 
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 KERNEL = "kernel: reading, writing, waiting"
@@ -41,12 +42,17 @@ NETWORK_CALLS = frozenset(
     {"epoll_pwait", "epoll_wait", "read", "recv", "recvmsg", "send", "sendmsg", "write", "writev"}
 )
 WAITS = frozenset({"PyThread_acquire_lock_timed", "pthread_cond_timedwait", "pthread_cond_wait", "sem_wait"})
+SYSTEM_CALLS = NETWORK_CALLS | {"fcntl", "getpid", "getrandom", "mmap", "munmap", "pread64", "pwrite64"}
+POLLS = frozenset({"epoll_pwait", "epoll_wait"})
+C_LIBRARY = re.compile(r"libc[.-]|ld-musl|libpthread")
+SITE_PACKAGES = re.compile(r"^.*/(site-packages|lib-dynload|lib/python3\.\d+)/")
+OWN_FOLDERS = re.compile(r"^.*/(?=app/|benchmarks/)")
 # Below a wait are at most the C library's own functions, which have no names.
 FRAMES_BELOW_A_WAIT = 3
 
 
 class Frame(NamedTuple):
-    """A function, and its file: relative for Python, else as the debugger or the linker knows it."""
+    """A function, and its file: that of Python from its package on, else as it was compiled."""
 
     function: str
     file: str
@@ -56,7 +62,7 @@ class Stack(NamedTuple):
     """Frames, the innermost first, and in how many samples they were seen."""
 
     frames: tuple[Frame, ...]
-    samples: int
+    samples: float
 
 
 def stacks_of(text: str) -> Iterator[Stack]:
@@ -70,7 +76,11 @@ def stacks_of(text: str) -> Iterator[Stack]:
 
 def _frame_of(text: str) -> Frame:
     function, _, place = text.rpartition(" (")
-    return Frame(function, re.sub(r"(:\d+)?\)$", "", place))
+    file = re.sub(r"(:\d+)?\)$", "", place)
+    for folder in (SITE_PACKAGES, OWN_FOLDERS):
+        if folder.match(file):
+            return Frame(function, folder.sub("", file))
+    return Frame(function, file)
 
 
 def _is_waiting(frames: Sequence[Frame]) -> bool:
@@ -78,21 +88,29 @@ def _is_waiting(frames: Sequence[Frame]) -> bool:
     return any(frame.function in WAITS for frame in frames[: FRAMES_BELOW_A_WAIT + 1])
 
 
+def _system_call(frames: Sequence[Frame]) -> str:
+    """Return the C library's function that the stack ends in, else nothing."""
+    function, file = frames[0]
+    # uvloop has a `write` as well.
+    return function if C_LIBRARY.match(Path(file).name) else ""
+
+
 def layer_of(frames: Sequence[Frame]) -> str:
     """Return the layer that a stack belongs to."""
-    if frames[0].function in NETWORK_CALLS:
+    if _system_call(frames) in NETWORK_CALLS:
         return KERNEL
     return next((layer for frame in frames if (layer := _layer_of_file(frame.file))), ELSE)
 
 
 def function_of(frames: Sequence[Frame]) -> str:
     """Return the innermost function that has a layer, with its file."""
-    if frames[0].function in NETWORK_CALLS:
+    if _system_call(frames) in NETWORK_CALLS:
         return f"{frames[0].function} (kernel)"
     named = (frame for frame in frames if _layer_of_file(frame.file))
     function, file = next(named, frames[0])
-    # Where a wheel was built says nothing.
-    return f"{function} ({'/'.join(file.split('/')[-3:])})"
+    # Where a wheel was built says nothing, nor does an address.
+    place = "/".join(file.split("/")[-2:]) if file.startswith("/") else file
+    return f"{'native code' if function.startswith('0x') else function} ({place})"
 
 
 def _layer_of_file(file: str) -> str | None:
@@ -105,15 +123,31 @@ def _layer_of_file(file: str) -> str | None:
     return next((LAYER_OF[word] for word in words if word in LAYER_OF), None)
 
 
-def counted(stacks: Iterable[Stack], name_of: Callable[[Sequence[Frame]], str]) -> Counter[str]:
+def without_waiting(stacks: Sequence[Stack], kernel_share: float) -> list[Stack]:
+    """Return the stacks with as much of polling as the kernel's own account of its share allows.
+
+    A server that was woken looks busy before it runs again; what it waits for is not its time.
+    """
+    total = sum(stack.samples for stack in stacks)
+    polls = sum(stack.samples for stack in stacks if _system_call(stack.frames) in POLLS)
+    calls = sum(stack.samples for stack in stacks if _system_call(stack.frames) in SYSTEM_CALLS) - polls
+    allowed = max(0.0, (kernel_share * (total - polls) - calls) / (1 - kernel_share))
+    share = min(1.0, allowed / polls) if polls else 1.0
+    return [
+        stack._replace(samples=stack.samples * share) if _system_call(stack.frames) in POLLS else stack
+        for stack in stacks
+    ]
+
+
+def counted(stacks: Iterable[Stack], name_of: Callable[[Sequence[Frame]], str]) -> dict[str, float]:
     """Return how many samples have each name."""
-    counts: Counter[str] = Counter()
+    counts: defaultdict[str, float] = defaultdict(float)
     for stack in stacks:
         counts[name_of(stack.frames)] += stack.samples
-    return counts
+    return dict(counts)
 
 
-def scaled(counts: Mapping[str, int], cpu_us: float) -> dict[str, float]:
+def scaled(counts: Mapping[str, float], cpu_us: float) -> dict[str, float]:
     """Return the microseconds of each name, which together are those that a request was measured to take."""
     total = sum(counts.values())
     return {name: cpu_us * samples / total for name, samples in counts.items()}

@@ -16,10 +16,14 @@ WORTH_TELLING = 0.05
 PREFACE = """\
 # Where the CPU time goes of what is not within its goal
 
-Shares are those of samples by py-spy, {per_second} a second, of the server at work; sums are what the
-goals' rows have measured without a sampler. A layer is the innermost package of a stack; what the standard
-library and the interpreter do counts for who called them. In 300 samples a tenth is one of 8 to 12 %.
-Starts are by `-X importtime`, whose clock is the wall's. `make benchmarks` writes this; {machine}.
+{machine}; written by `make benchmarks`.
+
+Shares are those of samples by py-spy, {per_second} a second, of the server at work with 64 connections; sums
+are what the goals' rows have measured without a sampler. A sample counts for the innermost package of its
+stack, and what the standard library and the interpreter do for who called them. Of 300 samples a tenth is one
+of 8 to 12 %. The kernel's are reading, writing and polling of sockets; the limit's endpoint is its bare callable.
+A start is the CPU time until the application is built, without its resources and first answer, shared out by
+`-X importtime`.
 """
 
 
@@ -158,18 +162,18 @@ def reason(profile: Profile) -> str:
     """Return in a sentence what makes the figure what it is."""
     own, limit, unit = profile.service.total, profile.limit.total, profile.unit
     if profile.is_limit_explained:
-        return f"{limit:.3g} {unit} of a row there are {_told(profile, limit, _of_limit)}"
+        return f"of {limit:.3g} {unit} for a row there, {_told(profile, limit, _of_limit)}"
     if abs(own - limit) <= WORTH_TELLING * limit:
         return f"both take about {limit:.3g} {unit}"
     if own < limit:
-        return f"{own:.3g} {unit} here are {_told(profile, own, _of_service)}"
-    return f"{own - limit:.3g} {unit} above the limit are {_told(profile, own - limit, _difference)}"
+        return f"of {own:.3g} {unit} here, {_told(profile, own, _of_service)}"
+    return f"of {own - limit:.3g} {unit} above the limit, {_told(profile, own - limit, _difference)}"
 
 
 def _told(profile: Profile, whole: float, figure_of: Callable[[float, float], float]) -> str:
     figures = {name: figure_of(own, limit) for name, own, limit in profile.layers}
     most = sorted(figures.items(), key=lambda each: -each[1])[:LAYERS_TOLD]
-    told = [f"{name} {figure:.3g}" for name, figure in most if figure > WORTH_TELLING * whole]
+    told = [f"{figure:.3g} {name}" for name, figure in most if figure > WORTH_TELLING * whole]
     return "; ".join(told)
 
 

@@ -26,8 +26,6 @@ SECONDS = 4.0
 COMPRESSION_ROUNDS = 100
 FUNCTIONS_SHOWN = 25
 TITLE = "profile of {}"
-IMPORTS = "imports"
-BEYOND_IMPORTS = "what is no import: building the application, its resources, the first answer"
 
 
 def profiles(session: Session, rows: Sequence[Row]) -> Iterator[Profile]:
@@ -131,16 +129,7 @@ def _is_of_layers(frame: Frame) -> bool:
 
 def _of_start(session: Session, row: Row) -> Profile:
     session.progress("profiles: imports")
-    own, plain = imports.measured(session)
-    own_cpu, plain_cpu = (1_000 * row.details[name] for name in ("cpu_seconds", "limit_cpu_seconds"))
-    return Profile(
-        row.title,
-        _with_remainder(own, own_cpu),
-        _with_remainder(plain, plain_cpu),
-        unit="ms",
+    own, plain = (
+        Costs({name: round(figure, 2) for name, figure in each.items()}) for each in imports.measured(session)
     )
-
-
-def _with_remainder(imported: imports.Milliseconds, cpu_ms: float) -> Costs:
-    known = {name: round(figure, 1) for name, figure in imported.items()}
-    return Costs({**known, BEYOND_IMPORTS: round(cpu_ms - sum(known.values()), 1)}, {}, 0, 0.0)
+    return Profile(row.title, own, plain, unit="ms")

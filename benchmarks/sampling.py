@@ -26,6 +26,8 @@ SAMPLES_PER_SECOND = 100
 # A server that never waits is never sampled while it wakes up, which is not its time.
 CONNECTIONS = 64
 PATIENCE_SECONDS = 30
+ENOUGH_SAMPLES = 250
+ROUNDS_AT_MOST = 3
 MAY_NOT = "py-spy says: {} It has to be allowed to read other processes, as root is."
 
 
@@ -49,18 +51,25 @@ class Samples:
 
 
 def sampled(server: Running, requests: Requests, seconds: float, core: int | None) -> Samples:
-    """Return samples of a server that answers as many of these requests as it can."""
+    """Return samples of a server that answers as many of these requests as it can, longer where it waits."""
     sample(server, requests, seconds / 10, CONNECTIONS)
-    with sampling(server.pid, core) as samples:
-        before = _ticks(server.pid)
-        sample(server, requests, seconds, CONNECTIONS)
+    samples, before = Samples(), _ticks(server.pid)
+    for _ in range(ROUNDS_AT_MOST):
+        with sampling(server.pid, core) as more:
+            sample(server, requests, seconds, CONNECTIONS)
+        samples.stacks = [*samples.stacks, *more.stacks]
         samples.ticks = [now - then for now, then in zip(_ticks(server.pid), before, strict=True)]
-    return Samples(without_waiting(samples.stacks, samples.kernel_share), samples.ticks)
+        samples.stacks = without_waiting(samples.stacks, samples.kernel_share)
+        if samples.count >= ENOUGH_SAMPLES:
+            break
+    return samples
 
 
 @contextmanager
 def sampling(pid: int, core: int | None) -> Iterator[Samples]:
     """Sample the process meanwhile, whose priority stays lowest; the stacks are there afterwards."""
+    if not hasattr(os, "SCHED_IDLE"):
+        raise SystemExit("Only on Linux can samples be taken so that they are where the time goes.")
     for thread in Path(f"/proc/{pid}/task").iterdir():
         os.sched_setscheduler(int(thread.name), os.SCHED_IDLE, os.sched_param(0))
     samples = Samples()

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-KERNEL = "kernel: reading, writing, waiting"
-EVENT_LOOP = "event loop: uvloop, asyncio"
-UVICORN = "Uvicorn and its HTTP parser"
+KERNEL = "kernel"
+EVENT_LOOP = "event loop"
+UVICORN = "Uvicorn"
 FRAMEWORK = "FastAPI and Starlette"
-MIDDLEWARE = "request id, timing, metrics, limit of bodies"
+MIDDLEWARE = "request id, timing and metrics"
 DIRECT_ROUTES = "direct routes"
-OWN = "endpoint, service, store, cache; the bare callable"
-DRIVER = "driver of the database"
+OWN = "endpoint, service and store"
+DRIVER = "database driver"
 PYDANTIC_AND_JSON = "Pydantic and JSON"
 COMPRESSION = "compression"
 ELSE = "all else"
@@ -30,10 +30,10 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     FRAMEWORK: ("fastapi", "starlette"),
     MIDDLEWARE: ("app/middleware", "app/metrics", "prometheus_client"),
     DIRECT_ROUTES: ("app/direct_routes",),
-    OWN: ("app", "benchmarks"),
+    OWN: ("app", "benchmarks/baselines"),
     DRIVER: ("asyncpg", "pymongo", "bson", "redis", "sqlite3", "_sqlite3", "_sqlite", "libsqlite3"),
     PYDANTIC_AND_JSON: ("pydantic", "pydantic_core", "orjson", "json", "_json"),
-    COMPRESSION: ("app/compression", "starlette_compress", "zstandard", "libzstd"),
+    COMPRESSION: ("app/compression", "starlette_compress", "zstandard", "benchmarks/layers"),
     ELSE: (),
 }
 LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names}
@@ -115,8 +115,8 @@ def function_of(frames: Sequence[Frame]) -> str:
 
 def _layer_of_file(file: str) -> str | None:
     words = [re.split(r"[.-]", part, maxsplit=1)[0] for part in file.strip("/").split("/")]
-    if words[0] == "app":
-        words = ["/".join(words[:2]), "app"]
+    if words[0] in {"app", "benchmarks"}:
+        words = ["/".join(words[:2]), words[0]]
     elif not file.startswith("/"):
         # Not uvicorn/loops/asyncio.py.
         words = words[:1]

@@ -39,18 +39,18 @@ def test_a_full_run_lets_go_what_is_explained_no_more(tmp_path: Path) -> None:
 
 
 def test_what_is_above_the_limit_is_told_by_layer_the_greatest_first() -> None:
-    assert reason(READ) == "30 µs above the limit are routes 15; Uvicorn 10; metrics 5"
+    assert reason(READ) == "of 30 µs above the limit, 15 routes; 10 Uvicorn; 5 metrics"
 
 
 def test_what_is_below_the_limit_is_told_by_its_own_layers() -> None:
     profile = Profile("a page", Costs({"driver": 30.0, "kernel": 70.0}), Costs({"driver": 300.0}))
-    assert reason(profile) == "100 µs here are kernel 70; driver 30"
+    assert reason(profile) == "of 100 µs here, 70 kernel; 30 driver"
 
 
 def test_of_a_batch_the_rows_are_explained() -> None:
     costs = Costs({"JSON": 4.0, "service": 6.0})
     profile = Profile("a batch", Costs({"JSON": 200.0}), costs, is_limit_explained=True)
-    assert reason(profile) == "10 µs of a row there are service 6; JSON 4"
+    assert reason(profile) == "of 10 µs for a row there, 6 service; 4 JSON"
 
 
 def test_equal_costs_are_not_explained_by_noise() -> None:

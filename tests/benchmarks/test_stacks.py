@@ -52,6 +52,7 @@ def _layer(*frames: str) -> str:
         ("find (/tmp/x/ttl/app/direct_routes/tree.py:34)", DIRECT_ROUTES),
         ("get (/tmp/x/ttl/app/store/postgres.py:129)", OWN),
         ("app (/srv/benchmarks/baselines/postgres.py:43)", OWN),
+        ("_us (/srv/benchmarks/layers/compression.py:43)", COMPRESSION),
         ("__call__ (/tmp/x/ttl/app/compression/responses.py:24)", COMPRESSION),
         (f"0x7f00 ({PACKAGES}/zstandard/backend_c.cpython-311-x86_64-linux-gnu.so)", COMPRESSION),
         ("decode_row (/project/asyncpg/protocol/protocol.c:16144)", DRIVER),

@@ -29,8 +29,8 @@ SATURATION_ROUNDS = 3
 WINDOWS = 6
 CONNECTIONS = 64
 CONTROL_IS_LATE = (
-    "a bare server of constant bytes, at the same rate and in between, was itself delayed by more than the goal "
-    "allows: its p99 was {control_p99_ms:g} ms, its slowest answer {control_slowest_ms:g} ms"
+    "a bare server of constant bytes, at the same rate and in between, was delayed by more than the goal "
+    "allows itself: its p99 was {control_p99_ms:g} ms, its slowest answer {control_slowest_ms:g} ms"
 )
 
 

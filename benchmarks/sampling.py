@@ -1,10 +1,9 @@
 """Samples of a running server's stacks by py-spy, taken so that they are where its CPU time goes.
 
 py-spy stops a process to read its stack. From another core that takes as long as an interrupt needs to
-arrive, and a process that enters the kernel meanwhile stops there: system calls of a tenth of a microsecond
-looked like a tenth of a request. So the sampler shares the server's core, and the server runs only when
-nobody else wants to: with SCHED_IDLE, the timer that wakes the sampler is what stops the server, wherever
-it is.
+arrive, and a process that enters the kernel meanwhile stops there: system calls of a tenth of a
+microsecond looked like a tenth of a request. So the sampler shares the server's core and runs at once
+when it wakes: then the timer that wakes it is what stops the server, wherever it is.
 """
 
 import os
@@ -67,11 +66,9 @@ def sampled(server: Running, requests: Requests, seconds: float, core: int | Non
 
 @contextmanager
 def sampling(pid: int, core: int | None) -> Iterator[Samples]:
-    """Sample the process meanwhile, whose priority stays lowest; the stacks are there afterwards."""
-    if not hasattr(os, "SCHED_IDLE"):
+    """Sample the process meanwhile; the stacks are there afterwards."""
+    if not hasattr(os, "SCHED_FIFO"):
         raise SystemExit("Only on Linux can samples be taken so that they are where the time goes.")
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        os.sched_setscheduler(int(thread.name), os.SCHED_IDLE, os.sched_param(0))
     samples = Samples()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "stacks.txt")
@@ -89,6 +86,7 @@ def sampling(pid: int, core: int | None) -> Iterator[Samples]:
         sampler = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         if core is not None:
             os.sched_setaffinity(sampler.pid, {core})
+        _let_run_at_once(sampler.pid, pid)
         try:
             yield samples
         finally:
@@ -97,6 +95,15 @@ def sampling(pid: int, core: int | None) -> Iterator[Samples]:
         if sampler.returncode or not file.exists():
             raise SystemExit(MAY_NOT.format(said.decode().strip()))
         samples.stacks = list(stacks_of(file.read_text(encoding="utf-8")))
+
+
+def _let_run_at_once(sampler: int, server: int) -> None:
+    try:
+        os.sched_setscheduler(sampler, os.SCHED_FIFO, os.sched_param(1))
+    except PermissionError:
+        # Anyone may lower a priority; on a busy machine such a server hardly runs.
+        for thread in Path(f"/proc/{server}/task").iterdir():
+            os.sched_setscheduler(int(thread.name), os.SCHED_IDLE, os.sched_param(0))
 
 
 def _ticks(pid: int) -> list[int]:

@@ -22,7 +22,7 @@ from benchmarks.stacks import LAYERS, Frame, Stack, counted, function_of, layer_
 from benchmarks.startup import FIRST_ANSWER
 from benchmarks.verdicts import UNDECIDED, Row
 
-SECONDS = 4.0
+SECONDS = 3.5
 COMPRESSION_ROUNDS = 100
 FUNCTIONS_SHOWN = 25
 TITLE = "profile of {}"

@@ -1,20 +1,21 @@
 """Latency under open-loop load at half of what the service can answer at most.
 
-A bare server of constant bytes gets the same load in between: what delays that one is the machine's.
+Bare servers get the same load in between. What delays one that answers constant bytes is the machine's; what
+delays one that asks the same database is the machine's and the database's.
 """
 
 import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import chain
 from statistics import median, quantiles
 from typing import Any
 
 from benchmarks.contenders import HOST, Running, database_urls, running
-from benchmarks.goals import BARE_CONSTANT, POSTGRES
+from benchmarks.goals import BARE_CONSTANT, BARE_POSTGRES, POSTGRES
 from benchmarks.load import Requests, sample
 from benchmarks.ratios import filled
 from benchmarks.rendering import REPOSITORY
@@ -28,9 +29,10 @@ SLOWEST_BOUND = Bound(250.0)
 SATURATION_ROUNDS = 3
 WINDOWS = 6
 CONNECTIONS = 64
+CONTROLS = {"constant": BARE_CONSTANT, "asyncpg": BARE_POSTGRES}
 CONTROL_IS_LATE = (
-    "a bare server of constant bytes, at the same rate and in between, was delayed by more than the goal "
-    "allows itself: its p99 was {control_p99_ms:g} ms, its slowest answer {control_slowest_ms:g} ms"
+    "bare servers, at the same rate and in between, were delayed by more than the goal allows the service: p99 was "
+    "{constant_p99_ms:g} ms with constant bytes and {asyncpg_p99_ms:g} ms with asyncpg"
 )
 
 
@@ -40,9 +42,9 @@ def rows(session: Session) -> Iterator[Row]:
         return
     urls = database_urls(session.servers, session.folder, {"postgres"})
     with ExitStack() as stack:
-        server, bare = (
+        server, *bare = (
             stack.enter_context(running(each, urls, session.folder, session.core))
-            for each in (POSTGRES, BARE_CONSTANT)
+            for each in (POSTGRES, *CONTROLS.values())
         )
         reads = filled(server)["read"]
         session.progress("latency: looking for the saturation rate")
@@ -52,20 +54,22 @@ def rows(session: Session) -> Iterator[Row]:
         # The first round warms up.
         saturation = median(each.per_second for each in rounds[1:])
         session.progress(f"latency: {saturation / 2:.0f} requests/s for {session.latency_seconds:g} s")
-        outcome, control = _in_turn(server, bare, reads, saturation / 2, session.latency_seconds)
+        outcome, *controls = _in_turn([server, *bare], reads, saturation / 2, session.latency_seconds)
     busy = max(outcome["busy"], *(each.generator_busy for each in rounds[1:]))
-    yield from rows_of(outcome, control["latencies_ms"], saturation, busy)
+    controls_ms = {name: each["latencies_ms"] for name, each in zip(CONTROLS, controls, strict=True)}
+    yield from rows_of(outcome, controls_ms, saturation, busy)
 
 
 def _in_turn(
-    server: Running, bare: Running, reads: Requests, per_second: float, seconds: float
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what the load on the service shows, and what half as much time of it on the bare server does."""
-    outcomes: tuple[list[dict[str, Any]], list[dict[str, Any]]] = ([], [])
+    servers: Sequence[Running], reads: Requests, per_second: float, seconds: float
+) -> list[dict[str, Any]]:
+    """Return what the load on the first server shows, and half as much time of it on each of the others."""
+    outcomes: list[list[dict[str, Any]]] = [[] for _ in servers]
     for _ in range(WINDOWS):
-        outcomes[0].append(_open_loop(server, reads, per_second, seconds / WINDOWS))
-        outcomes[1].append(_open_loop(bare, reads, per_second, seconds / WINDOWS / 2))
-    return _together(outcomes[0]), _together(outcomes[1])
+        for server, shown in zip(servers, outcomes, strict=True):
+            length = seconds / WINDOWS if server is servers[0] else seconds / WINDOWS / 2
+            shown.append(_open_loop(server, reads, per_second, length))
+    return list(map(_together, outcomes))
 
 
 def _together(outcomes: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -74,17 +78,16 @@ def _together(outcomes: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def rows_of(
-    outcome: dict[str, Any], control_ms: Sequence[float], saturation: float, busy: float
+    outcome: dict[str, Any], controls_ms: Mapping[str, Sequence[float]], saturation: float, busy: float
 ) -> Iterator[Row]:
-    """Yield what the outcome of the load says, beside the latencies of the bare server at the same rate."""
+    """Yield what the outcome of the load says, beside the latencies of bare servers at the same rate."""
     latencies = outcome["latencies_ms"]
     details = {
         "saturation_per_second": round(saturation),
         "p50_ms": round(median(latencies), 2),
         "p99_ms": round(_p99(latencies), 2),
-        "control_p50_ms": round(median(control_ms), 2),
-        "control_p99_ms": round(_p99(control_ms), 2),
-        "control_slowest_ms": round(max(control_ms), 1),
+        **{f"{name}_p50_ms": round(median(each), 2) for name, each in controls_ms.items()},
+        **{f"{name}_p99_ms": round(_p99(each), 2) for name, each in controls_ms.items()},
         "generator_busy": round(busy, 2),
         "generator_late_ms": round(max(outcome["late_ms"]), 1),
     }
@@ -96,10 +99,13 @@ def rows_of(
         return
     # What the service alone is to blame for.
     own = [latency - late for latency, late in zip(latencies, outcome["late_ms"], strict=True)]
-    # Measured by the service's median: its own is so small that a delay both have would be more of it.
-    of_control = (_p99(control_ms) / median(latencies), max(control_ms))
+    # Measured by the service's median: a delay that all have is more of one that is smaller.
+    of_controls = (
+        max(map(_p99, controls_ms.values())) / median(latencies),
+        max(map(max, controls_ms.values())),
+    )
     for row, without_lateness, alone in zip(
-        found, (_p99(own) / median(own), max(own)), of_control, strict=True
+        found, (_p99(own) / median(own), max(own)), of_controls, strict=True
     ):
         assert row.bound is not None
         if row.verdict == "missed" and without_lateness <= row.bound.value:

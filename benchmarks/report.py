@@ -166,11 +166,12 @@ def latency_line(rows: Sequence[Row]) -> str:
 
 
 def _control(details: Mapping[str, float]) -> str:
-    if "control_p99_ms" not in details:
+    if "constant_p99_ms" not in details:
         return ""
     return (
-        f"; a bare server of constant bytes that had the same load in between, "
-        f"{details['control_p50_ms']:g} and {details['control_p99_ms']:g} ms"
+        "; of bare servers that had the same load in between, "
+        f"{details['constant_p50_ms']:g} and {details['constant_p99_ms']:g} ms with constant bytes, "
+        f"{details['asyncpg_p50_ms']:g} and {details['asyncpg_p99_ms']:g} ms with asyncpg"
     )
 
 

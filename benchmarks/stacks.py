@@ -117,9 +117,6 @@ def _layer_of_file(file: str) -> str | None:
     words = [re.split(r"[.-]", part, maxsplit=1)[0] for part in file.strip("/").split("/")]
     if words[0] in {"app", "benchmarks"}:
         words = ["/".join(words[:2]), words[0]]
-    elif not file.startswith("/"):
-        # Not uvicorn/loops/asyncio.py.
-        words = words[:1]
     return next((LAYER_OF[word] for word in words if word in LAYER_OF), None)
 
 

@@ -31,9 +31,9 @@ WINDOWS = 6
 CONNECTIONS = 64
 CONTROLS = {"constant": BARE_CONSTANT, "asyncpg": BARE_POSTGRES}
 CONTROL_IS_LATE = (
-    "bare servers, at the same rate and in between, were delayed by more than the goal allows: p99 and slowest "
-    "were {constant_p99_ms:g} and {constant_slowest_ms:g} ms with constant bytes, {asyncpg_p99_ms:g} and "
-    "{asyncpg_slowest_ms:g} ms with asyncpg"
+    "bare servers, at the same rate and in between, were delayed by more than the goal allows: p99 and "
+    "slowest were {constant_p99_ms:g} and {constant_slowest_ms:g} ms with constant bytes, "
+    "{asyncpg_p99_ms:g} and {asyncpg_slowest_ms:g} ms with asyncpg"
 )
 
 

@@ -70,7 +70,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 	@touch $@
 
 .PHONY: benchmarks
-benchmarks: .venv/benchmarks/installed ## Measure every goal with its limit, and write docs/performance.md, in ten minutes
+benchmarks: .venv/benchmarks/installed ## Measure every goal with its limit, and write docs/performance.md, in twelve minutes
 	.venv/benchmarks/bin/python -m benchmarks --results benchmarks/results --docs docs $(FLAGS)
 
 .PHONY: benchmarks-published

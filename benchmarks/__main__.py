@@ -17,7 +17,10 @@ from typing import NoReturn
 
 from benchmarks import commands, export, full_stack, in_process, latency, published, ratios, startup
 from benchmarks.cores import leave_server_core
-from benchmarks.report import Results, goals_table, write_documents
+from benchmarks.profile_report import Profiles
+from benchmarks.profiles import profiles
+from benchmarks.report import Results, goals_table, machine, write_documents
+from benchmarks.sampling import SAMPLES_PER_SECOND
 from benchmarks.session import Session
 from benchmarks.verdicts import Row
 from tests.servers import ServerUnavailable, open_servers
@@ -41,16 +44,20 @@ def main() -> None:
     """Measure, print and write. Raises `SystemExit`: 1 where a figure could not be had, 130 on Ctrl-C."""
     options = _parser().parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
+    explained = Profiles(options.results, machine())
     results, failed, code = Results(options.results, is_quick=options.quick), list[str](), 0
     try:
         with ExitStack() as stack:
-            _measure(_session(options, results, stack), _sections(options), results, failed)
+            session = _session(options, results, stack)
+            _measure(session, _sections(options), results, failed)
+            if _sections(options) is SECTIONS:
+                _profile(session, results, explained, failed)
     except KeyboardInterrupt:
         failed.append("Interrupted; what was measured is kept.")
         code = INTERRUPTED
     print(goals_table(results.rows))
     if options.docs:
-        write_documents(results.document, options.docs)
+        write_documents(results.document, explained.all, options.docs)
     for line in failed:
         print(line, file=sys.stderr)
     sys.exit(code or bool(failed))
@@ -117,6 +124,16 @@ def _measure(
                 results.keep(name, row)
         except FAILURES as why:
             failed.append(f"{name}: {str(why) or type(why).__name__}")
+
+
+def _profile(session: Session, results: Results, explained: Profiles, failed: list[str]) -> None:
+    if not session.only:
+        explained.begin()
+    try:
+        for profile in profiles(session, results.rows):
+            explained.keep(profile, SAMPLES_PER_SECOND)
+    except FAILURES as why:
+        failed.append(f"profiles: {str(why) or type(why).__name__}")
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -46,12 +46,16 @@ def _ratios(measured: list[float], limit: list[float]) -> list[float]:
 
 def _shown(layer: str, session: Session) -> dict[str, list[float]]:
     """Return what a script of benchmarks.layers prints, run on a rendered project."""
-    project = render(session.folder, SQLITE.name, dict(SQLITE.answers))
-    database = f"sqlite:///{session.folder}/items.db"
-    environment = {**os.environ, "PYTHONPATH": str(project), "DATABASE_URL": database}
     # Short ones, so there can be more of them.
-    rounds = str(ROUNDS_PER_ROUND * session.rounds)
-    command = [sys.executable, "-m", f"benchmarks.layers.{layer}", rounds]
+    command, environment = layer_command(layer, ROUNDS_PER_ROUND * session.rounds, session)
     done = subprocess.run(command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, check=True)
     shown: dict[str, list[float]] = json.loads(done.stdout)
     return shown
+
+
+def layer_command(layer: str, rounds: int, session: Session) -> tuple[list[str], dict[str, str]]:
+    """Return the command and the environment of a script of benchmarks.layers on a rendered project."""
+    project = render(session.folder, SQLITE.name, dict(SQLITE.answers))
+    database = f"sqlite:///{session.folder}/items.db"
+    environment = {**os.environ, "PYTHONPATH": str(project), "DATABASE_URL": database}
+    return [sys.executable, "-m", f"benchmarks.layers.{layer}", str(rounds)], environment

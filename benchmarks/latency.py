@@ -1,15 +1,21 @@
-"""Latency under open-loop load at half of what the service can answer at most."""
+"""Latency under open-loop load at half of what the service can answer at most.
+
+Bare servers get the same load in between. What delays one that answers constant bytes is the machine's; what
+delays one that asks the same database is the machine's and the database's.
+"""
 
 import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import chain
 from statistics import median, quantiles
 from typing import Any
 
 from benchmarks.contenders import HOST, Running, database_urls, running
-from benchmarks.goals import POSTGRES
+from benchmarks.goals import BARE_CONSTANT, BARE_POSTGRES, POSTGRES
 from benchmarks.load import Requests, sample
 from benchmarks.ratios import filled
 from benchmarks.rendering import REPOSITORY
@@ -23,6 +29,12 @@ SLOWEST_BOUND = Bound(250.0)
 SATURATION_ROUNDS = 3
 WINDOWS = 6
 CONNECTIONS = 64
+CONTROLS = {"constant": BARE_CONSTANT, "asyncpg": BARE_POSTGRES}
+CONTROL_IS_LATE = (
+    "bare servers, at the same rate and in between, were delayed by more than the goal allows: p99 and "
+    "slowest were {constant_p99_ms:g} and {constant_slowest_ms:g} ms with constant bytes, "
+    "{asyncpg_p99_ms:g} and {asyncpg_slowest_ms:g} ms with asyncpg"
+)
 
 
 def rows(session: Session) -> Iterator[Row]:
@@ -30,7 +42,11 @@ def rows(session: Session) -> Iterator[Row]:
     if not session.wants(TAIL, SLOWEST):
         return
     urls = database_urls(session.servers, session.folder, {"postgres"})
-    with running(POSTGRES, urls, session.folder, session.core) as server:
+    with ExitStack() as stack:
+        server, *bare = (
+            stack.enter_context(running(each, urls, session.folder, session.core))
+            for each in (POSTGRES, *CONTROLS.values())
+        )
         reads = filled(server)["read"]
         session.progress("latency: looking for the saturation rate")
         rounds = [
@@ -39,18 +55,41 @@ def rows(session: Session) -> Iterator[Row]:
         # The first round warms up.
         saturation = median(each.per_second for each in rounds[1:])
         session.progress(f"latency: {saturation / 2:.0f} requests/s for {session.latency_seconds:g} s")
-        outcome = _open_loop(server, reads, saturation / 2, session.latency_seconds)
+        outcome, *controls = _in_turn([server, *bare], reads, saturation / 2, session.latency_seconds)
     busy = max(outcome["busy"], *(each.generator_busy for each in rounds[1:]))
-    yield from rows_of(outcome, saturation, busy)
+    controls_ms = {name: each["latencies_ms"] for name, each in zip(CONTROLS, controls, strict=True)}
+    yield from rows_of(outcome, controls_ms, saturation, busy)
 
 
-def rows_of(outcome: dict[str, Any], saturation: float, busy: float) -> Iterator[Row]:
-    """Yield what the outcome of the load says."""
+def _in_turn(
+    servers: Sequence[Running], reads: Requests, per_second: float, seconds: float
+) -> list[dict[str, Any]]:
+    """Return what the load on the first server shows, and half as much time of it on each of the others."""
+    outcomes: list[list[dict[str, Any]]] = [[] for _ in servers]
+    for _ in range(WINDOWS):
+        for server, shown in zip(servers, outcomes, strict=True):
+            length = seconds / WINDOWS if server is servers[0] else seconds / WINDOWS / 2
+            shown.append(_open_loop(server, reads, per_second, length))
+    return list(map(_together, outcomes))
+
+
+def _together(outcomes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    listed = {name: list(chain(*(each[name] for each in outcomes))) for name in ("latencies_ms", "late_ms")}
+    return {**listed, "busy": max(each["busy"] for each in outcomes)}
+
+
+def rows_of(
+    outcome: dict[str, Any], controls_ms: Mapping[str, Sequence[float]], saturation: float, busy: float
+) -> Iterator[Row]:
+    """Yield what the outcome of the load says, beside the latencies of bare servers at the same rate."""
     latencies = outcome["latencies_ms"]
     details = {
         "saturation_per_second": round(saturation),
         "p50_ms": round(median(latencies), 2),
         "p99_ms": round(_p99(latencies), 2),
+        **{f"{name}_p50_ms": round(median(each), 2) for name, each in controls_ms.items()},
+        **{f"{name}_p99_ms": round(_p99(each), 2) for name, each in controls_ms.items()},
+        **{f"{name}_slowest_ms": round(max(each), 1) for name, each in controls_ms.items()},
         "generator_busy": round(busy, 2),
         "generator_late_ms": round(max(outcome["late_ms"]), 1),
     }
@@ -62,11 +101,20 @@ def rows_of(outcome: dict[str, Any], saturation: float, busy: float) -> Iterator
         return
     # What the service alone is to blame for.
     own = [latency - late for latency, late in zip(latencies, outcome["late_ms"], strict=True)]
-    for row, without_lateness in zip(found, (_p99(own) / median(own), max(own)), strict=True):
+    # Measured by the service's median: a delay that all have is more of one that is smaller.
+    of_controls = (
+        max(map(_p99, controls_ms.values())) / median(latencies),
+        max(map(max, controls_ms.values())),
+    )
+    for row, without_lateness, alone in zip(
+        found, (_p99(own) / median(own), max(own)), of_controls, strict=True
+    ):
         assert row.bound is not None
         if row.verdict == "missed" and without_lateness <= row.bound.value:
             late_ms = details["generator_late_ms"]
             yield undecided(row, f"the machine held the load generator itself up, by {late_ms:g} ms at worst")
+        elif row.verdict == "missed" and alone > row.bound.value:
+            yield undecided(row, CONTROL_IS_LATE.format(**details))
         else:
             yield row
 

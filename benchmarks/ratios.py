@@ -35,8 +35,8 @@ def _measure(samples: Samples, session: Session) -> None:
     if not samples:
         return
     with ExitStack() as stack:
-        contenders = _running(list(samples), session, stack)
-        requests = _requests(contenders)
+        contenders = running_contenders(list(samples), session, stack)
+        requests = requests_of(contenders)
         for number in range(-1, session.rounds):
             for probe, shown in samples.items():
                 asked = requests[probe.contender.database, probe.workload]
@@ -46,7 +46,10 @@ def _measure(samples: Samples, session: Session) -> None:
             session.progress(f"CPU per request: round {number + 1} of {session.rounds}")
 
 
-def _running(probes: Sequence[Probe], session: Session, stack: ExitStack) -> dict[Contender, Running]:
+def running_contenders(
+    probes: Sequence[Probe], session: Session, stack: ExitStack
+) -> dict[Contender, Running]:
+    """Return the servers of these probes, and services that make tables for them, until the stack closes."""
     asked = {probe.contender for probe in probes}
     databases = {contender.database for contender in asked}
     redis = {"redis"} & {word for each in asked for word in (each.baseline, dict(each.answers).get("cache"))}
@@ -58,7 +61,7 @@ def _running(probes: Sequence[Probe], session: Session, stack: ExitStack) -> dic
     return {each: stack.enter_context(running(each, urls, session.folder, session.core)) for each in wanted}
 
 
-def _requests(contenders: Mapping[Contender, Running]) -> dict[tuple[str, str], Requests]:
+def requests_of(contenders: Mapping[Contender, Running]) -> dict[tuple[str, str], Requests]:
     """Return what is asked of the servers of each database, after filling it with items."""
     requests = {("none", "read"): Requests([request("GET", f"{ITEMS}/01890a5d-ac96-774b-bcce-b302099a8057")])}
     for contender, server in contenders.items():

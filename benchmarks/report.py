@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.advice import ADVICE
+from benchmarks.profile_report import Profile, reason
+from benchmarks.profile_report import load as load_profiles
 from benchmarks.rendering import REPOSITORY, TEMPLATE
 from benchmarks.verdicts import UNDECIDED, Row, row_from
 
@@ -155,27 +157,40 @@ def latency_line(rows: Sequence[Row]) -> str:
     details = next((row.details for row in rows if "p99_ms" in row.details), None)
     if details is None:
         return "Latency was not measured."
+    service = f"{details['p50_ms']:g} ms and p99 {details['p99_ms']:g} ms"
     return (
         "Latency counts from when a request was due. "
         f"At {details['saturation_per_second'] / 2:.0f} requests a second, half of what one worker answered "
-        f"at most, the median was {details['p50_ms']:g} ms and p99 {details['p99_ms']:g} ms."
+        f"at most, the median was {service}{_control(details)}."
     )
 
 
-def shortfalls(rows: Sequence[Row]) -> str:
-    """Return what keeps below its goal, and what cannot be told."""
+def _control(details: Mapping[str, float]) -> str:
+    if "constant_p99_ms" not in details:
+        return ""
+    return (
+        "; of bare servers that had the same load in between, "
+        f"{details['constant_p50_ms']:g} and {details['constant_p99_ms']:g} ms with constant bytes, "
+        f"{details['asyncpg_p50_ms']:g} and {details['asyncpg_p99_ms']:g} ms with asyncpg"
+    )
+
+
+def shortfalls(rows: Sequence[Row], profiles: Sequence[Profile]) -> str:
+    """Return what keeps below its goal, and what cannot be told, with the reason by its profile."""
+    reasons = {profile.title: f": {reason(profile)}" for profile in profiles}
+    reasons |= {row.title: f": {row.reason}" for row in rows if row.reason}
     units = {row.title: f" {row.unit}" if row.unit else "" for row in rows}
     lines = [
         f"- {row.title}: "
         + (UNDECIDED if row.verdict == UNDECIDED else f"{_short(row.measured)}{units[row.title]}")
-        + f", goal {row.bound}{units[row.title]}"
+        + f", goal {row.bound}{units[row.title]}{reasons.get(row.title, '')}"
         for row in rows
         if row.verdict in {"missed", UNDECIDED}
     ]
     return "\n".join(lines) or "Nothing: every goal is met."
 
 
-def parts_of(document: Mapping[str, Any]) -> dict[str, str]:
+def parts_of(document: Mapping[str, Any], profiles: Sequence[Profile] = ()) -> dict[str, str]:
     """Return what belongs between the marks of performance.md, by the marks' names."""
     rows = rows_of(document)
     return {
@@ -183,7 +198,7 @@ def parts_of(document: Mapping[str, Any]) -> dict[str, str]:
         "goals": goals_table(rows),
         "latency": latency_line(rows),
         "receipts": receipts_table(),
-        "shortfalls": shortfalls(rows),
+        "shortfalls": shortfalls(rows, profiles),
         "advice": advice_table(rows),
     }
 
@@ -198,14 +213,16 @@ def with_parts(text: str, parts: Mapping[str, str]) -> str:
     return text
 
 
-def write_documents(document: Mapping[str, Any], folder: Path) -> None:
+def write_documents(document: Mapping[str, Any], profiles: Sequence[Profile], folder: Path) -> None:
     """Write the plots, and the tables into performance.md."""
     # Only here, because matplotlib is a requirement of benchmarks alone.
     from benchmarks.plots import draw
 
     draw(rows_of(document), folder)
     page = folder / "performance.md"
-    page.write_text(with_parts(page.read_text(encoding="utf-8"), parts_of(document)), encoding="utf-8")
+    page.write_text(
+        with_parts(page.read_text(encoding="utf-8"), parts_of(document, profiles)), encoding="utf-8"
+    )
 
 
 def main() -> None:
@@ -213,7 +230,7 @@ def main() -> None:
     document = load(RESULTS)
     table = goals_table(rows_of(document))
     (RESULTS / "goals.md").write_text(f"{summary(document)}\n\n{table}\n", encoding="utf-8")
-    write_documents(document, DOCUMENTS)
+    write_documents(document, load_profiles(RESULTS), DOCUMENTS)
 
 
 if __name__ == "__main__":

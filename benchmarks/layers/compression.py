@@ -1,7 +1,8 @@
-"""`python -m benchmarks.layers.compression ROUNDS`: 100 KB of JSON through the service's compressing layer.
+"""`python -m benchmarks.layers.compression ROUNDS [NAME ...]`: 100 KB of JSON through the compressing layer.
 
 Prints the CPU time of each round, interleaved with the bare compressor at the same level on the same bytes
-and with gzip. Raises `SystemExit` where the bytes differ, or where a streamed body is held back.
+and with gzip; names (layer, bare, gzip 9) choose. Raises `SystemExit` where the bytes differ, or where a
+streamed body is held back.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import json
 import random
 import sys
 import zlib
+from collections.abc import Callable
 from time import process_time
 
 from app.compression import CompressionMiddleware
@@ -88,28 +90,43 @@ async def _see_chunks_arrive() -> None:
     await CompressionMiddleware(stream)(dict(SCOPE), receive, send)
 
 
-def _bare_us(compress: object) -> float:
+LAYER, COMPRESSOR = CompressionMiddleware(answer_body), ZstdCompressor(level=LEVEL)
+
+
+async def _layer_us() -> float:
+    return await cpu_us(LAYER, SCOPE, CALLS)
+
+
+async def _bare_us() -> float:
+    return _us(COMPRESSOR.compress)
+
+
+async def _gzip_us() -> float:
+    return _us(lambda body: zlib.compress(body, 9, GZIP_WBITS))
+
+
+def _us(compress: Callable[[bytes], bytes]) -> float:
     before = process_time()
     for _ in range(CALLS):
-        compress(BODY)  # type: ignore[operator]
+        compress(BODY)
     return 1e6 * (process_time() - before) / CALLS
+
+
+MEASURED = {"layer": _layer_us, "bare": _bare_us, "gzip 9": _gzip_us}
 
 
 async def main() -> None:
     """Check, measure and print."""
     await _compare_bytes()
     await _see_chunks_arrive()
-    layer, compressor = CompressionMiddleware(answer_body), ZstdCompressor(level=LEVEL)
-    shown: dict[str, list[float]] = {"layer": [], "bare": [], "gzip 9": []}
-    for number in range(-1, int(sys.argv[1])):
-        figures = {
-            "layer": await cpu_us(layer, SCOPE, CALLS),
-            "bare": _bare_us(compressor.compress),
-            "gzip 9": _bare_us(lambda body: zlib.compress(body, 9, GZIP_WBITS)),
-        }
-        # The first round warms up.
-        for name, figure in figures.items() if number >= 0 else ():
-            shown[name].append(figure)
+    rounds, *names = sys.argv[1:]
+    measured = {name: MEASURED[name] for name in names or MEASURED}
+    shown: dict[str, list[float]] = {name: [] for name in measured}
+    for number in range(-1, int(rounds)):
+        for name, measure in measured.items():
+            figure = await measure()
+            # The first round warms up.
+            shown[name] += [figure] if number >= 0 else []
     print(json.dumps(shown))
 
 

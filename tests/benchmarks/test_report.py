@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.goals import READ, READ_BY_BLOG
 from benchmarks.plots import cpu_bars, for_light_and_dark, goal_bars
+from benchmarks.profile_report import load as load_profiles
 from benchmarks.report import (
     DOCUMENTS,
     RESULTS,
@@ -23,7 +24,7 @@ from benchmarks.verdicts import Bound, row_of, undecided
 
 def test_the_document_shows_the_results_as_they_are() -> None:
     text = (DOCUMENTS / "performance.md").read_text(encoding="utf-8")
-    assert text == with_parts(text, parts_of(load(RESULTS)))
+    assert text == with_parts(text, parts_of(load(RESULTS), load_profiles(RESULTS)))
 
 
 def test_a_mark_that_is_missing_is_told() -> None:

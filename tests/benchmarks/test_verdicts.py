@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from benchmarks.latency import SLOWEST, TAIL, rows_of
@@ -32,9 +34,12 @@ def test_a_row_survives_json() -> None:
     assert row_from(row.as_data()) == row
 
 
-def _latency_rows(latencies: list[float], late: list[float], busy: float = 0.2) -> dict[str, Row]:
+def _latency_rows(
+    latencies: list[float], late: list[float], busy: float = 0.2, control: Sequence[float] = (0.3,) * 600
+) -> dict[str, Row]:
     outcome = {"latencies_ms": latencies, "late_ms": late}
-    return {row.title: row for row in rows_of(outcome, saturation=2_000, busy=busy)}
+    controls = {"constant": (0.3,) * 600, "asyncpg": control}
+    return {row.title: row for row in rows_of(outcome, controls, saturation=2_000, busy=busy)}
 
 
 def test_a_slow_request_misses_the_goal() -> None:
@@ -53,6 +58,31 @@ def test_a_tail_of_some_time_is_no_noise() -> None:
     rows = _latency_rows([2.0] * 1_100 + [40.0] * 100, [0.1] * 1_200)
     assert rows[TAIL].measured == 20
     assert rows[TAIL].verdict != "met"
+
+
+TAIL_OF_TWENTY = [2.0, 2.0, 2.0, 2.0, 2.0, 40.0] * 200
+
+
+def test_a_tail_that_a_bare_server_has_too_decides_nothing() -> None:
+    rows = _latency_rows(TAIL_OF_TWENTY, [0.1] * 1_200, control=[0.3] * 590 + [12.0] * 10)
+    assert rows[TAIL].verdict == UNDECIDED
+    assert "12 and 12 ms with asyncpg" in rows[TAIL].reason
+
+
+def test_a_tail_that_a_bare_server_has_not_misses_the_goal() -> None:
+    # Its p99 is ten times its own median, and no reason for five times that of the service.
+    rows = _latency_rows(TAIL_OF_TWENTY, [0.1] * 1_200, control=[0.3] * 580 + [3.0] * 20)
+    assert rows[TAIL].verdict == "missed"
+
+
+def test_a_tail_within_the_goal_is_met_whatever_a_bare_server_does() -> None:
+    rows = _latency_rows([2.0] * 1_200, [0.1] * 1_200, control=[0.3] * 500 + [400.0] * 100)
+    assert {row.verdict for row in rows.values()} == {"met"}
+
+
+def test_a_slow_request_decides_nothing_where_a_bare_server_was_as_slow() -> None:
+    rows = _latency_rows([2.0] * 1_199 + [400.0], [0.1] * 1_200, control=[0.3] * 599 + [300.0])
+    assert rows[SLOWEST].verdict == UNDECIDED
 
 
 def test_a_busy_generator_decides_nothing() -> None:

@@ -56,19 +56,17 @@ def closure(ranges: Iterable[Requirement], installed: Installed) -> dict[str, st
         if (str(requirement), extra) in seen or not _applies(requirement, extra):
             continue
         seen.add((str(requirement), extra))
-        distribution = installed[normalized(requirement.name)]
-        assert distribution.version in requirement.specifier, (
-            f"{distribution.version} does not fit {requirement}"
-        )
-        needed[normalized(requirement.name)] = distribution.version
-        waiting += [(need, wish) for need in _needs(distribution) for wish in ("", *requirement.extras)]
+        version, needs = _metadata(installed[normalized(requirement.name)])
+        assert version in requirement.specifier, f"{version} does not fit {requirement}"
+        needed[normalized(requirement.name)] = version
+        waiting += [(need, wish) for need in needs for wish in ("", *requirement.extras)]
     return needed
 
 
 @cache
-def _needs(distribution: Distribution) -> list[Requirement]:
+def _metadata(distribution: Distribution) -> tuple[str, list[Requirement]]:
     # Once for all variants: reading what a package says of itself takes longer than all else here.
-    return [Requirement(line) for line in distribution.requires or []]
+    return distribution.version, [Requirement(line) for line in distribution.requires or []]
 
 
 def _applies(requirement: Requirement, extra: str) -> bool:

@@ -198,8 +198,12 @@ class Run:
             )
             try:
                 code = process.wait(STEP_SECONDS)
-            except subprocess.TimeoutExpired as late:
-                raise self._failed(step, f"it did not end within {STEP_SECONDS} s") from late
+            except BaseException as end:
+                # Servers that it has started may have sessions of their own.
+                kill_processes_in(self.folder)
+                if isinstance(end, subprocess.TimeoutExpired):
+                    raise self._failed(step, f"it did not end within {STEP_SECONDS} s") from end
+                raise
             finally:
                 _kill_group(process)
         if code != 0:

@@ -44,7 +44,8 @@ twins: install ## Write the default renderings beside the template's joints anew
 	$(BIN)/python -m tests.twins
 
 .PHONY: release
-release: test ## Check everything and tag: make release VERSION=1.2.3
+release: export VARIANTS ?= all
+release: test ## Check everything with every variant, and tag: make release VERSION=1.2.3
 	$(BIN)/python -m tests.release $(VERSION)
 
 .PHONY: install
@@ -85,3 +86,4 @@ benchmark-updates: install ## Measure updates: one next to copier update, and 10
 .PHONY: receipts
 receipts: .venv/benchmarks/installed ## Measure each optimization on and off, in ten minutes; NAMES chooses
 	PYTHONPATH=generator .venv/benchmarks/bin/python -m benchmarks.receipts $(NAMES)
+	.venv/benchmarks/bin/python -m benchmarks.report

@@ -275,8 +275,8 @@ class Service:
         return int(sum(float(count) for count in REQUESTS.findall(self._get("/metrics").text)))
 
     def _get(self, path: str) -> httpx2.Response:
-        # Reading the certificates, which nothing here needs, takes 30 ms of CPU each time: most of a processor
-        # while a service boots and is asked again and again.
+        # Reading the certificates, which nothing here needs, takes 30 ms of CPU each time: most of a
+        # processor while a service boots and is asked again and again.
         return httpx2.get(self.url + path, timeout=5, trust_env=False, verify=False)
 
 

@@ -76,7 +76,7 @@ def test_the_innermost_package_is_charged() -> None:
     [
         "urandom (/usr/lib/libpython3.11.so.1.0);getrandom (/usr/lib/libc.so.6)",
         "UUID.__hash__ (/usr/lib/python3.11/uuid.py:269)",
-        "Py_DECREF (/opt/_internal/cpython-3.11.16/include/python3.11/object.h:537)",
+        "Py_DECREF (/build/cpython-3.11/include/python3.11/object.h:537)",
     ],
 )
 def test_the_standard_library_and_the_interpreter_are_charged_to_their_caller(below: str) -> None:

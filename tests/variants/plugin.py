@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -71,20 +70,7 @@ def runs_named(variants: str, interpreters: str) -> list[tuple[Variant, Interpre
         return [(variant, python) for python in interpreters_named(interpreters) for variant in chosen]
     others = found_interpreters()[1:] if variants in {"covering", "all"} else ()
     here = [(variant, this_interpreter()) for variant in chosen]
-    return spread([*here, *((variant, python) for python in others for variant in covering_variants())])
-
-
-def spread(runs: list[tuple[Variant, Interpreter]]) -> list[tuple[Variant, Interpreter]]:
-    """Return the runs with those of each database far apart: MongoDB's stand-in does one thing at a time."""
-    count = Counter(variant["database"] for variant, _ in runs)
-    begun: Counter[str | None] = Counter()
-
-    def share(run: tuple[Variant, Interpreter]) -> float:
-        database = run[0]["database"]
-        begun[database] += 1
-        return begun[database] / count[database]
-
-    return sorted(runs, key=share)
+    return [*here, *((variant, python) for python in others for variant in covering_variants())]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

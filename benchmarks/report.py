@@ -16,6 +16,7 @@ from typing import Any
 from benchmarks.advice import ADVICE
 from benchmarks.profile_report import Profile, reason
 from benchmarks.profile_report import load as load_profiles
+from benchmarks.profile_report import table as markdown_table
 from benchmarks.rendering import REPOSITORY, TEMPLATE
 from benchmarks.verdicts import UNDECIDED, Row, row_from
 
@@ -99,7 +100,7 @@ def summary(document: Mapping[str, Any]) -> str:
 def goals_table(rows: Sequence[Row]) -> str:
     """Return all figures with their goals, and why those are undecided that the noise does not explain."""
     head = ["workload", "goal", "measured", "middle half", "verdict", "CPU µs", "limit µs"]
-    table = _table(head, [_cells(row) for row in rows])
+    table = markdown_table([_cells(row) for row in rows], head)
     reasons = [f"Undecided: {row.title}, because {row.reason}." for row in rows if row.reason]
     return "\n\n".join([table, *reasons])
 
@@ -121,10 +122,6 @@ def _short(figure: float) -> str:
     return f"{figure:.3g}" if abs(figure) < 100 else f"{figure:.0f}"
 
 
-def _table(head: list[str], rows: Sequence[list[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
-
-
 def advice_table(rows: Sequence[Row]) -> str:
     """Return common advice with the figures that speak against it."""
     known = {row.title: row.measured for row in rows} | {
@@ -133,7 +130,7 @@ def advice_table(rows: Sequence[Row]) -> str:
     found = [
         [each.advice, each.words.format(_short(known[each.proof]))] for each in ADVICE if each.proof in known
     ]
-    return _table(["advice", "measured"], found)
+    return markdown_table(found, ["advice", "measured"])
 
 
 def _proven() -> dict[str, dict[str, Any]]:
@@ -149,7 +146,7 @@ def receipts_table() -> str:
     best = {each["title"]: each for each in reversed(proven)}
     shown = sorted(best.values(), key=lambda each: -each["measured"]["ratio"])[:RECEIPTS_SHOWN]
     cells = [[each["title"], each["workload"], f"{each['measured']['ratio']:.2f}"] for each in shown]
-    return _table(["optimization", "workload", "CPU without it"], cells)
+    return markdown_table(cells, ["optimization", "workload", "CPU without it"])
 
 
 def latency_line(rows: Sequence[Row]) -> str:

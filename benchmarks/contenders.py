@@ -90,7 +90,8 @@ def running(
     if contender.baseline:
         where, application = REPOSITORY, [f"benchmarks.baselines.{contender.baseline}:app"]
     else:
-        where, application = _rendered(contender, variables, folder), ["--factory", "app.main:create_app"]
+        where = _rendered(contender, variables, folder)
+        application = ["--factory", "app.server.worker:create_app"]
     options = ["--port", str(port), "--http", "httptools", "--loop", "uvloop", "--no-access-log"]
     command = [sys.executable, "-m", "uvicorn", *application, *options, "--log-level", "error"]
     with ExitStack() as stack:

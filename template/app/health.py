@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
-from app.errors import RETRY_AFTER_SECONDS, problem_response, problems
+from app.problems import RETRY_AFTER_SECONDS, problem_response, problems
 
 PING_TIMEOUT_SECONDS = 2.0
 

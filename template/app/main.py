@@ -11,11 +11,11 @@ from app.about import DESCRIPTION, NAME, VERSION
 from app.compression import CompressionMiddleware
 from app.compression.responses import CompressedResponses
 from app.direct_routes import DirectRoutesMiddleware
-from app.errors import Problem, add_error_handlers
 from app.items import routes as items
 from app.lifespan import lifespan
 from app.metrics import MetricsMiddleware
 from app.middleware import BodyLimitMiddleware, RequestIdMiddleware
+from app.problems import Problem, add_error_handlers
 from app.settings import Settings
 
 

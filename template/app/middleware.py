@@ -13,7 +13,7 @@ from time import perf_counter
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import CONTENT_TOO_LARGE, problem_response
+from app.problems import CONTENT_TOO_LARGE, problem_response
 
 logger = logging.getLogger(__name__)
 

@@ -1,5 +1,6 @@
 """The service as production runs it: `python -m app` as a process of its own, signals and all."""
 
+import gc
 import json
 import math
 import os
@@ -20,6 +21,7 @@ import pytest
 from app.server.metrics_directory import metrics_directory
 from app.server.settings import ServerSettings
 from app.server.sizing import TooManyWorkers, cgroup_cpu_limit, share, usable_cpus
+from app.server.worker import create_app
 
 START_SECONDS = 30
 WORKERS = 2
@@ -224,6 +226,16 @@ def test_a_wrong_setting_is_named_with_its_value(start: Callable[..., Service]) 
     assert service.process.wait(START_SECONDS) == 1
     assert service.log.read_text().startswith("WORKERS=none: ")
     assert service.log.read_text().count("\n") == 1
+
+
+def test_a_worker_looks_for_garbage_but_not_in_what_it_is_made_of() -> None:
+    try:
+        app = create_app()
+        assert gc.isenabled()
+        # What later collections look through, they list.
+        assert not any(known is app for known in gc.get_objects())
+    finally:
+        gc.unfreeze()
 
 
 def test_the_metrics_directory_is_fresh_and_gone_afterwards() -> None:

@@ -33,12 +33,15 @@ LEFT_BEHIND_SECONDS = 5
 POLL_SECONDS = 0.02
 NO_PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 COUNTS = re.compile(r"\b\d+ (?:passed|skipped)\b")
+# First what the process imports that starts and watches the workers, then what a worker does.
 # Python's own modules are left out: each version has others.
 IMPORT_THE_SERVICE = """\
 import json, sys, time
+from app import server, settings
+watching = "fastapi" in sys.modules
 from app import main
 modules = [name for name in sys.modules if name.partition(".")[0] not in sys.stdlib_module_names]
-print(json.dumps([modules, time.process_time()]))
+print(json.dumps([watching, modules, time.process_time()]))
 """
 TOOLS = {"alembic", "pytest", "sqlalchemy"}
 REQUESTS = re.compile(r"^http_requests_total\{.*\} (\d+(?:\.\d+)?)$", re.MULTILINE)
@@ -115,10 +118,13 @@ class Run:
     def import_service(self) -> tuple[int, float]:
         """Return how many modules the service imports, and the seconds of processor time that takes."""
         self._step("import", [".venv/bin/python", "-c", IMPORT_THE_SERVICE])
-        modules, seconds = json.loads(self.log("import").read_text())
+        watching, modules, seconds = json.loads(self.log("import").read_text())
         may_have = budget_of(self.variant)["modules"]
         if TOOLS & set(modules):
             raise self._failed("import", f"the service imports {TOOLS & set(modules)}, which only tools need")
+        # Gunicorn's workers are forked and share what is there; others would import it a second time.
+        if watching and self.variant["deployment"] != "gunicorn":
+            raise self._failed("import", "the process that watches the workers imports FastAPI")
         if len(modules) > may_have:
             raise self._failed(
                 "import", f"the service imports {len(modules)} modules; {may_have} are its budget"

@@ -12,10 +12,10 @@ from fastapi import APIRouter, Body, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
-from app.errors import CONTENT_TOO_LARGE, problems
 from app.items.documents import ItemDocument, etag_matches
 from app.items.models import BatchCreated, Item, ItemChanges, ItemDraft, ItemPage, ItemSummary, Tag
 from app.items.service import ItemService
+from app.problems import CONTENT_TOO_LARGE, problems
 
 BATCH_MAX_ITEMS = 1_000
 JSON = "application/json"

@@ -8,11 +8,13 @@ replaced. Gunicorn's own ASGI worker takes 1.15 to 1.2 times the CPU of Uvicorn'
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+# At run time too: workers are forked from this process, and share what it has imported.
 from fastapi import FastAPI
 from gunicorn.app.base import Application  # type: ignore[import-untyped]
 from uvicorn_worker import UvicornWorker  # type: ignore[import-untyped]
 
 from app.server.metrics_directory import metrics_directory
+from app.server.worker import create_app
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -54,9 +56,6 @@ class Service(Application):  # type: ignore[misc]
 
     def load(self) -> FastAPI:
         """Return the app of a worker."""
-        # Here, so that the parent needs none of its memory.
-        from app.main import create_app
-
         return create_app()
 
 

@@ -176,7 +176,7 @@ def serve_worker(descriptor: int) -> None:
 
     settings = Settings()
     uvicorn.run(
-        "app.main:create_app",
+        "app.server.worker:create_app",
         factory=True,
         fd=descriptor,
         backlog=WORKER_BACKLOG,

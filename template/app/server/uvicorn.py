@@ -13,6 +13,7 @@ from uvicorn.supervisors import Multiprocess
 
 from app.logs import configure_logging
 from app.server.metrics_directory import metrics_directory
+from app.server.worker import create_app
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -52,9 +53,6 @@ def serve(settings: "Settings") -> None:
 def create_app_or_exit() -> "FastAPI":
     """Return the app of a worker. Where it cannot be made, the manager is told not to try for ever."""
     try:
-        # Here, so that what fails while it is imported is seen too, and the manager needs none of its memory.
-        from app.main import create_app
-
         return create_app()
     except Exception:
         logger.exception("The app cannot be created.")

@@ -4,7 +4,6 @@ https://prometheus.github.io/client_python/multiprocess/ — app.server sets PRO
 """
 
 import os
-from collections.abc import Awaitable
 from functools import lru_cache
 from time import perf_counter
 
@@ -56,11 +55,11 @@ class MetricsMiddleware:
         started_at = perf_counter()
         status = 500
 
-        def send_noting_status(message: Message) -> Awaitable[None]:
+        async def send_noting_status(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-            return send(message)
+            await send(message)
 
         try:
             await self.app(scope, receive, send_noting_status)

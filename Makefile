@@ -17,7 +17,7 @@ new: .venv/fastforge ## Generate a service: make new DIR=../myapi
 # Servers, signals and clocks on a busy machine: what fails is run once more, and the closing line counts it.
 .PHONY: test
 test: lint ## Check and test everything; VARIANTS=all or a variant's name says which variants run
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --maxprocesses 4 --dist loadgroup --reruns 1
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --maxprocesses 6 --dist loadgroup --reruns 1
 
 .PHONY: mutants
 mutants: install ## Break copies of the template on purpose, and see that its tests fail; NAMES chooses

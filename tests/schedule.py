@@ -19,8 +19,8 @@ FOLDER_AND_PARAMETERS = re.compile(r"tests/(faults|updates|variants)/(?!test_run
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return twice the processors: half of the time tests wait for servers to start and to stop."""
-    return 2 * len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4
+    """Return thrice the processors: most of the time tests wait for servers to start and to stop."""
+    return 3 * len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 6
 
 
 @pytest.hookimpl(optionalhook=True)

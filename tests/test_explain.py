@@ -74,7 +74,7 @@ def test_a_file_without_any_says_so(fastforge: RunFastForge, project: Path) -> N
 
 
 def test_the_undo_is_a_patch_that_git_applies(fastforge: RunFastForge, project: Path) -> None:
-    (tuning,) = fastforge("explain", "app/middleware.py", "--json", cwd=project).document["tunings"][1:]
+    (tuning,) = fastforge("explain", "app/middleware.py", "--json", cwd=project).document["tunings"]
 
     subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
     subprocess.run(["git", "apply", "-"], input=tuning["undo"].encode(), cwd=project, check=True)

@@ -31,7 +31,7 @@ def port() -> int:
 
 @pytest.fixture(scope="module")
 def nginx(port: int, environment: dict[str, str]) -> Iterator[int]:
-    own = {"WORKERS": "2", "MAX_BODY_BYTES": str(MAX_BODY_BYTES), "FORWARDED_ALLOW_IPS": "127.0.0.1"}
+    own = {"WORKERS": "1", "MAX_BODY_BYTES": str(MAX_BODY_BYTES), "FORWARDED_ALLOW_IPS": "127.0.0.1"}
     command = [sys.executable, "-c", START]
     with subprocess.Popen(command, env=environment | own | {"PORT": str(port)}) as process:
         deadline = time.monotonic() + START_SECONDS

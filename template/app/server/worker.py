@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 def create_app() -> "FastAPI":
     """Return the app of this process.
 
-    Nothing is garbage while it is made, and looking for some takes a seventh of a start. What was made stays
+    Nothing is garbage while it is made, and looking for some takes a seventh of that time. What was made stays
     for as long as the process, so that no later collection looks through it either:
     https://docs.python.org/3/library/gc.html#gc.freeze
     """

@@ -44,7 +44,7 @@ DEVELOPMENT_HEADER = HEADER.format(
     flags=" --group dev -c requirements.txt \\\n#     pyproject.toml -o requirements-dev.txt",
 )
 LOAD_HEADER = HEADER.format(
-    title="What `make load` and `make profile` need beyond requirements-dev.txt, as pyproject.toml lists it",
+    title="What `make load` needs beyond requirements-dev.txt, as pyproject.toml lists it",
     flags=" --group dev --group load \\\n#     -c requirements-dev.txt pyproject.toml"
     " -o requirements-load.txt",
 )

@@ -11,11 +11,11 @@ from itertools import count
 from statistics import median, quantiles
 from typing import NamedTuple
 
-from benchmarks import PROJECT
-from benchmarks.errors import CannotMeasure
-from benchmarks.generator import Job, Outcome
-from benchmarks.service import HOST, Service
-from benchmarks.workloads import Stock, Workload
+from fastforge_kit.errors import CannotMeasure
+from fastforge_kit.generator import Job, Outcome
+from fastforge_kit.project import PROJECT
+from fastforge_kit.service import HOST, Service
+from fastforge_kit.workloads import Stock, Workload
 
 # Where the counters of jobs begin, so that no two send the same number.
 FIRST_NUMBERS = count(0, 10_000_000)
@@ -159,7 +159,7 @@ def _running_generator(job: Job) -> Iterator[subprocess.Popen[bytes]]:
         question.write(json.dumps(asdict(job)).encode())
         question.seek(0)
         generator = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.generator"],
+            [sys.executable, "-m", "fastforge_kit.generator"],
             cwd=PROJECT,
             stdin=question,
             stdout=subprocess.PIPE,

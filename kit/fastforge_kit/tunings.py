@@ -1,4 +1,4 @@
-"""The optimizations of this service as data: a record each in benchmarks/tunings, with the edits that take it out.
+"""The optimizations of this service as data: a TOML record each, with the edits that take it out.
 
 The folder of a record is the answer that brings it; records in `every` belong to every service.
 """
@@ -110,7 +110,7 @@ class Tuning:
 
 
 def load_tunings(folder: Path) -> list[Tuning]:
-    """Return the tunings whose records are in the folder, `benchmarks/tunings` of a project, in a fixed order."""
+    """Return the tunings whose records are in the folder, in a fixed order."""
     return [read_tuning(path) for path in sorted(folder.glob("*/*.toml"))]
 
 

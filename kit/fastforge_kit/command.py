@@ -8,18 +8,18 @@ from contextlib import closing
 from http.client import HTTPException
 from pathlib import Path
 
-from benchmarks import PROJECT
-from benchmarks.comparison import compare
-from benchmarks.errors import CannotMeasure, Interrupted, exit_code, in_words, tell
-from benchmarks.measurement import Load, measure
-from benchmarks.options import Options, read_options
-from benchmarks.page import as_page
-from benchmarks.report import as_text
-from benchmarks.results import Results
-from benchmarks.service import Start, available_port, running_services
-from benchmarks.workloads import WORKLOADS
+from fastforge_kit.comparison import compare
+from fastforge_kit.errors import CannotMeasure, Interrupted, exit_code, in_words, tell
+from fastforge_kit.measurement import Load, measure
+from fastforge_kit.options import Options, read_options
+from fastforge_kit.page import as_page
+from fastforge_kit.project import PROJECT, throwaway_databases
+from fastforge_kit.report import as_text
+from fastforge_kit.results import Results
+from fastforge_kit.service import Start, available_port, running_services
+from fastforge_kit.workloads import workloads
 
-RESULTS = PROJECT / "benchmarks/results"
+RESULTS = PROJECT / "var/benchmarks"
 # For each round of an endpoint.
 ROUNDS_OF_A_TUNING = 3
 Steps = Generator[str, None, None]
@@ -49,23 +49,16 @@ def _load(options: Options) -> Load:
 
 def _steps(options: Options, results: Results) -> Steps:
     """Measure; yield what was measured last. Raises `CannotMeasure`."""
-    # Here, because it imports what the service needs, and a .venv without that is told in a line.
-    from tests.database import another_database, throwaway_database
-    from tests.errors import NoDatabase
-
-    try:
-        with throwaway_database() as url, another_database(url) as another:
-            yield from _endpoint_steps(options, results, url)
-            yield from _tuning_steps(options, results, [url, another])
-    except NoDatabase as error:
-        raise CannotMeasure(str(error), error.hint) from None
+    with throwaway_databases() as (url, another):
+        yield from _endpoint_steps(options, results, url)
+        yield from _tuning_steps(options, results, [url, another])
 
 
 def _tuning_steps(options: Options, results: Results, database_urls: Sequence[str]) -> Steps:
     # As long as an endpoint on either side, in more rounds: a ratio needs more of them than a figure.
     rounds, seconds = options.rounds * ROUNDS_OF_A_TUNING, options.seconds / ROUNDS_OF_A_TUNING
     load = results.load._replace(generators=1, rounds=rounds, seconds=seconds)
-    writing = {each.name for each in WORKLOADS if each.writes}
+    writing = {each.name for each in workloads() if each.writes}
     for tuning in sorted(options.tunings, key=lambda each: each.workload in writing):
         for comparison in compare(tuning, database_urls, load):
             results.add(comparison)
@@ -123,7 +116,7 @@ def _print(text: str) -> None:
 
 
 def _write_page(results: Results) -> str:
-    RESULTS.mkdir(exist_ok=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
     path: Path = RESULTS / f"{results.measured_at:%Y-%m-%dT%H-%M-%S}.html"
     path.write_text(as_page(results), encoding="utf-8")
     return str(path)

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
-from benchmarks import PROJECT
-from benchmarks.errors import WrongCommandLine
-from benchmarks.tunings import Tuning, load_tunings
-from benchmarks.workloads import WORKLOADS, Workload
+from fastforge_kit.errors import WrongCommandLine
+from fastforge_kit.project import OPTIMIZATIONS
+from fastforge_kit.tunings import Tuning, load_tunings
+from fastforge_kit.workloads import workloads, Workload
 
 SECONDS, ROUNDS = 1.0, 3
 QUICK_SECONDS, QUICK_ROUNDS = 0.2, 2
@@ -46,17 +46,15 @@ def read_options(arguments: Sequence[str]) -> Options:
         workers=given.workers,
         port=given.port,
         workloads=_chosen(
-            "--endpoints", given.endpoints, WORKLOADS, lambda each: f"{each.name} ({each.endpoint})"
+            "--endpoints", given.endpoints, workloads(), lambda each: f"{each.name} ({each.endpoint})"
         ),
-        tunings=_chosen(
-            "--tunings", given.tunings, load_tunings(PROJECT / "benchmarks/tunings"), lambda each: each.id
-        ),
+        tunings=_chosen("--tunings", given.tunings, load_tunings(OPTIMIZATIONS), lambda each: each.id),
         json=given.json,
     )
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m benchmarks", description=__doc__, allow_abbrev=False)
+    parser = _Parser(prog="fastforge bench", description=__doc__, allow_abbrev=False)
     parser.add_argument(
         "--quick",
         action="store_true",

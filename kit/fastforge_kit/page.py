@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from html import escape
 from operator import attrgetter
 
-from app.about import NAME
-from benchmarks.comparison import WORTH_RATIO, Comparison
-from benchmarks.measurement import Measurement
-from benchmarks.plots import LinearScale, LogScale, Row, plot
-from benchmarks.report import figures, target_verdicts, tuning_verdicts
-from benchmarks.results import Results
-from benchmarks.targets import TARGETS, verdict
+from fastforge_kit.comparison import WORTH_RATIO, Comparison
+from fastforge_kit.measurement import Measurement
+from fastforge_kit.plots import LinearScale, LogScale, Row, plot
+from fastforge_kit.project import service_name
+from fastforge_kit.report import figures, target_verdicts, tuning_verdicts
+from fastforge_kit.results import Results
+from fastforge_kit.targets import targets, verdict
 
 STYLE = """
 :root { color-scheme: light dark; --text: #1c2330; --back: #fff; --soft: #5c6675; --line: #dfe3e8;
@@ -44,7 +44,7 @@ def as_page(results: Results) -> str:
         *(_tuning_sections(results.comparisons) if results.comparisons else []),
         *(f"<p>{escape(remark)}</p>" for remark in results.remarks()),
     ]
-    title = f"{escape(NAME)}: how fast it is"
+    title = f"{escape(service_name())}: how fast it is"
     return "\n".join(
         [
             "<!DOCTYPE html>",
@@ -98,16 +98,16 @@ def _latencies(measurements: Sequence[Measurement]) -> str:
     rows = []
     for each in measurements:
         p50, p99 = (each.median(attrgetter(name)) or 0.0 for name in ("p50_ms", "p99_ms"))
-        verdicts = {verdict(target, each) for target in TARGETS if target.figure in {"p50_ms", "p99_ms"}}
+        verdicts = {verdict(target, each) for target in targets() if target.figure in {"p50_ms", "p99_ms"}}
         tone = next(tone for tone in ("fail", "undecided", "pass") if tone in verdicts)
         rows.append(Row(each.workload.name, p50, p99, p50, f"{p50:.1f} – {p99:.1f}", tone))
-    bounds = [(target.name, target.bound) for target in TARGETS if target.figure in {"p50_ms", "p99_ms"}]
+    bounds = [(target.name, target.bound) for target in targets() if target.figure in {"p50_ms", "p99_ms"}]
     values = [value for row in rows for value in (row.low, row.high)] + [bound for _, bound in bounds]
     return plot("Latency of each endpoint", rows, LogScale(values), bounds)
 
 
 def _throughput(measurements: Sequence[Measurement]) -> str:
-    target = next(each for each in TARGETS if each.figure == "items_per_second")
+    target = next(each for each in targets() if each.figure == "items_per_second")
     tones = [verdict(target, each) for each in measurements]
     return _bars(
         "Throughput of each endpoint", measurements, target.figure, tones, [(target.name, target.bound)]

@@ -1,6 +1,6 @@
 """The load: requests over connections that stay open, each sent when the answer before it is complete.
 
-A process of its own, `python -m benchmarks.generator`, so that what it costs is not the service's. It reads a job
+A process of its own, `python -m fastforge_kit.generator`, so that what it costs is not the service's. It reads a job
 from standard input and writes an outcome to standard output.
 
 Plain sockets, because an HTTP client in Python needs more time for a request than the service does: sending a ready

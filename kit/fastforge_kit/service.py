@@ -13,14 +13,14 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from benchmarks.errors import CannotMeasure
-from benchmarks.processes import cpu_seconds, end
+from fastforge_kit.errors import CannotMeasure
+from fastforge_kit.processes import cpu_seconds, end
 
 HOST = "127.0.0.1"
 START_SECONDS = 30
 RECOVERY_SECONDS = 3
 STOP_SECONDS = 10
-SEE = "Mend that; `python -m app` shows the whole log."
+SEE = "Fix that; `python -m app` shows the whole log."
 
 
 class Answer(NamedTuple):
@@ -87,7 +87,7 @@ def running_services(*starts: Start) -> Iterator[list[Service]]:
 
 @contextmanager
 def _started(start: Start) -> Iterator[tuple[Service, subprocess.Popen[bytes], BinaryIO]]:
-    environment = {**os.environ, **start.variables, "HOST": HOST, "PORT": str(start.port)}
+    environment = {**_own_environment(), **start.variables, "HOST": HOST, "PORT": str(start.port)}
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "app"],
@@ -103,6 +103,11 @@ def _started(start: Start) -> Iterator[tuple[Service, subprocess.Popen[bytes], B
             yield Service(process.pid, start.port), process, log
         finally:
             end(process, STOP_SECONDS)
+
+
+def _own_environment() -> dict[str, str]:
+    # The service must not find the kit.
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
 def _wait_until_ready(service: Service, process: subprocess.Popen[bytes], log: BinaryIO) -> None:

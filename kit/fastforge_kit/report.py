@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from operator import attrgetter
 
-from benchmarks.comparison import Comparison
-from benchmarks.measurement import Measurement
-from benchmarks.results import Results
-from benchmarks.targets import TARGETS, verdict
+from fastforge_kit.comparison import Comparison
+from fastforge_kit.measurement import Measurement
+from fastforge_kit.results import Results
+from fastforge_kit.targets import targets, verdict
 
 
 def as_text(results: Results) -> str:
@@ -46,8 +46,8 @@ def figures(measurements: Sequence[Measurement]) -> list[list[str]]:
 def target_verdicts(measurements: Sequence[Measurement]) -> list[list[str]]:
     """Return whether each workload meets each target, below a line of headings."""
     return [
-        ["", *(target.name for target in TARGETS)],
-        *[[each.workload.name, *(verdict(target, each) for target in TARGETS)] for each in measurements],
+        ["", *(target.name for target in targets())],
+        *[[each.workload.name, *(verdict(target, each) for target in targets())] for each in measurements],
     ]
 
 

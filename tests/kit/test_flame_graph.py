@@ -1,11 +1,10 @@
-"""The table of `make profile` has what py-spy drew."""
+"""The table of `fastforge profile` has what py-spy drew."""
 
 from collections import Counter
 from pathlib import Path
 
 import pytest
-
-from benchmarks.flame_graph import own_samples
+from fastforge_kit.flame_graph import own_samples
 
 # As py-spy 0.4 writes it, without its scripts and colours.
 BOX = '<g><title>{0} ({3} samples, 1%)</title><rect y="{1}" fg:x="{2}" fg:w="{3}"/><text>{0}</text></g>'

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
 
-from app.about import NAME
-from benchmarks.comparison import WORTH_RATIO, Comparison
-from benchmarks.measurement import Load, Measurement, Sample
-from benchmarks.targets import TARGETS, verdict
+from fastforge_kit.comparison import WORTH_RATIO, Comparison
+from fastforge_kit.measurement import Load, Measurement, Sample
+from fastforge_kit.project import service_name
+from fastforge_kit.targets import targets, verdict
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Results:
     def document(self, page: str | None) -> dict[str, Any]:
         """Return all of it for programs; `page` is where people read it."""
         return {
-            "service": NAME,
+            "service": service_name(),
             "measured_at": self.measured_at.isoformat(timespec="seconds"),
             "machine": self.machine,
             "load": self.load._asdict(),
@@ -72,7 +72,7 @@ def _endpoint(measurement: Measurement) -> dict[str, Any]:
         "endpoint": measurement.workload.endpoint,
         **{name: measurement.median(attrgetter(name)) for name in Sample._fields},
         "limited_by_generator": measurement.is_limited_by_generator,
-        "targets": {target.name: verdict(target, measurement) for target in TARGETS},
+        "targets": {target.name: verdict(target, measurement) for target in targets()},
         "rounds": [sample._asdict() for sample in measurement.samples],
     }
 

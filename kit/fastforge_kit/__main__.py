@@ -1,8 +1,8 @@
-"""`python -m benchmarks`: how fast this service is on this machine, against its targets, and what its tunings bring."""
+"""`python -m fastforge_kit`: measure the service on this machine, against its targets, and each tuning on and off."""
 
 import sys
 
-from benchmarks.ending import finish
+from fastforge_kit.ending import finish
 
 
 def main() -> None:
@@ -13,7 +13,7 @@ def main() -> None:
 
 def _run(arguments: list[str]) -> int:
     # Here, so that a signal while this is imported is answered too.
-    from benchmarks.command import run
+    from fastforge_kit.command import run
 
     return run(arguments)
 

@@ -1,4 +1,4 @@
-"""How the commands of this folder end: signals and errors become one line and an exit code."""
+"""How the commands of the kit end: signals and errors become one line and an exit code."""
 
 import signal
 import sys
@@ -6,8 +6,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
-from benchmarks.errors import CannotMeasure, Interrupted, tell
-from tests.errors import NoDatabase
+from fastforge_kit.errors import CannotMeasure, Interrupted, tell
 
 # Windows has no SIGHUP.
 SIGNALS = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
@@ -21,7 +20,7 @@ def finish(work: Callable[[], int], *, as_json: bool = False) -> NoReturn:
             signal.signal(number, _interrupt)
     try:
         sys.exit(work())
-    except (CannotMeasure, Interrupted, NoDatabase) as error:
+    except (CannotMeasure, Interrupted) as error:
         sys.exit(tell(error, as_json=as_json))
 
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.profile`: where the service spends its time under load, as a flame graph and a table.
+"""`python -m fastforge_kit.profile`: where the service spends its time under load, as a flame graph and a table.
 
 py-spy samples it from outside, so that it runs as ever.
 """
@@ -12,17 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import PROJECT
-from benchmarks.ending import finish
-from benchmarks.errors import CannotMeasure
-from benchmarks.flame_graph import own_samples
-from benchmarks.measurement import Load, measure
-from benchmarks.options import between
-from benchmarks.processes import end, end_tree
-from benchmarks.sampler import PY_SPY
-from benchmarks.service import STOP_SECONDS, Service, available_port
-from benchmarks.workloads import WORKLOADS
-from tests.database import throwaway_database
+from fastforge_kit.ending import finish
+from fastforge_kit.errors import CannotMeasure
+from fastforge_kit.flame_graph import own_samples
+from fastforge_kit.measurement import Load, measure
+from fastforge_kit.options import between
+from fastforge_kit.processes import end, end_tree
+from fastforge_kit.project import PROJECT, throwaway_database
+from fastforge_kit.service import STOP_SECONDS, Service, available_port
+from fastforge_kit.workloads import workloads
 
 CONNECTIONS = 16
 FUNCTIONS = 40
@@ -39,21 +37,20 @@ class _Sampler(NamedTuple):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Sample and write. Raises `SystemExit` as `finish` says."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.profile", description=__doc__)
+    parser = argparse.ArgumentParser(prog="fastforge profile", description=__doc__)
     parser.add_argument("--seconds", type=between(1, 3_600), default=12, help="how long (12)")
     parser.add_argument(
         "--output", type=Path, default=PROJECT / "var/profile.svg", help="the flame graph; the table is .txt"
     )
+    parser.add_argument("--py-spy", type=Path, required=True, help="the sampler's path")
     options = parser.parse_args(arguments)
-    finish(lambda: _profile(options.seconds, options.output))
+    finish(lambda: _profile(options.py_spy, options.seconds, options.output))
 
 
-def _profile(seconds: int, svg: Path) -> int:
-    if not PY_SPY.exists():
-        raise CannotMeasure("py-spy is not installed.", "Run: make profile")
+def _profile(py_spy: Path, seconds: int, svg: Path) -> int:
     svg.parent.mkdir(parents=True, exist_ok=True)
     svg.unlink(missing_ok=True)
-    with throwaway_database() as url, _sampler(url, seconds, svg.resolve()) as sampler:
+    with throwaway_database() as url, _sampler(py_spy, url, seconds, svg.resolve()) as sampler:
         _sample_under_load(sampler, seconds)
     if not svg.exists():
         raise CannotMeasure(
@@ -66,10 +63,10 @@ def _profile(seconds: int, svg: Path) -> int:
 
 
 @contextmanager
-def _sampler(url: str, seconds: int, svg: Path) -> Iterator[_Sampler]:
+def _sampler(py_spy: Path, url: str, seconds: int, svg: Path) -> Iterator[_Sampler]:
     port = available_port(None)
     with subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.sampler", str(port), str(seconds), str(svg)],
+        [sys.executable, "-m", "fastforge_kit.sampler", str(py_spy), str(port), str(seconds), str(svg)],
         cwd=PROJECT,
         env={**os.environ, "DATABASE_URL": url},
         stdin=subprocess.PIPE,
@@ -95,7 +92,7 @@ def _sample_under_load(sampler: _Sampler, seconds: int) -> None:
     assert sampler.process.stdin is not None
     sampler.process.stdin.write(b"Begin.\n")
     sampler.process.stdin.flush()
-    for _ in measure(sampler.service, WORKLOADS, Load(CONNECTIONS, 1, 1, seconds / len(WORKLOADS))):
+    for _ in measure(sampler.service, workloads(), Load(CONNECTIONS, 1, 1, seconds / len(workloads()))):
         pass
     try:
         _, reason = sampler.process.communicate(timeout=DRAWING_SECONDS)

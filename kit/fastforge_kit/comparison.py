@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from math import comb
 from statistics import median
 
-from benchmarks import PROJECT
-from benchmarks.errors import CannotMeasure
-from benchmarks.measurement import Load, Question, sample
-from benchmarks.service import Service, Start, available_port, running_services
-from benchmarks.targets import ERRORS
-from benchmarks.tunings import ChangedHere, Tuning, without
-from benchmarks.workloads import WORKLOADS, Stock
+from fastforge_kit.errors import CannotMeasure
+from fastforge_kit.measurement import Load, Question, sample
+from fastforge_kit.project import PROJECT
+from fastforge_kit.service import Service, Start, available_port, running_services
+from fastforge_kit.targets import errors_target
+from fastforge_kit.tunings import ChangedHere, Tuning, without
+from fastforge_kit.workloads import workloads, Stock
 
 # A tuning that saves less is not worth a line of code.
 WORTH_RATIO = 1.02
@@ -100,9 +100,11 @@ def _compare(comparison: Comparison, database_urls: Sequence[str], load: Load) -
 
 
 def _question(tuning: Tuning, service: Service, load: Load) -> Question:
-    workload = next((each for each in WORKLOADS if each.name == tuning.workload), None)
+    workload = next((each for each in workloads() if each.name == tuning.workload), None)
     if workload is None:
-        raise CannotMeasure(f"{tuning.workload!r} is no workload any more.", "See benchmarks/workloads.py.")
+        raise CannotMeasure(
+            f"{tuning.workload!r} is not a workload.", "Report it: the record and the kit disagree."
+        )
     requests = workload.requests(Stock(service, load.deletions if workload.sent_once else 0))
     return Question(workload, [request.decode() for request in tuning.asked(requests)])
 
@@ -112,7 +114,7 @@ def _round(sides: Sequence[tuple[Service, Question]], load: Load, number: int) -
     # Each goes first in every other round, because the one before may leave the machine warm or the disk busy.
     order = (0, 1) if number % 2 else (1, 0)
     measured = {side: sample(*sides[side], load, number) for side in order}
-    if not all(ERRORS.is_met(each) for each in measured.values()):
+    if not all(errors_target().is_met(each) for each in measured.values()):
         raise CannotMeasure("Too many of the answers were errors.", "See what the service's log says.")
     # Where the system shows no CPU time, the time that a request took, which is noisier.
     return [measured[side].cpu_us or 1_000_000 / measured[side].per_second for side in (0, 1)]

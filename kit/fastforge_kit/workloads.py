@@ -1,17 +1,17 @@
-"""What is asked of the service: every endpoint of its contract, and the items that it is asked for.
-
-An endpoint of your own is measured once it has a line in `WORKLOADS`.
-"""
+"""The requests sent to the service: every endpoint of its contract, and those that the project adds."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
+from pathlib import Path
 from uuid import uuid4
 
-from benchmarks.errors import CannotMeasure
-from benchmarks.generator import COUNTER
-from benchmarks.service import HOST, Answer, Service
+from fastforge_kit.errors import CannotMeasure
+from fastforge_kit.generator import COUNTER
+from fastforge_kit.project import PROJECT, REQUESTS, TARGETS, read_toml
+from fastforge_kit.service import HOST, Answer, Service
 
 ITEMS = "/api/v1/items"
 SEEDED_ITEMS = 1_000
@@ -160,6 +160,39 @@ WORKLOADS = (
         items_per_request=BATCH_SIZE,
     ),
 )
+
+
+@cache
+def workloads() -> tuple[Workload, ...]:
+    """Return the workloads of the contract, then those of the project's own requests.
+
+    Raises:
+        CannotMeasure: The project's file of targets cannot be read, or a request in it makes no sense.
+    """
+    return (*WORKLOADS, *read_workloads(PROJECT / TARGETS))
+
+
+def read_workloads(file: Path) -> Iterator[Workload]:
+    """Yield a workload for each `[[request]]` of a file of targets. Raises `CannotMeasure`."""
+    requests = read_toml(file).get(REQUESTS, [])
+    for number, table in enumerate(requests if isinstance(requests, list) else [requests], 1):
+        try:
+            yield _own_workload(**table)
+        except (TypeError, ValueError) as error:
+            raise CannotMeasure(
+                f"{TARGETS}: request {number} makes no sense: {error}.",
+                "It needs a name and a path; method, status and body are optional.",
+            ) from None
+
+
+def _own_workload(
+    *, name: str, path: str, method: str = "GET", status: int = HTTPStatus.OK, body: str = ""
+) -> Workload:
+    """Return the workload of a request that the project adds; `COUNTER` in its body changes each time."""
+    if not path.startswith("/") or any(character.isspace() for character in path + method):
+        raise ValueError(f"{method} {path!r} is not a request")
+    sent = request(method, path, body)
+    return Workload(name, f"{method} {path}", lambda _: [sent], HTTPStatus(status), writes=method != "GET")
 
 
 def _paths(page: Answer) -> list[str]:

@@ -11,7 +11,7 @@ from fastforge_kit.project import PROJECT
 from fastforge_kit.service import Service, Start, available_port, running_services
 from fastforge_kit.targets import errors_target
 from fastforge_kit.tunings import ChangedHere, Tuning, without
-from fastforge_kit.workloads import workloads, Stock
+from fastforge_kit.workloads import Stock, workloads
 
 # A tuning that saves less is not worth a line of code.
 WORTH_RATIO = 1.02

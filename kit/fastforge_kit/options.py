@@ -8,7 +8,7 @@ from typing import NoReturn, TypeVar
 from fastforge_kit.errors import WrongCommandLine
 from fastforge_kit.project import OPTIMIZATIONS
 from fastforge_kit.tunings import Tuning, load_tunings
-from fastforge_kit.workloads import workloads, Workload
+from fastforge_kit.workloads import Workload, workloads
 
 SECONDS, ROUNDS = 1.0, 3
 QUICK_SECONDS, QUICK_ROUNDS = 0.2, 2

@@ -57,27 +57,44 @@ class DirectRoutesMiddleware:
         try:
             arguments = await direct.arguments(request)
             response = await direct.endpoint(**arguments)
+            if not isinstance(response, Response):
+                response = direct.serialized(response)
         except UseFastAPI as why:
+            del scope["route"], scope["endpoint"], scope["path_params"]
             await self.app(scope, _replayed(request, receive, why.body_error), send)
             return
         except Exception as error:
             response = _raising(error)
-        # Of what only sends bytes, nothing can fail that an exception handler could still answer.
+        # What only sends bytes needs no exception handlers until it fails, which costs less.
         if type(response).__call__ is not Response.__call__ or response.background is not None:
-            response = ExceptionMiddleware(response, self._handlers)
+            response = self._handled(response)
         try:
             await self._respond(response, scope, receive, send)
+        except Exception as error:
+            if not isinstance(response, Response):
+                raise
+            await self._handled(_raising(error, is_started=True))(scope, receive, _send_nothing)
         finally:
             set_route_template(scope, direct.path)
 
+    def _handled(self, app: ASGIApp) -> ASGIApp:
+        # Twice, as on FastAPI's way: what a handler raises is handled, too.
+        return ExceptionMiddleware(ExceptionMiddleware(app, self._handlers), self._handlers)
 
-def _raising(error: Exception) -> ASGIApp:
-    """Return an application that raises the error, so that exception handlers can answer it."""
 
-    async def fail(_scope: Scope, _receive: Receive, _send: Send) -> None:
+def _raising(error: Exception, *, is_started: bool = False) -> ASGIApp:
+    """Return an application that raises the error, so that exception handlers can answer it or see it too late."""
+
+    async def fail(_scope: Scope, _receive: Receive, send: Send) -> None:
+        if is_started:
+            await send({"type": "http.response.start"})
         raise error
 
     return fail
+
+
+async def _send_nothing(_message: Message) -> None:
+    """Take the place of a client that has its response already."""
 
 
 def _replayed(request: Request, receive: Receive, error: Exception | None) -> Receive:

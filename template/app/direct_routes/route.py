@@ -11,9 +11,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from uuid import UUID
 
 from fastapi import Request, Response, params, routing
+from fastapi.encoders import jsonable_encoder
 from fastapi.routing import APIRoute, RouteContext
+from fastapi.utils import is_body_allowed_for_status_code
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 # Parameters of other types may be made from several values of a request.
 SCALARS = frozenset({str, int, float, bool, UUID, date, datetime, type(None)})
@@ -48,7 +49,9 @@ class DirectRoute:
 
     route: APIRoute
     path: str
-    endpoint: Callable[..., Awaitable[ASGIApp]]
+    endpoint: Callable[..., Awaitable[Any]]
+    # Of what is returned although the annotation promised a response.
+    serialized: Callable[[Any], Response]
     path_fields: list[Any]
     query_fields: list[Any]
     body_field: Any | None
@@ -116,11 +119,25 @@ def direct_route(context: RouteContext) -> DirectRoute:
         route=route,
         path=str(context.path_format),
         endpoint=endpoint,
+        serialized=_serializer(context),
         path_fields=dependant.path_params,
         query_fields=dependant.query_params,
         body_field=next(iter(dependant.body_params), None),
         request_name=dependant.request_param_name,
     )
+
+
+def _serializer(context: RouteContext) -> Callable[[Any], Response]:
+    response_class = getattr(context.response_class, "value", context.response_class)
+    status = {"status_code": context.status_code} if context.status_code else {}
+
+    def serialize(value: Any) -> Response:
+        response: Response = response_class(jsonable_encoder(value), **status)
+        if not is_body_allowed_for_status_code(response.status_code):
+            response.body = b""
+        return response
+
+    return serialize
 
 
 def _refuse_watched_routes(context: RouteContext) -> None:

@@ -36,10 +36,10 @@ def test_a_project_s_optimizations_are_listed_with_place_effect_and_undo(
 ) -> None:
     result = fastforge("explain", "orders")
 
-    line = line_of(project, "app/main.py", "app.add_middleware(DirectRoutesMiddleware")
+    line = line_of(project, "app/service.py", "Middleware(DirectRoutesMiddleware")
     assert result.exit_code == 0
-    assert f"app/main.py:{line}  Endpoints found in a tree and called directly" in result.output
-    assert f"fastforge explain orders/app/main.py:{line}" in result.output
+    assert f"app/service.py:{line}  Endpoints found in a tree and called directly" in result.output
+    assert f"fastforge explain orders/app/service.py:{line}" in result.output
     assert result.output.count("Effect: ") == len(records())
 
 

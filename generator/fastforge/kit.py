@@ -68,16 +68,27 @@ def run_kit(project: Path, module: str, arguments: Sequence[str], stdout: IO[str
         WorkFailed: The project has no environment, or its version no kit.
         Interrupted: A signal came before the kit could handle it.
     """
-    python = project / ".venv" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-    if not python.exists():
-        raise WorkFailed(f"{str(project)!r} has no .venv.", "Make it: run make install in the project.")
+    python = project_python(project)
     with kit_of(project) as kit:
         return _run([str(python), "-m", module, *arguments], project, kit, stdout)
 
 
+def project_python(project: Path) -> Path:
+    """Return the project's interpreter, or raise `WorkFailed` if it has none."""
+    python = project / ".venv" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    if not python.exists():
+        raise WorkFailed(f"{str(project)!r} has no .venv.", "Make it: run make install in the project.")
+    return python
+
+
+def project_environment() -> dict[str, str]:
+    """Return the environment of a program that the project's interpreter runs."""
+    return {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
+
+
 def _run(command: Sequence[str], project: Path, kit: Path, stdout: IO[str] | None) -> int:
-    environment = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
-    environment |= {"PYTHONPATH": os.pathsep.join([str(kit), str(project)]), "PYTHONDONTWRITEBYTECODE": "1"}
+    paths = os.pathsep.join([str(kit), str(project)])
+    environment = project_environment() | {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
     with subprocess.Popen(
         command, cwd=project, env=environment, stdin=subprocess.DEVNULL, stdout=stdout
     ) as process:

@@ -1,4 +1,4 @@
-"""Applications as data: routes, middleware and handlers as users write them, with a trace of what each of them saw."""
+"""Applications as data: routes, middleware and handlers as users write them; each notes what it saw."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -123,6 +123,7 @@ def asks(scope: Any, what: str) -> bool:
 def build(spec: ApplicationSpec, kind: type[Service]) -> Built:
     """Return the application."""
     trace: Trace = []
+    mounted = [] if spec.mount is None else [_mounted(spec.mount, trace)]
     constructed = [each for each in spec.middleware if each.how == "constructor"]
     app = kind(
         outermost=[Middleware(RequestIdMiddleware)],
@@ -132,25 +133,27 @@ def build(spec: ApplicationSpec, kind: type[Service]) -> Built:
     )
     if spec.has_problems:
         add_error_handlers(app)
-    if spec.mount is not None and spec.mount_is_first:
-        app.router.routes.append(_mounted(spec.mount, trace))
+    app.router.routes += mounted if spec.mount_is_first else []
     router = APIRouter() if spec.prefix is not None else app.router
     for route in spec.routes:
         _add_route(router, route, trace)
     if spec.prefix is not None:
         app.include_router(router, prefix=spec.prefix)
-    if spec.mount is not None and not spec.mount_is_first:
-        app.router.routes.append(_mounted(spec.mount, trace))
-    for each in spec.middleware:
-        if each.how == "added":
-            app.add_middleware(ADDED[each.kind], trace)
-        elif each.how == "decorated":
-            app.middleware("http")(_decorated(trace))
+    app.router.routes += [] if spec.mount_is_first else mounted
+    _add_middleware(app, spec, trace)
     for key, is_async in spec.handlers:
         app.add_exception_handler(HANDLED[key], _handler(key, trace, is_async=is_async))
     if spec.overrides:
         app.dependency_overrides[depended] = lambda: "overridden"
     return Built(app, trace)
+
+
+def _add_middleware(app: FastAPI, spec: ApplicationSpec, trace: Trace) -> None:
+    for each in spec.middleware:
+        if each.how == "added":
+            app.add_middleware(ADDED[each.kind], trace)
+        elif each.how == "decorated":
+            app.middleware("http")(_decorated(trace))
 
 
 def change(built: Built, later: str | None) -> None:
@@ -180,7 +183,11 @@ def depended() -> str:
 def _add_route(router: APIRouter, spec: RouteSpec, trace: Trace) -> None:
     dependencies = [Depends(depended)] if spec.has_dependency else None
     router.add_api_route(
-        spec.path, ENDPOINTS[spec.kind](trace), methods=[spec.method], dependencies=dependencies, name=spec.kind
+        spec.path,
+        ENDPOINTS[spec.kind](trace),
+        methods=[spec.method],
+        dependencies=dependencies,
+        name=spec.kind,
     )
 
 
@@ -364,7 +371,9 @@ def _handler(key: str, trace: Trace, *, is_async: bool) -> Any:
         trace.append(("handler", key, repr(error), request.scope["path"], route))
         if asks(request.scope, "handlers raise"):
             raise HTTPException(404, "raised by a handler")
-        return JSONResponse({"handled": key, "error": repr(error)}, 500 if key in ("500", "Exception") else 400)
+        return JSONResponse(
+            {"handled": key, "error": repr(error)}, 500 if key in ("500", "Exception") else 400
+        )
 
     async def handle_asynchronously(request: Request, error: Exception) -> Response:
         return handle(request, error)
@@ -397,7 +406,9 @@ class Tracing:
             self.trace.append((name, message["type"], message.get("status"), message.get("more_body")))
             await self.pass_on(scope, message, send)
 
-        self.trace.append((name, scope["method"], scope["path"], scope.get("root_path"), len(scope["headers"])))
+        self.trace.append(
+            (name, scope["method"], scope["path"], scope.get("root_path"), len(scope["headers"]))
+        )
         inner = self.changed(scope)
         try:
             if inner is not None:

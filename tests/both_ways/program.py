@@ -1,4 +1,4 @@
-"""Asks generated applications on both ways; runs in the environment of a generated project, by `test_both_ways`."""
+"""Asks generated applications on both ways; `test_both_ways` runs it in the environment of a project."""
 
 import asyncio
 import json
@@ -7,8 +7,8 @@ import re
 import sys
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, event, given, note, settings
-from hypothesis import strategies as st
+from app.direct_routes.tree import RouteTree
+from app.service import Service
 from applications import (
     ADDED,
     ENDPOINTS,
@@ -21,19 +21,45 @@ from applications import (
     build,
     change,
 )
-
-from app.direct_routes.tree import RouteTree
-from app.service import Service
+from hypothesis import HealthCheck, Phase, event, given, note, settings
+from hypothesis import strategies as st
 
 ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 PATHS = ["/things", "/things/newest", "/things/{thing_id}", "/things/{thing_id}/parts", "/"]
 PATHS += [*PATHS * 4, "/{a}/{b}", "/things/{n}x", "/files/{rest:path}"]
-ASKED = ["/things", "/things/", "/things/newest", f"/things/{ID}", "/things/a%2Fx", "/files/a/b", "/", "/nowhere"]
+ASKED = [
+    "/things",
+    "/things/",
+    "/things/newest",
+    f"/things/{ID}",
+    "/things/a%2Fx",
+    "/files/a/b",
+    "/",
+    "/nowhere",
+]
 ASKED += ["/later", "/things/newest\n", "/things/é", "//things", "/things//newest"]
-QUERIES = [b"", b"limit=3", b"limit=0", b"limit=x&colour=red", b"colour=green", b"order=down&order=up", b"bare=1"]
+QUERIES = [
+    b"",
+    b"limit=3",
+    b"limit=0",
+    b"limit=x&colour=red",
+    b"colour=green",
+    b"order=down&order=up",
+    b"bare=1",
+]
 BODIES = [b"", b'{"name": "a"}', b'{"name": 1}', b"null", b"{", b"[" * 3_000, b'{"name": "\xff"}']
 TYPES = [b"application/json", b"application/problem+json", b"text/plain", None]
-ASKS = ["refuse", "raise", "rewrite", "root", "body value", "body http", "send value", "send http", "handlers raise"]
+ASKS = [
+    "refuse",
+    "raise",
+    "rewrite",
+    "root",
+    "body value",
+    "body http",
+    "send value",
+    "send http",
+    "handlers raise",
+]
 
 counted = {"applications": 0, "requests": 0, "direct": 0}
 
@@ -45,7 +71,9 @@ routes = st.builds(
     has_dependency=st.sampled_from([False] * 7 + [True]),
 )
 middleware = st.builds(
-    MiddlewareSpec, kind=st.sampled_from(sorted(ADDED)), how=st.sampled_from(["constructor", "added", "decorated"])
+    MiddlewareSpec,
+    kind=st.sampled_from(sorted(ADDED)),
+    how=st.sampled_from(["constructor", "added", "decorated"]),
 )
 applications = st.builds(
     ApplicationSpec,
@@ -57,7 +85,9 @@ applications = st.builds(
     mount=st.sampled_from([None, None, None, None, "/things", "/mounted", ""]),
     mount_is_first=st.booleans(),
     overrides=st.booleans(),
-    later=st.sampled_from([None, "insert", "remove", "remove first", "reassign", "add", "router", "overrides"]),
+    later=st.sampled_from(
+        [None, "insert", "remove", "remove first", "reassign", "add", "router", "overrides"]
+    ),
 )
 requests = st.fixed_dictionaries(
     {
@@ -127,7 +157,7 @@ async def answer(built: Built, request: dict[str, Any], scope: dict[str, Any]) -
     raised = None
     try:
         await asyncio.wait_for(built.app(scope, receive, send), 10)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (whatever it is, the other way has to raise it too)
         raised = (repr(error), repr(error.__cause__))
     starts = [message for message in sent if message["type"] == "http.response.start"]
     return {
@@ -152,14 +182,16 @@ def _lasting(headers: Any) -> list[tuple[bytes, bytes]]:
     phases=[Phase.generate, Phase.shrink],
     suppress_health_check=list(HealthCheck),
 )
-@given(spec=applications, before=st.lists(requests, min_size=1, max_size=6), after=st.lists(requests, max_size=4))
+@given(
+    spec=applications, before=st.lists(requests, min_size=1, max_size=6), after=st.lists(requests, max_size=4)
+)
 def test_both_ways_are_alike(
     spec: ApplicationSpec, before: list[dict[str, Any]], after: list[dict[str, Any]]
 ) -> None:
     """Ask the same requests of both, before and after a change; nothing differs."""
     try:
         own = build(spec, Plain)
-    except Exception as refused:  # FastAPI does not take every combination.
+    except Exception as refused:  # noqa: BLE001 (FastAPI does not take every combination)
         event(f"refused: {type(refused).__name__}")
         return
     direct = build(spec, Service)
@@ -180,7 +212,10 @@ async def _compare(spec: ApplicationSpec, own: Built, direct: Built, asked: list
         scope = scope_of(request, spec)
         counted["requests"] += 1
         counted["direct"] += not scope["root_path"] and is_direct(direct, scope)
-        expected, found = await answer(own, request, scope), await answer(direct, request, scope_of(request, spec))
+        expected, found = (
+            await answer(own, request, scope),
+            await answer(direct, request, scope_of(request, spec)),
+        )
         for name, value in expected.items():
             note(f"{name}: {value!r}\n   and: {found[name]!r}")
         differing = [name for name, value in expected.items() if found[name] != value]

@@ -1,4 +1,4 @@
-"""A service answers alike with and without direct routes: to clients, to the server, to all that users add."""
+"""A service answers alike with and without direct routes: clients, the server, and all that users add."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-import sortedcontainers
 
 from tests.repository import TEMPLATE, VAR
 from tests.variants.environments import clean_environment, environment_of
@@ -23,9 +22,12 @@ LEAST_DIRECT = 300
 @pytest.fixture
 def hypothesis_alone(tmp_path: Path) -> Path:
     """Return a folder with Hypothesis and what it imports, for an environment that has neither."""
-    packages = [Path(str(module.__file__)).parent for module in (hypothesis, sortedcontainers)]
-    beside = list(packages[0].parent.glob("_hypothesis_*.py"))
-    for path in [*packages, *beside]:
+    installed = Path(hypothesis.__file__).parents[1]
+    for path in [
+        installed / "hypothesis",
+        installed / "sortedcontainers",
+        *installed.glob("_hypothesis_*.py"),
+    ]:
         (tmp_path / path.name).symlink_to(path)
     return tmp_path
 
@@ -45,5 +47,7 @@ def test_no_application_and_no_request_is_answered_differently(hypothesis_alone:
     assert ran.returncode == 0, ran.stderr
     counted = json.loads(ran.stdout)
     (VAR / "both-ways.json").write_text(ran.stdout + "\n")
-    print(f"{counted['applications']} applications, {counted['requests']} requests, {counted['direct']} direct")
+    print(
+        f"{counted['applications']} applications, {counted['requests']} requests, {counted['direct']} direct"
+    )
     assert counted["direct"] >= LEAST_DIRECT

@@ -160,7 +160,7 @@ def _refuse_other_endpoints(endpoint: Callable[..., Any]) -> None:
         raise UseFastAPI(f"An annotation of its function cannot be resolved: {error}.") from None
     if not isinstance(returned, type) or not issubclass(returned, Response):
         raise UseFastAPI(
-            f"Its function is annotated to return {_named(returned)}, not a Response, so FastAPI serializes it."
+            f"Its function returns {_named(returned)}, not a Response, so FastAPI serializes it."
         )
 
 

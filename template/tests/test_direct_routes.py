@@ -204,6 +204,19 @@ def test_a_route_class_of_its_own_is_not_passed_by() -> None:
     assert TestClient(app).get("/closed").status_code == 403
 
 
+def test_a_tool_that_replaces_fastapi_s_functions_sees_every_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    handle = APIRoute.handle
+
+    async def handle_watched(route: APIRoute, *arguments: Any) -> None:
+        seen.append(route.path)
+        await handle(route, *arguments)
+
+    monkeypatch.setattr(APIRoute, "handle", handle_watched)
+    assert TestClient(service(router)).get("/things/newest").content == b"newest"
+    assert seen == ["/things/newest"]
+
+
 def test_a_route_declared_after_the_first_request_is_found() -> None:
     app = service(router)
     with TestClient(app) as client:

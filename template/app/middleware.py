@@ -12,6 +12,7 @@ from time import perf_counter
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.caching import say_what_caches_may_do
 from app.problems import CONTENT_TOO_LARGE, problem_response
 
 logger = logging.getLogger(__name__)
@@ -28,8 +29,14 @@ def request_header(scope: Scope, name: bytes) -> bytes | None:
     return None
 
 
+def refuse_unknown_kind(status: int) -> None:
+    """Raise `ValueError` where the status cannot be that of an answer: a client would wait for ever, or hang up."""
+    if not 200 <= status <= 599:
+        raise ValueError(f"An answer cannot have the status {status}. It has to be one of 200 to 599.")
+
+
 class RequestIdMiddleware:
-    """Gives every answer `X-Request-ID` and `Server-Timing`, and answers unexpected errors with 500."""
+    """Gives every answer an id, its timing and what caches may do; answers unexpected errors with 500."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -48,13 +55,15 @@ class RequestIdMiddleware:
         async def send_with_id(message: Message) -> None:
             nonlocal answered
             if message["type"] == "http.response.start":
+                refuse_unknown_kind(message["status"])
                 answered = True
                 timing = b"app;dur=%.3f" % ((perf_counter() - started_at) * 1_000)
-                message["headers"] = [
+                message["headers"] = headers = [
                     *message.get("headers", ()),
                     (b"x-request-id", request_id),
                     (b"server-timing", timing),
                 ]
+                say_what_caches_may_do(message["status"], headers)
             await send(message)
 
         try:

@@ -22,13 +22,20 @@ from app.settings import Settings
 class Service(FastAPI):
     """FastAPI, with the problems that every route answers in its OpenAPI document."""
 
+    _with_problems: dict[str, Any] | None = None
+
+    def setup(self) -> None:
+        """Add no routes for documentation: those of app.docs serve it."""
+
     def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI document."""
+        """Return the OpenAPI document: the same object for as long as no route is added."""
         document = super().openapi()
-        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas = document["components"]["schemas"]
-        schemas.update(problem.pop("$defs"))
-        schemas["Problem"] = problem
+        if document is not self._with_problems:
+            problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            schemas.update(problem.pop("$defs"))
+            schemas["Problem"] = problem
+            self._with_problems = document
         return document
 
 
@@ -44,13 +51,12 @@ def telemetry() -> TelemetryConfig:
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Return the service with these settings, by default those of the environment."""
     settings = settings or Settings()
-    # app.docs serves the documentation: FastAPI's own page does not escape the title.
     app = Service(
         title=NAME,
         description=DESCRIPTION,
         version=VERSION,
         lifespan=lifespan,
-        docs_url=None,
+        openapi_url="/openapi.json" if settings.docs_enabled else None,
         redoc_url=None,
         telemetry=telemetry(),
     )
@@ -58,8 +64,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     # Routes are matched in this order: what is asked most comes first.
     app.include_router(items.router)
     app.include_router(health.router)
-    app.include_router(metrics.router)
-    app.include_router(docs.router)
+    if settings.metrics_enabled:
+        app.include_router(metrics.router)
+    if settings.docs_enabled:
+        app.include_router(docs.router)
     add_error_handlers(app)
     # The last one added is the outermost.
     app.add_middleware(CompressionMiddleware)

@@ -149,7 +149,7 @@ def test_every_read_says_what_a_cache_may_do(path: str, encoding: str, service: 
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("POST", ITEMS), ("PUT", ITEMS), ("DELETE", f"{ITEMS}/x"), ("BREW", "/")]
+    ("method", "path"), [("POST", ITEMS), ("PUT", ITEMS), ("DELETE", f"{ITEMS}/x"), ("PROPFIND", "/")]
 )
 def test_every_refusal_says_that_it_is_not_to_be_kept(method: str, path: str, service: Service) -> None:
     answer = service.send(method, path)

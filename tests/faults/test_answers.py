@@ -31,23 +31,14 @@ READS = [
         "/docs/initializer.js",
         "/docs/favicon-32x32.png",
     ],
-    *[
-        "/owner/fresh",
-        "/owner/silent",
-        "/owner/file",
-        "/owner/directly/raise/404",
-        "/owner/by-fastapi/raise/410",
-    ],
-    *["/owner/directly/raise/520"],
+    *["/owner/fresh", "/owner/silent", "/owner/directly/raise/404", "/owner/by-fastapi/raise/410"],
 ]
-# What REDbot warns of on purpose, with the reason.
-EXCEPTED: dict[str, str] = {}
 
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip", "br", "zstd"])
 @pytest.mark.parametrize("way", WAYS)
 def test_each_streamed_chunk_arrives_before_the_next_is_made(
-    service: Deployment, encoding: str, way: str, note: Note
+    service: Deployment, encoding: str, way: str
 ) -> None:
     """The chunks wait for gates, and each gate is opened when the chunk before has arrived."""
     gates = service.run.project / "app" / "gates"
@@ -66,7 +57,6 @@ def test_each_streamed_chunk_arrives_before_the_next_is_made(
                     (gates / f"{name}-{number}").touch()
                     while f"data: chunk {number}\n\n" not in text:
                         text += next(arriving)
-    note(f"a stream, {encoding}, {way}", 0, f"{len(MEDIA_TYPES)} types, each chunk before the next was made")
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -115,7 +105,7 @@ def test_redbot_finds_nothing_to_warn_of(service: Deployment, note: Note) -> Non
         f"{url.removeprefix(service.url)}: {found['summary']} ({found['name']})"
         for url, about in told.items()
         for found in about["notes"]
-        if found["level"] in ("warning", "bad") and found["name"] not in EXCEPTED
+        if found["level"] in ("warning", "bad")
     }
     assert len(told) == len(urls)
     assert all(len(about["notes"]) >= 3 for about in told.values()), told
@@ -129,6 +119,5 @@ def test_what_the_owner_says_to_caches_stays(service: Deployment) -> None:
         answer = httpx2.get(
             f"{service.url}/owner/fresh", headers={"Accept-Encoding": encoding}, trust_env=False, verify=False
         )
-        assert answer.headers.get_list("Cache-Control") == ["public, max-age=60"]
+        assert answer.headers.get_list("Cache-Control") == ["max-age=60"]
         assert "X-Tenant" in answer.headers["Vary"]
-        assert answer.headers["ETag"].removeprefix("W/") == '"1"'

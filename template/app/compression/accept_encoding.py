@@ -91,8 +91,8 @@ def _complete(message: Message) -> None:
     etag = headers.get("etag")
     if etag is None:
         return
-    if message["status"] == 304:
-        # It has to say what the answer with a body would have said.
+    if message["status"] in (206, 304):
+        # They have to say what the whole answer would have said.
         headers.add_vary_header("Accept-Encoding")
     elif "content-encoding" in headers and not etag.startswith("W/"):
         # A strong tag promises the same bytes. Weakened, as Nginx does it, the tag still matches If-None-Match in

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import uuid
 from http.client import HTTPConnection
+from pathlib import Path
 from urllib.parse import quote
 
 import httpx2
@@ -18,6 +20,7 @@ from tests.faults.plugin import Note
 from tests.repository import REPOSITORY
 
 REDBOT_SECONDS = 300
+BROWSER_SECONDS = 120
 # As long as a client that waits for what was held back waits before it gives up.
 STREAM_SECONDS = 10.0
 WAYS = ("directly", "by-fastapi")
@@ -121,3 +124,24 @@ def test_what_the_owner_says_to_caches_stays(service: Deployment) -> None:
         )
         assert answer.headers.get_list("Cache-Control") == ["max-age=60"]
         assert "X-Tenant" in answer.headers["Vary"]
+
+
+@pytest.mark.only(database={"sqlite"})
+def test_a_browser_without_the_internet_shows_the_documentation(service: Deployment, tmp_path: Path) -> None:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        # 414 MB: too much for every run, whose other tests look at what the page loads and may load.
+        pytest.skip("No Chromium is on PATH. Debian: apt-get install --no-install-recommends chromium")
+    nowhere = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+    alone = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}", nowhere]
+    look = ["--enable-logging=stderr", "--virtual-time-budget=20000", "--dump-dom", f"{service.url}/docs"]
+    seen = subprocess.run(
+        [chromium, *alone, *look], capture_output=True, text=True, timeout=BROWSER_SECONDS, check=False
+    )
+    with new_client(service.url) as client:
+        document = client.get("/openapi.json").json()
+
+    operations = sum(len(operations) for operations in document["paths"].values())
+    assert seen.stdout.count('class="opblock ') == operations >= 10, seen.stderr
+    # What the policy forbade, or could not be loaded, would stand there.
+    assert [line for line in seen.stderr.splitlines() if ":CONSOLE:" in line] == []

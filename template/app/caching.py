@@ -39,9 +39,6 @@ def _matches(if_none_match: str, etag: str) -> bool:
 
 def say_what_caches_may_do(status: int, headers: RawHeaders) -> None:
     """Add `Cache-Control` to an answer that says nothing: what its route says stays as it is."""
-    for name, _ in headers:
-        if name == b"cache-control":
-            return
     names = {name.lower() for name, _ in headers}
     if names.isdisjoint(SAYS):
         can_be_asked_for = status == 304 or not names.isdisjoint(VALIDATORS)

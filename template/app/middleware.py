@@ -12,7 +12,7 @@ from time import perf_counter
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.caching import say_what_caches_may_do
+from app.caching import NO_CACHE, say_what_caches_may_do
 from app.problems import CONTENT_TOO_LARGE, problem_response
 
 logger = logging.getLogger(__name__)
@@ -27,12 +27,6 @@ def request_header(scope: Scope, name: bytes) -> bytes | None:
         if key == name:
             return bytes(value)
     return None
-
-
-def refuse_unknown_kind(status: int) -> None:
-    """Raise `ValueError` where the status cannot be that of an answer: a client would wait for ever, or hang up."""
-    if not 200 <= status <= 599:
-        raise ValueError(f"An answer cannot have the status {status}. It has to be one of 200 to 599.")
 
 
 class RequestIdMiddleware:
@@ -55,7 +49,11 @@ class RequestIdMiddleware:
         async def send_with_id(message: Message) -> None:
             nonlocal answered
             if message["type"] == "http.response.start":
-                refuse_unknown_kind(message["status"])
+                status = message["status"]
+                if not 200 <= status <= 599:
+                    raise ValueError(
+                        f"An answer cannot have the status {status}: it has to be one of 200 to 599."
+                    )
                 answered = True
                 timing = b"app;dur=%.3f" % ((perf_counter() - started_at) * 1_000)
                 message["headers"] = headers = [
@@ -63,7 +61,8 @@ class RequestIdMiddleware:
                     (b"x-request-id", request_id),
                     (b"server-timing", timing),
                 ]
-                say_what_caches_may_do(message["status"], headers)
+                if NO_CACHE not in headers:
+                    say_what_caches_may_do(status, headers)
             await send(message)
 
         try:

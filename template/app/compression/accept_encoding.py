@@ -87,14 +87,15 @@ class AcceptEncodingMiddleware:
 
 
 def _complete(message: Message) -> None:
-    headers = MutableHeaders(raw=message["headers"])
-    etag = headers.get("etag")
+    # Most answers are left as they are, and a dictionary is the quickest look at them.
+    headers = dict(message["headers"])
+    etag = headers.get(b"etag")
     if etag is None:
         return
     if message["status"] in (206, 304):
         # They have to say what the whole answer would have said.
-        headers.add_vary_header("Accept-Encoding")
-    elif "content-encoding" in headers and not etag.startswith("W/"):
+        MutableHeaders(raw=message["headers"]).add_vary_header("Accept-Encoding")
+    elif b"content-encoding" in headers and not etag.startswith(b"W/"):
         # A strong tag promises the same bytes. Weakened, as Nginx does it, the tag still matches If-None-Match in
         # every encoding, so a client revalidates what it has whichever encoding it asks for.
-        headers["etag"] = f"W/{etag}"
+        MutableHeaders(raw=message["headers"])["etag"] = f"W/{etag.decode('latin-1')}"

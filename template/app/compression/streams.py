@@ -26,5 +26,4 @@ class UnheldStreams:
 
 def _is_streamed(start: Message) -> bool:
     """Return whether there is a body whose length nobody knows yet."""
-    has_length = any(name.lower() == b"content-length" for name, _ in start.get("headers", ()))
-    return not has_length and start["status"] not in WITHOUT_BODY
+    return b"content-length" not in dict(start["headers"]) and start["status"] not in WITHOUT_BODY

@@ -44,13 +44,12 @@ def outermost(settings: Settings) -> Iterator[Middleware]:
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Return the service with these settings, by default those of the environment."""
     settings = settings or Settings()
-    # app.docs serves the documentation: FastAPI's own page does not escape the title.
     app = Service(
         title=NAME,
         description=DESCRIPTION,
         version=VERSION,
         lifespan=lifespan,
-        docs_url=None,
+        openapi_url="/openapi.json" if settings.docs_enabled else None,
         redoc_url=None,
         telemetry=telemetry(),
         outermost=list(outermost(settings)),
@@ -61,7 +60,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     # Routes are matched in this order: what is asked most comes first.
     app.include_router(items.router)
     app.include_router(health.router)
-    app.include_router(metrics.router)
-    app.include_router(docs.router)
+    if settings.metrics_enabled:
+        app.include_router(metrics.router)
+    if settings.docs_enabled:
+        app.include_router(docs.router)
     add_error_handlers(app)
     return app

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.caching import NO_CACHE, say_what_caches_may_do
 from app.problems import CONTENT_TOO_LARGE, answer_unexpected_error, problem_response
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ def request_header(scope: Scope, name: bytes) -> bytes | None:
 
 
 class RequestIdMiddleware:
-    """Gives every answer `X-Request-ID` and `Server-Timing`, and logs unexpected errors before they are answered."""
+    """Gives every answer an id, its timing and what caches may do; logs unexpected errors and answers them with 500."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -52,13 +53,20 @@ class RequestIdMiddleware:
         async def send_with_id(message: Message) -> None:
             nonlocal answered
             if message["type"] == "http.response.start":
+                status = message["status"]
+                if not 200 <= status <= 599:
+                    raise ValueError(
+                        f"An answer cannot have the status {status}: it has to be one of 200 to 599."
+                    )
                 answered = True
                 timing = b"app;dur=%.3f" % ((perf_counter() - started_at) * 1_000)
-                message["headers"] = [
+                message["headers"] = headers = [
                     *message.get("headers", ()),
                     (b"x-request-id", request_id),
                     (b"server-timing", timing),
                 ]
+                if NO_CACHE not in headers:
+                    say_what_caches_may_do(status, headers)
             await send(message)
 
         try:

@@ -31,6 +31,7 @@ class Service(FastAPI):
         self.outermost = outermost
         self.innermost = innermost
         self.respond = respond
+        self._with_problems: dict[str, Any] | None = None
         super().__init__(**options)
 
     def build_middleware_stack(self) -> ASGIApp:
@@ -51,11 +52,19 @@ class Service(FastAPI):
             *self.innermost,
         ]
 
+    def setup(self) -> None:
+        """Add no routes for documentation: those of app.docs serve it."""
+
     def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI document, with the problems that every route answers."""
+        """Return the OpenAPI document, with the problems that every route answers.
+
+        It is the same object for as long as no route is added.
+        """
         document = super().openapi()
-        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        schemas.update(problem.pop("$defs"))
-        schemas["Problem"] = problem
+        if document is not self._with_problems:
+            problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            schemas.update(problem.pop("$defs"))
+            schemas["Problem"] = problem
+            self._with_problems = document
         return document

@@ -13,6 +13,9 @@ class Settings(StoreSettings, CacheSettings, ServerSettings):
     """Every setting of the service: a variable in the environment or in .env, in capitals."""
 
     max_body_bytes: PositiveInt = 4 * 1024 * 1024
+    # Whether /docs and /openapi.json, and /metrics, are there for everybody who can reach the service.
+    docs_enabled: bool = True
+    metrics_enabled: bool = True
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     # From when on the log names what blocks the event loop; 0 looks at nothing.
     event_loop_blocked_ms: NonNegativeInt = 200

@@ -32,6 +32,10 @@ async def read_not_modified() -> Response:
     return Response(status_code=304, headers={"ETag": ETAG})
 
 
+async def read_part() -> Response:
+    return Response("[", 206, {"ETag": ETAG, "Content-Range": "bytes 0-0/9"}, "application/json")
+
+
 async def read_encoded() -> Response:
     return Response(ENCODED, media_type="application/json", headers={"Content-Encoding": "gzip"})
 
@@ -48,12 +52,42 @@ def lines() -> Iterator[str]:
     yield from (f'{{"number": {number}}}\n' for number in range(3))
 
 
+class Awaited:
+    """A streamed answer, each chunk of which waits until the one before it has arrived."""
+
+    def __init__(self, media_type: str, accepted: str) -> None:
+        self.media_type = media_type
+        self.headers = [(b"accept-encoding", accepted.encode())]
+        self.has_begun = asyncio.Event()
+        self.arrived = asyncio.Event()
+        self.text = ""
+        self._read = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress
+
+    async def chunks(self) -> AsyncIterator[str]:
+        await self.has_begun.wait()
+        for number in range(3):
+            self.arrived.clear()
+            yield f"chunk {number}\n"
+            await self.arrived.wait()
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.has_begun.set()
+            if (b"content-encoding", b"gzip") not in message["headers"]:
+                self._read = bytes
+        elif message["body"]:
+            self.text += self._read(message["body"]).decode()
+            if self.text.endswith("\n"):
+                self.arrived.set()
+
+
 @pytest.fixture
 def app() -> FastAPI:
     app = FastAPI()
     app.add_api_route("/text", read_text)
     app.add_api_route("/small", read_small)
     app.add_api_route("/not-modified", read_not_modified)
+    app.add_api_route("/part", read_part)
     app.add_api_route("/encoded", read_encoded)
     app.add_api_route("/events", read_events)
     app.add_api_route("/lines", read_lines)
@@ -147,9 +181,12 @@ async def test_the_tag_of_a_compressed_answer_is_weak(client: AsyncClient) -> No
 
 
 @pytest.mark.anyio
-async def test_an_answer_without_body_says_what_it_varies_by(client: AsyncClient) -> None:
-    response = await client.get("/not-modified", headers={"Accept-Encoding": "gzip"})
-    assert response.status_code == 304
+@pytest.mark.parametrize(("path", "status"), [("/not-modified", 304), ("/part", 206)])
+async def test_a_part_of_an_answer_says_what_the_whole_varies_by(
+    client: AsyncClient, path: str, status: int
+) -> None:
+    response = await client.get(path, headers={"Accept-Encoding": "gzip"})
+    assert (response.status_code, response.headers["ETag"]) == (status, ETAG)
     assert response.headers["Vary"] == "Accept-Encoding"
 
 
@@ -190,6 +227,38 @@ async def test_each_streamed_line_is_sent_at_once(app: FastAPI) -> None:
     decoder = zlib.decompressobj(zlib.MAX_WBITS | 16)
     bodies = [message["body"] for message in await answer_to(app, request_for("/lines")) if "body" in message]
     assert [decoder.decompress(body).decode() for body in bodies][:3] == list(lines())
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("accepted", ["gzip", "identity"])
+@pytest.mark.parametrize(
+    "media_type", ["text/plain", "text/html", "application/json", "application/x-ndjson", "text/event-stream"]
+)
+async def test_a_streamed_answer_is_never_held_back(app: FastAPI, accepted: str, media_type: str) -> None:
+    stream = Awaited(media_type, accepted)
+
+    @app.get("/awaited")
+    async def read_awaited() -> StreamingResponse:
+        return StreamingResponse(stream.chunks(), media_type=media_type)
+
+    async def receive() -> Message:
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+    # Were anything held back, it would wait for ever.
+    async with asyncio.timeout(10):
+        await app({**request_for("/awaited"), "headers": stream.headers}, receive, stream.send)
+    assert stream.text == "chunk 0\nchunk 1\nchunk 2\n"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
+async def test_nothing_is_streamed_where_there_is_no_body(app: FastAPI, method: str, status: int) -> None:
+    async def read_nothing() -> Response:
+        return StreamingResponse(iter(()), status)
+
+    app.add_api_route("/nothing", read_nothing, methods=[method])
+    sent = await answer_to(app, {**request_for("/nothing"), "method": method})
+    assert [message.get("more_body", False) for message in sent] == [False, False]
 
 
 @pytest.mark.anyio

@@ -5,6 +5,7 @@ import socket
 from functools import partial
 from urllib.parse import urlsplit
 
+import httpx2
 import pytest
 
 from tests.acceptance.service import ITEMS, Item, Service, must, must_answer
@@ -110,6 +111,98 @@ def test_a_read_after_a_change_is_no_stale_hit(service: Service, item: Item) -> 
         service.patch(item["id"], price_cents=price).raise_for_status()
         told = "a read after a change shows it"
         service.within_bound(partial(_has_price, service, item, price), told)
+
+
+# --- What caches may do -------------------------------------------------------------------------
+
+MAY_BE_ASKED_FOR = {"no-cache"}
+MUST_NOT_BE_KEPT = {"no-store"}
+CACHING = {
+    ITEMS: MAY_BE_ASKED_FOR,
+    f"{ITEMS}?limit=100": MAY_BE_ASKED_FOR,
+    "/openapi.json": MAY_BE_ASKED_FOR,
+    "/docs": MAY_BE_ASKED_FOR,
+    "/docs/swagger-ui.css": MAY_BE_ASKED_FOR,
+    f"{ITEMS}/export": MUST_NOT_BE_KEPT,
+    f"{ITEMS}/summary": MUST_NOT_BE_KEPT,
+    f"{ITEMS}/not-an-id": MUST_NOT_BE_KEPT,
+    f"{ITEMS}?limit=0": MUST_NOT_BE_KEPT,
+    "/health/live": MUST_NOT_BE_KEPT,
+    "/health/ready": MUST_NOT_BE_KEPT,
+    "/metrics": MUST_NOT_BE_KEPT,
+    "/nope": MUST_NOT_BE_KEPT,
+    f"{ITEMS}/": MUST_NOT_BE_KEPT,
+}
+
+
+def _caching(answer: httpx2.Response) -> set[str]:
+    return {word.strip() for word in answer.headers.get("Cache-Control", "").split(",")}
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+@pytest.mark.parametrize("path", CACHING)
+def test_every_read_says_what_a_cache_may_do(path: str, encoding: str, service: Service) -> None:
+    answer = service.send("GET", path, headers={"Accept-Encoding": encoding})
+    must(_caching(answer) == CACHING[path], f"a cache is told {CACHING[path]}", answer)
+    if CACHING[path] == MAY_BE_ASKED_FOR:
+        must("ETag" in answer.headers, "what may be asked for has an ETag", answer)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", ITEMS), ("PUT", ITEMS), ("DELETE", f"{ITEMS}/x"), ("PROPFIND", "/")]
+)
+def test_every_refusal_says_that_it_is_not_to_be_kept(method: str, path: str, service: Service) -> None:
+    answer = service.send(method, path)
+    must(_caching(answer) == MUST_NOT_BE_KEPT, "no cache keeps a refusal", answer)
+
+
+def test_every_answer_to_a_write_says_what_a_cache_may_do(service: Service, item: Item) -> None:
+    path = f"{ITEMS}/{item['id']}"
+    answers = [service.post(), service.patch(item["id"], price_cents=1), service.batch([service.draft()])]
+    answers += [service.patch(item["id"], name=""), service.delete(item["id"]), service.send("GET", path)]
+    for answer in answers:
+        must("Cache-Control" in answer.headers, "every answer says what a cache may do", answer)
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip", "br", "zstd"])
+@pytest.mark.parametrize("path", [path for path, caching in CACHING.items() if caching == MAY_BE_ASKED_FOR])
+def test_what_a_client_has_is_not_sent_again(path: str, encoding: str, service: Service) -> None:
+    if path.startswith(ITEMS):
+        tag = service.tag()
+        service.batch([service.draft(tags=[tag]) for _ in range(30)]).raise_for_status()
+        path = f"{ITEMS}?limit=30&tag={tag}"
+    first = must_answer(
+        service.send("GET", path, headers={"Accept-Encoding": encoding}), 200, "there is something to keep"
+    )
+    condition = {"Accept-Encoding": encoding, "If-None-Match": first.headers["ETag"]}
+    again = must_answer(service.send("GET", path, headers=condition), 304, "what is kept is still the same")
+    must(again.content == b"", "304 has no body", again)
+    must(_caching(again) == _caching(first), "304 repeats Cache-Control", again)
+    if "Vary" in first.headers:
+        must("accept-encoding" in again.headers.get("Vary", "").lower(), "304 repeats Vary", again)
+    other = service.send("GET", path, headers={"If-None-Match": '"other"'})
+    must_answer(other, 200, "another ETag does not match")
+
+
+def test_a_page_that_changed_is_sent(service: Service) -> None:
+    tag = service.tag()
+    path = f"{ITEMS}?tag={tag}"
+    empty = service.send("GET", path).headers["ETag"]
+    item = service.create(tags=[tag])
+    created = service.send("GET", path, headers={"If-None-Match": empty})
+    must_answer(created, 200, "a page with one more item is another one")
+    service.patch(item["id"], price_cents=item["price_cents"] + 1).raise_for_status()
+    changed = service.send("GET", path, headers={"If-None-Match": created.headers["ETag"]})
+    must_answer(changed, 200, "a page with a changed item is another one")
+    service.delete(item["id"]).raise_for_status()
+    must(service.send("GET", path).headers["ETag"] == empty, "equal pages have equal ETags", changed)
+
+
+@pytest.mark.parametrize("path", [f"{ITEMS}?limit=1", "/openapi.json", "/docs", "/docs/swagger-ui.css"])
+def test_all_workers_give_the_same_etag(path: str, service: Service) -> None:
+    service.create()
+    etags = {service.on_new_connection(path).headers["ETag"] for _ in range(8 * service.workers)}
+    assert len(etags) == 1, f"all workers give {path} the same ETag: {etags}"
 
 
 # --- Problems and methods -----------------------------------------------------------------------

@@ -3,7 +3,9 @@
 import re
 import time
 import uuid
+from base64 import b64encode
 from collections import Counter
+from hashlib import sha384
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{.*\})? (\S+)( \d+)?$")
 
 DOCUMENTED = {
     (ITEMS, "post"): {"201", "409", "422"},
-    (ITEMS, "get"): {"200", "422"},
+    (ITEMS, "get"): {"200", "304", "422"},
     (f"{ITEMS}/{{}}", "get"): {"200", "304", "404", "422"},
     (f"{ITEMS}/{{}}", "patch"): {"200", "404", "409", "422"},
     (f"{ITEMS}/{{}}", "delete"): {"204", "404", "422"},
@@ -139,6 +141,30 @@ def openapi(service: Service) -> dict[str, Any]:
 def test_the_documentation_is_a_page(service: Service) -> None:
     answer = must_answer(service.send("GET", "/docs"), 200, "there is documentation")
     must(answer.headers["Content-Type"].startswith("text/html"), "the documentation is a page", answer)
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip", "br", "zstd"])
+def test_the_page_loads_only_what_the_service_has(encoding: str, service: Service) -> None:
+    page = service.send("GET", "/docs")
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    must(len(loaded) >= 3, "the page loads scripts and styles", page)
+    for path in loaded:
+        must("//" not in path, f"nothing is loaded from elsewhere, as {path} would be", page)
+        answer = service.send("GET", f"/{path}", headers={"Accept-Encoding": encoding})
+        must_answer(answer, 200, f"the service has {path}, which the page loads")
+        digest = b64encode(sha384(answer.content).digest()).decode()
+        pinned = (
+            f'"{path}" integrity=' not in page.text or f'"{path}" integrity="sha384-{digest}"' in page.text
+        )
+        must(pinned, f"{path} is what the page expects", answer)
+
+
+def test_a_browser_may_load_nothing_from_elsewhere(service: Service) -> None:
+    page = service.send("GET", "/docs")
+    policy = page.headers.get("Content-Security-Policy", "")
+    must("default-src 'none'" in policy and "script-src 'self'" in policy, "the page has a policy", page)
+    must("unsafe" not in policy and "*" not in policy, "the policy lets nothing unsafe pass", page)
+    must(re.search(r"<script[^>]*>\s*[^<\s]|\son\w+=", page.text) is None, "no script is inline", page)
 
 
 def _responses(openapi: dict[str, Any], path: str, method: str) -> dict[str, Any]:

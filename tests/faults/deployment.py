@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -58,6 +59,15 @@ class FaultRun(Run):
         super().__init__(variant, servers)
         self.folder = FOLDER / variant.name
         self.project = self.folder / "project"
+
+    def add_routes_of_an_owner(self) -> None:
+        """Add the routes of tests/faults/owner.py to the project, as its owner would."""
+        shutil.copy(Path(__file__).with_name("owner.py"), self.project / "app" / "owner.py")
+        main = self.project / "app" / "main.py"
+        before, last, nothing = main.read_text(encoding="utf-8").rpartition("    return app\n")
+        assert (last, nothing) == ("    return app\n", "")
+        added = "    from app.owner import router\n\n    app.include_router(router)\n"
+        main.write_text(before + added + last, encoding="utf-8")
 
 
 @dataclass

@@ -157,6 +157,7 @@ def deployment(fault_variant: Variant, fault_servers: Servers, renderer: Rendere
     """The variant, rendered, installed, migrated and not yet started."""
     run = FaultRun(fault_variant)
     run.render(renderer)
+    run.add_routes_of_an_owner()
     run.install()
     database = database_of(fault_variant, fault_servers, run)
     redis = fault_servers.redis if fault_variant["cache"] == "redis" else None

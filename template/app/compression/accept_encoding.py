@@ -88,14 +88,15 @@ class AcceptEncodingMiddleware:
 
 def complete_headers(status: int, raw_headers: list[tuple[bytes, bytes]]) -> None:
     """Add what an answer with an entity tag has to say of its encoding."""
-    headers = MutableHeaders(raw=raw_headers)
-    etag = headers.get("etag")
+    # Most answers are left as they are, and a dictionary is the quickest look at them.
+    headers = dict(raw_headers)
+    etag = headers.get(b"etag")
     if etag is None:
         return
-    if status == 304:
-        # It has to say what the answer with a body would have said.
-        headers.add_vary_header("Accept-Encoding")
-    elif "content-encoding" in headers and not etag.startswith("W/"):
+    if status in (206, 304):
+        # They have to say what the whole answer would have said.
+        MutableHeaders(raw=raw_headers).add_vary_header("Accept-Encoding")
+    elif b"content-encoding" in headers and not etag.startswith(b"W/"):
         # A strong tag promises the same bytes. Weakened, as Nginx does it, the tag still matches If-None-Match in
         # every encoding, so a client revalidates what it has whichever encoding it asks for.
-        headers["etag"] = f"W/{etag}"
+        MutableHeaders(raw=raw_headers)["etag"] = f"W/{etag.decode('latin-1')}"

@@ -25,8 +25,13 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from app.logs import configure_logging
 from app.server.metrics_directory import metrics_directory
+from app.server.worker import create_app
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
     from app.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -176,7 +181,7 @@ def serve_worker(descriptor: int) -> None:
 
     settings = Settings()
     uvicorn.run(
-        "app.server.worker:create_app",
+        "app.server.nginx:create_unbuffered_app",
         factory=True,
         fd=descriptor,
         backlog=WORKER_BACKLOG,
@@ -188,6 +193,29 @@ def serve_worker(descriptor: int) -> None:
         timeout_keep_alive=WORKER_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.graceful_timeout_seconds,
     )
+
+
+def create_unbuffered_app() -> "ASGIApp":
+    """Return the app of a worker, whose streamed answers pass through Nginx chunk by chunk."""
+    app = create_app()
+
+    async def unbuffered(scope: "Scope", receive: "Receive", send: "Send") -> None:
+        def send_unbuffered(message: "Message") -> "Awaitable[None]":
+            if message["type"] == "http.response.start":
+                _let_streams_pass(message)
+            return send(message)
+
+        await app(scope, receive, send_unbuffered)
+
+    return unbuffered
+
+
+def _let_streams_pass(start: "Message") -> None:
+    """Have Nginx keep nothing of an answer whose length is not known; it holds others for clients that are slow."""
+    # https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering
+    names = {name for name, _ in start["headers"]}
+    if b"content-length" not in names and b"x-accel-buffering" not in names:
+        start["headers"] = [*start["headers"], (b"x-accel-buffering", b"no")]
 
 
 # --- Starting, watching, stopping -------------------------------------------------------------------------------

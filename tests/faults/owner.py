@@ -1,0 +1,60 @@
+"""Routes as the owner of a project adds them; each service under fault has them, as `app/owner.py`."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi.responses import StreamingResponse
+
+GATES = Path(__file__).with_name("gates")
+POLL_SECONDS = 0.01
+
+router = APIRouter(prefix="/owner", include_in_schema=False)
+
+
+async def chunks(name: str) -> AsyncIterator[str]:
+    """Yield each chunk when its gate is there."""
+    for number in range(3):
+        while not (GATES / f"{name}-{number}").exists():  # noqa: ASYNC110 - the test is another process
+            await asyncio.sleep(POLL_SECONDS)
+        yield f"data: chunk {number}\n\n"
+
+
+@router.get("/directly/stream/{name}")
+async def stream_directly(name: str, media_type: str) -> StreamingResponse:
+    """Stream on the short way."""
+    return StreamingResponse(chunks(name), media_type=media_type)
+
+
+@router.get("/by-fastapi/stream/{name}")
+async def stream_by_fastapi(name: str, media_type: str):  # noqa: ANN201 - that is the point
+    """Stream on FastAPI's own way, which a route without a return type takes."""
+    return StreamingResponse(chunks(name), media_type=media_type)
+
+
+@router.get("/directly/raise/{status}")
+async def raise_directly(status: int, detail: str = "null") -> Response:
+    """Raise on the short way."""
+    raise HTTPException(status, json.loads(detail), headers={"X-Why": "because"})
+
+
+@router.get("/by-fastapi/raise/{status}")
+def raise_by_fastapi(status: int, detail: str = "null") -> None:
+    """Raise on FastAPI's own way, in a thread."""
+    raise HTTPException(status, json.loads(detail), headers={"X-Why": "because"})
+
+
+@router.get("/fresh")
+async def read_fresh() -> Response:
+    """Say what caches may do."""
+    headers = {"Cache-Control": "max-age=60", "Vary": "X-Tenant"}
+    return Response("fresh " * 500, media_type="text/plain", headers=headers)
+
+
+@router.get("/silent")
+async def read_silent(request: Request) -> dict[str, Any]:
+    """Say nothing about caches."""
+    return {"path": request.url.path, "padding": "x" * 2_000}

@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 from fastapi import FastAPI, Response
@@ -61,7 +61,7 @@ class Awaited:
         self.has_begun = asyncio.Event()
         self.arrived = asyncio.Event()
         self.text = ""
-        self._read = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress
+        self._read: Callable[[bytes], bytes] = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress
 
     async def chunks(self) -> AsyncIterator[str]:
         await self.has_begun.wait()

@@ -28,7 +28,11 @@ CLOSING_SECONDS = 5
 class Worker(UvicornWorker):  # type: ignore[misc]
     """A Uvicorn worker that ends by itself, its connections closed, before Gunicorn would kill it."""
 
-    CONFIG_KWARGS: ClassVar[dict[str, Any]] = {"loop": "auto", "http": "httptools", "access_log": False}
+    CONFIG_KWARGS: ClassVar[dict[str, Any]] = {
+        "loop": "auto",
+        "http": "app.server.protocol:HttpProtocol",
+        "access_log": False,
+    }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

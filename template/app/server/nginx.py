@@ -180,7 +180,7 @@ def serve_worker(descriptor: int) -> None:
         factory=True,
         fd=descriptor,
         backlog=WORKER_BACKLOG,
-        http="httptools",
+        http="app.server.protocol:HttpProtocol",
         access_log=False,
         log_config=None,
         # Nobody but Nginx can reach the socket.

@@ -32,7 +32,7 @@ def serve(settings: "Settings") -> None:
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
-        http="httptools",
+        http="app.server.protocol:HttpProtocol",
         # An access log costs a fifth to a half of the throughput; the metrics count every request.
         access_log=False,
         log_config=None,

@@ -63,7 +63,10 @@ class _WebSocket:
                 self._is_accepted = True
                 await self._send(self._with_id(message))
             case "websocket.close" if not self._is_accepted:
-                await self._deny(HTTPStatus.FORBIDDEN, message.get("reason") or "The WebSocket was refused.")
+                # FastAPI gives the faults of invalid parameters, as a list, for a reason.
+                reason = message.get("reason")
+                is_text = isinstance(reason, str) and reason
+                await self._deny(HTTPStatus.FORBIDDEN, reason if is_text else "The WebSocket was refused.")
             case "websocket.close":
                 self._is_over = True
                 await self._send(message)

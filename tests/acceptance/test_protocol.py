@@ -5,13 +5,16 @@ import socket
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-import httpx2
 import pytest
 
 from tests.acceptance.service import ITEMS, PROBLEM, Json, Service, must, must_answer
 
 PATIENCE_SECONDS = 10.0
-H2C = {"Upgrade": "h2c", "Connection": "Upgrade, HTTP2-Settings", "HTTP2-Settings": "AAMAAABkAAQCAAAAAAIAAAAA"}
+H2C = {
+    "Upgrade": "h2c",
+    "Connection": "Upgrade, HTTP2-Settings",
+    "HTTP2-Settings": "AAMAAABkAAQCAAAAAAIAAAAA",
+}
 BODILESS = ["GET", "DELETE", "QUERY", "HEAD", "OPTIONS"]
 
 
@@ -53,8 +56,9 @@ def _parsed(received: bytes) -> list[Answer]:
         status, *lines = head.decode("latin-1").split("\r\n")
         fields = (line.partition(":") for line in lines)
         headers = {name.lower(): value.strip() for name, _, value in fields}
-        length = int(headers.get("content-length", len(rest)))
-        answers.append(Answer(int(status.split()[1]), headers, rest[:length]))
+        code = int(status.split()[1])
+        length = int(headers.get("content-length", len(rest))) if code >= 200 else 0
+        answers.append(Answer(code, headers, rest[:length]))
         received = rest[length:]
     return [answer for answer in answers if answer.status >= 200]
 
@@ -126,7 +130,9 @@ TOO_LONG = [
 
 
 @pytest.mark.parametrize(("sent", "status"), TOO_LONG)
-def test_a_head_that_is_too_long_is_refused_with_a_problem(sent: bytes, status: int, service: Service) -> None:
+def test_a_head_that_is_too_long_is_refused_with_a_problem(
+    sent: bytes, status: int, service: Service
+) -> None:
     (answer,) = answers_to(service, sent)
     assert answer.status == status
     assert answer.problem()["detail"]
@@ -139,7 +145,7 @@ def test_a_head_within_the_limits_is_read(service: Service) -> None:
 
 
 def test_answers_before_a_refusal_arrive(service: Service) -> None:
-    answers = answers_to(service, head() + post(service) + head(*fields(40, 2_000)))
+    answers = answers_to(service, head() + post(service) + head(*fields(200, 1)))
     assert [answer.status for answer in answers] == [200, 201, 431]
 
 
@@ -187,13 +193,8 @@ def test_what_is_no_request_is_refused_with_a_problem(sent: bytes, service: Serv
 def test_a_body_over_the_limit_is_refused_for_every_method(method: str, path: str, service: Service) -> None:
     body = b" " * (service.max_body_bytes + 1)
     for content in (body, iter([body])):
-        # A client that is refused before it has sent all may be cut off; it sends again.
-        answer = _persistent(service, method, path, content)
+        answer = service.send(method, path, content=content)
         must_answer(answer, 413, f"a body over the limit is refused for {method}")
-
-
-def _persistent(service: Service, method: str, path: str, content: object) -> httpx2.Response:
-    return service.send(method, path, content=content)
 
 
 def test_a_body_that_no_endpoint_reads_does_no_harm(service: Service) -> None:
@@ -216,12 +217,7 @@ def test_query_is_counted_by_its_name(service: Service) -> None:
 def test_a_client_of_http_1_0_is_answered(path: str, lines: tuple[str, ...], service: Service) -> None:
     service.create()
     sent = head(*lines, path=path, version="1.0")
-    where = urlsplit(service.base_url)
-    with socket.create_connection((str(where.hostname), where.port or 80), PATIENCE_SECONDS) as connection:
-        connection.sendall(sent)
-        connection.shutdown(socket.SHUT_WR)
-        received = b"".join(iter(lambda: connection.recv(65_536), b""))
-    (answer,) = _parsed(received)
+    (answer,) = answers_to(service, sent)
     assert answer.status == (404 if path == "/nope" else 200)
     assert "transfer-encoding" not in answer.headers, "HTTP/1.0 knows no chunks."
     documents = answer.body.splitlines() if path.endswith("export") else [answer.body]

@@ -64,7 +64,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Received since the parser last finished something: a head, a piece of a body, a message.
+        # Received since the parser last finished something: a head, a piece of a body, a message. What came in one
+        # piece with the end of an earlier message is not counted: a bound on memory needs no more.
         self._unfinished_bytes = 0
         self._in_head = True
         self.url, self.headers = b"", []

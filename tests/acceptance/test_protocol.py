@@ -1,4 +1,4 @@
-"""What a connection may carry: upgrades that nobody knows, endless heads, bodies where none belongs, HTTP/1.0."""
+"""What a connection may carry: unknown upgrades, long heads, bodies that no method expects, HTTP/1.0."""
 
 import json
 import socket

@@ -58,7 +58,8 @@ def routes(tmp_path_factory: pytest.TempPathFactory, deployment: Deployment) -> 
     folder = tmp_path_factory.mktemp("websockets")
     (folder / "more_routes.py").write_text(ROUTES)
     library = find_spec("websockets")
-    assert library is not None and library.origin is not None
+    assert library is not None
+    assert library.origin is not None
     (folder / "websockets").symlink_to(Path(library.origin).parent)
     main = deployment.run.project / "app/main.py"
     original = main.read_text()

@@ -51,7 +51,7 @@ class Worker(multiprocess.Process):
         end_after(manager.join, self.config.timeout_graceful_shutdown or 0)
         super().target(sockets)
 
-    def is_alive(self, timeout: float = HUNG_SECONDS) -> bool:
+    def is_alive(self, timeout: float = 0) -> bool:  # noqa: ARG002
         """Return whether the worker runs and does not hang. Never waits, so that the manager hears signals."""
         if not self.process.is_alive():
             return False
@@ -62,7 +62,7 @@ class Worker(multiprocess.Process):
             self.parent_conn.send(b"ping")
         except (OSError, EOFError, pickle.UnpicklingError):
             return False
-        return monotonic() - self._answered_at < (timeout if self._is_serving else START_SECONDS)
+        return monotonic() - self._answered_at < (HUNG_SECONDS if self._is_serving else START_SECONDS)
 
 
 def serve(settings: "Settings") -> None:

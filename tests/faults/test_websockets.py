@@ -170,7 +170,8 @@ def test_without_a_library_the_service_names_it_and_does_not_start(chat: Deploym
     try:
         with pytest.raises(AssertionError):
             chat.start(PYTHONPATH=routes)
-        assert "The WebSocket at /echo/{room} needs the package websockets" in chat.last_words()
+        printed = chat.log.read_bytes()[chat.log_begins_at :].decode()
+        assert "The WebSocket at /echo/{room} needs the package websockets" in printed
     finally:
         (routes / "absent").rename(routes / "websockets")
         chat.kill()

@@ -65,8 +65,8 @@ class _WebSocket:
             case "websocket.close" if not self._is_accepted:
                 # FastAPI gives the faults of invalid parameters, as a list, for a reason.
                 reason = message.get("reason")
-                is_text = isinstance(reason, str) and reason
-                await self._deny(HTTPStatus.FORBIDDEN, reason if is_text else "The WebSocket was refused.")
+                detail = reason if isinstance(reason, str) and reason else "The WebSocket was refused."
+                await self._deny(HTTPStatus.FORBIDDEN, detail)
             case "websocket.close":
                 self._is_over = True
                 await self._send(message)

@@ -217,7 +217,7 @@ def test_query_is_counted_by_its_name(service: Service) -> None:
 @pytest.mark.parametrize("path", ["/health/live", f"{ITEMS}/export", "/openapi.json", "/nope"])
 def test_a_client_of_http_1_0_is_answered(path: str, lines: tuple[str, ...], service: Service) -> None:
     service.create()
-    # Nginx keeps the connection open if asked to, and the second request closes it; the others close it at once.
+    # Nginx keeps the connection open if asked to, until the second request; the others close it at once.
     sent = head(*lines, path=path, version="1.0") + head(CLOSE, version="1.0")
     answer, *_ = answers_to(service, sent)
     assert answer.status == (404 if path == "/nope" else 200)

@@ -3,7 +3,6 @@
 Nothing else would stop them: they hold the port, so that no new service can start, and nobody replaces them.
 """
 
-import ctypes
 import logging
 import os
 import signal
@@ -53,6 +52,9 @@ def signal_after_parent(number: signal.Signals) -> Callable[[], None] | None:
     """
     if sys.platform != "linux":
         return None
+    # Imported here: only the manager of Nginx needs it.
+    import ctypes
+
     libc, parent = ctypes.CDLL(None, use_errno=True), os.getpid()
 
     def ask_for_signal() -> None:

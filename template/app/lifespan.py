@@ -15,6 +15,7 @@ from app.items.store import ItemStore
 from app.logs import configure_logging
 from app.settings import Settings
 from app.store import open_item_store
+from app.websockets import require_websocket_library
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
     """Yield the state of a service that runs."""
     settings: Settings = app.state.settings
     configure_logging(settings.log_level)
+    require_websocket_library(app)
     async with AsyncExitStack() as stack:
         if settings.event_loop_blocked_ms:
             # Here, because its metric is there as soon as it is imported.

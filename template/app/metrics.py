@@ -29,7 +29,10 @@ DURATIONS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
 # Clients may send any word as a method; each would be a time series of its own.
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"})
+
+# A WebSocket that is closed before it was accepted is answered with 403.
+HANDSHAKE_STATUSES = {"websocket.accept": 101, "websocket.close": 403}
 
 router = APIRouter(include_in_schema=False)
 
@@ -47,6 +50,9 @@ class MetricsMiddleware:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._count_handshake(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -66,6 +72,25 @@ class MetricsMiddleware:
             requests, durations = _series(method, route_template(scope), status)
             requests.inc()
             durations.observe(perf_counter() - started_at)
+
+    async def _count_handshake(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Count the response to the handshake of a WebSocket; the time that it stays open is not a latency."""
+        is_counted = False
+
+        def count(status: int) -> None:
+            nonlocal is_counted
+            if not is_counted:
+                is_counted = True
+                REQUESTS.labels("GET", _route_of(scope), status).inc()
+
+        async def send_counting(message: Message) -> None:
+            count(message.get("status") or HANDSHAKE_STATUSES.get(message["type"], 500))
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_counting)
+        finally:
+            count(500)
 
 
 @router.get("/metrics")

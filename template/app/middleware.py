@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.caching import NO_CACHE, say_what_caches_may_do
 from app.problems import CONTENT_TOO_LARGE, answer_unexpected_error, problem_response
+from app.websockets import serve_websocket
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class RequestIdMiddleware:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
         started_at = perf_counter()
@@ -48,6 +49,9 @@ class RequestIdMiddleware:
         if request_id is None or not ACCEPTED_REQUEST_ID.fullmatch(request_id):
             request_id = token_hex(16).encode()
         scope.setdefault("state", {})["request_id"] = request_id.decode()
+        if scope["type"] == "websocket":
+            await serve_websocket(self.app, scope, receive, send)
+            return
         answered = False
 
         async def send_with_id(message: Message) -> None:
@@ -104,18 +108,27 @@ class BodyLimitMiddleware:
         self._detail = f"The body is over the limit of {max_body_bytes} bytes."
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] not in BODY_METHODS:
+        if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        announced = request_header(scope, b"content-length")
+        announced, is_chunked = None, False
+        for name, value in scope["headers"]:
+            if name == b"content-length":
+                announced = value
+            elif name == b"transfer-encoding":
+                is_chunked = True
         if announced is not None:
-            # The server refuses a content-length that is no number, and cuts the body at it.
+            # The server refuses a content-length that is not a number, and cuts the body at it.
             if int(announced) > self.max_body_bytes:
                 await self._refuse(scope, receive, send)
             else:
                 await self.app(scope, receive, send)
-            return
-        await self.app(scope, self._counting(receive), send)
+        elif scope["method"] in BODY_METHODS:
+            await self.app(scope, self._counting(receive), send)
+        elif is_chunked:
+            await self._read_before(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
 
     def _counting(self, receive: Receive) -> Receive:
         received_bytes = 0
@@ -129,6 +142,25 @@ class BodyLimitMiddleware:
             return message
 
         return receive_counted
+
+    async def _read_before(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read a body that most endpoints for this method never read, and hand it on if it is within the limit."""
+        messages: list[Message] = []
+        received_bytes, more_body = 0, True
+        while more_body:
+            message = await receive()
+            messages.append(message)
+            received_bytes += len(message.get("body", b""))
+            if received_bytes > self.max_body_bytes:
+                await self._refuse(scope, receive, send)
+                return
+            more_body = message.get("more_body", False)
+        messages.reverse()
+
+        async def receive_again() -> Message:
+            return messages.pop() if messages else await receive()
+
+        await self.app(scope, receive_again, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = problem_response(scope["state"]["request_id"], CONTENT_TOO_LARGE, self._detail)

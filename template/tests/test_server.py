@@ -20,6 +20,7 @@ import pytest
 
 from app.__main__ import main
 from app.server.metrics_directory import metrics_directory
+from app.server.runtime_directory import hold, runtime_directory
 from app.server.settings import ServerSettings
 from app.server.sizing import TooManyWorkers, cgroup_cpu_limit, share, usable_cpus
 from app.server.worker import create_app
@@ -201,6 +202,19 @@ def test_sigterm_lets_accepted_requests_be_answered_and_leaves_nothing_behind(se
     assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
 
 
+@needs_proc
+def test_workers_end_with_a_manager_that_was_killed(start: Callable[..., Service]) -> None:
+    service = start()
+    assert eventually(service.is_ready), service.log.read_text()
+    children = service.children()
+    service.process.kill()
+    service.process.wait()
+    assert eventually(lambda: not any(command_of(str(pid)) for pid in children), GRACEFUL_SECONDS)
+    with socket.socket() as free:
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        free.bind(("127.0.0.1", service.port))
+
+
 def test_a_forwarded_scheme_is_not_believed_of_anyone_else(strict: Service) -> None:
     assert strict.get("/own/scheme", {"X-Forwarded-Proto": "https"})[1] == b'"http"'
 
@@ -252,6 +266,33 @@ def test_the_metrics_directory_is_fresh_and_gone_afterwards() -> None:
     with metrics_directory() as second:
         assert list(second.iterdir()) == []
     assert not first.exists()
+
+
+def test_directories_that_nobody_holds_are_removed_and_others_are_not(tmp_path: Path) -> None:
+    prefix = f"metrics-{os.geteuid()}-"
+    abandoned, held, strangers = (tmp_path / name for name in (f"{prefix}a", f"{prefix}b", "metrics-other-c"))
+    outside, link = tmp_path / "outside", tmp_path / f"{prefix}d"
+    for directory in (abandoned, held, strangers, outside):
+        directory.mkdir()
+        (directory / "figures").touch()
+    link.symlink_to(outside)
+    lock = hold(held)
+    assert lock is not None
+    with runtime_directory("metrics", tmp_path) as first, runtime_directory("metrics", tmp_path) as second:
+        found = set(tmp_path.iterdir())
+    os.close(lock)
+    assert found == {first, second, held, strangers, outside, link}
+    assert (outside / "figures").exists()
+    assert not first.exists()
+    with runtime_directory("metrics", tmp_path):
+        assert not held.exists()
+
+
+def test_a_directory_that_is_being_removed_is_not_taken(tmp_path: Path) -> None:
+    with runtime_directory("metrics", tmp_path) as directory:
+        pass
+    with pytest.raises(FileNotFoundError):
+        hold(directory)
     assert "PROMETHEUS_MULTIPROC_DIR" not in os.environ
 
 

@@ -92,13 +92,36 @@ def test_an_unexpected_error_answers_a_problem_without_its_reason(app: FastAPI) 
     assert "secret" not in answer.text
 
 
-def test_a_body_over_the_limit_is_refused(client: TestClient, settings: Settings) -> None:
+@pytest.mark.parametrize("method", ["POST", "GET", "DELETE", "QUERY"])
+def test_a_body_over_the_limit_is_refused(client: TestClient, settings: Settings, method: str) -> None:
     body = b" " * (settings.max_body_bytes + 1)
-    announced = client.post(ITEMS, content=body)
-    chunked = client.post(ITEMS, content=iter([body[:1_000], body[1_000:]]))
+    announced = client.request(method, ITEMS, content=body)
+    chunked = client.request(method, ITEMS, content=iter([body[:1_000], body[1_000:]]))
     for answer in (announced, chunked):
         assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
         assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+async def test_a_body_within_the_limit_reaches_an_endpoint_of_any_method() -> None:
+    messages: list[Message] = [
+        {"type": "http.request", "body": b"1234", "more_body": True},
+        {"type": "http.request", "body": b"5678", "more_body": False},
+        {"type": "http.disconnect"},
+    ]
+    left, given = messages.copy(), []
+
+    async def receive() -> Message:
+        return left.pop(0)
+
+    async def send(_message: Message) -> None:
+        raise AssertionError("nothing is sent from here")
+
+    async def read_all(_scope: Scope, receive: Receive, _send: Send) -> None:
+        given.extend([await receive() for _ in messages])
+
+    scope: Scope = {"type": "http", "method": "QUERY", "headers": [(b"transfer-encoding", b"chunked")]}
+    await BodyLimitMiddleware(read_all, max_body_bytes=10)(scope, receive, send)
+    assert given == messages
 
 
 async def test_no_more_than_the_limit_is_read_of_a_body_of_unknown_length() -> None:

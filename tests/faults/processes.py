@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import resource
+from contextlib import suppress
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -28,6 +30,21 @@ def command(pid: int) -> str:
         )
     except OSError:
         return ""
+
+
+def is_alive(pid: int) -> bool:
+    """Return whether a process has not ended."""
+    return _parent(PROC / str(pid)) != 0
+
+
+def held_directories(pid: int) -> set[Path]:
+    """Return the directories of its own that a process of a service holds while it runs."""
+    held = set()
+    for entry in (PROC / str(pid) / "fd").iterdir():
+        # A descriptor may have been closed since.
+        with suppress(OSError):
+            held.add(entry.readlink())
+    return {path for path in held if re.match(rf"(metrics|nginx)-{os.geteuid()}-\w+$", path.name)}
 
 
 def forget_peak(pid: int) -> None:

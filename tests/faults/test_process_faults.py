@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from pathlib import Path
 from threading import Semaphore
+
+import pytest
 
 from tests.faults.clients import CLIENT_SECONDS, ITEMS, Load, draft, new_client
 from tests.faults.deployment import GRACEFUL_SECONDS, POLL_SECONDS, WORKERS, Deployment
 from tests.faults.plugin import Note
-from tests.faults.processes import unread_bytes
+from tests.faults.processes import descendants, held_directories, is_alive, unread_bytes
 
 REPLACED_SECONDS = 30.0
 BETWEEN_ANSWERS_SECONDS = 5.0
@@ -96,3 +101,104 @@ def test_a_killed_worker_is_replaced_and_its_siblings_serve_meanwhile(
         f"to its replacement; {len(failed)} of {len(load.answers)} requests failed, "
         f"longest time without an answer {gap:.2f} s",
     )
+
+
+@pytest.mark.parametrize("at_work", [False, True], ids=["idle", "at work"])
+def test_a_killed_manager_takes_its_workers_along(service: Deployment, note: Note, at_work: bool) -> None:
+    """Else they hold the port, and nobody replaces or stops them."""
+    assert service.process is not None
+    below, held = descendants(service.pid), held_directories(service.pid)
+    assert len(below) >= WORKERS
+    assert held
+    load = Load(service.url)
+    if at_work:
+        load.__enter__()
+    killed_at = time.monotonic()
+    service.process.kill()
+    service.process.wait()
+    while any(map(is_alive, below)):
+        assert time.monotonic() - killed_at < GRACEFUL_SECONDS, [pid for pid in below if is_alive(pid)]
+        time.sleep(POLL_SECONDS)
+    seconds = time.monotonic() - killed_at
+    if at_work:
+        load.__exit__()
+    service.start()
+
+    assert not [path for path in held if path.exists()], "A later start removes what nobody holds."
+    assert not load.acknowledged() - service.stored_names()
+    note(
+        f"manager killed, {'at work' if at_work else 'idle'}",
+        seconds,
+        f"to the end of {len(below)} processes",
+    )
+
+
+def test_the_directories_of_a_service_that_runs_are_left_alone(service: Deployment) -> None:
+    held = held_directories(service.pid)
+    twin = Deployment(service.run, service.database, service.redis, service.variables)
+    try:
+        twin.start()
+        assert held
+        assert all(path.exists() for path in held)
+        assert not held & held_directories(twin.pid)
+    finally:
+        twin.stop()
+    assert all(path.exists() for path in held)
+
+
+SLOW_START_SECONDS = 8
+# In the workers only: Uvicorn's are Pythons of their own, and in the others it is what imports the app.
+SLOW_START = f"""
+import sys, time
+
+class SlowImport:
+    def find_spec(self, name, *_):
+        if name == "app.main":
+            sys.meta_path.remove(self)
+            time.sleep({SLOW_START_SECONDS})
+
+if "spawn_main" in " ".join(sys.orig_argv):
+    time.sleep({SLOW_START_SECONDS})
+sys.meta_path.insert(0, SlowImport())
+"""
+
+
+@pytest.fixture
+def impatient(deployment: Deployment) -> Iterator[Deployment]:
+    """A service whose manager waits for workers that serve for less time than a start takes."""
+    settings = deployment.run.project / "deploy/gunicorn/gunicorn.conf.py"
+    original = settings.read_text() if settings.exists() else ""
+    if original:
+        assert "\ntimeout = 30\n" in original
+        settings.write_text(original.replace("\ntimeout = 30\n", f"\ntimeout = {SLOW_START_SECONDS // 2}\n"))
+    yield deployment
+    if original:
+        settings.write_text(original)
+    deployment.stop()
+
+
+def test_a_worker_that_starts_slowly_is_not_killed(impatient: Deployment, tmp_path: Path, note: Note) -> None:
+    (tmp_path / "sitecustomize.py").write_text(SLOW_START)
+    impatient.kill()
+    seconds = impatient.start(PYTHONPATH=tmp_path)
+
+    assert seconds > SLOW_START_SECONDS
+    assert impatient.started_workers() == WORKERS
+    log = impatient.log.read_bytes()[impatient.log_begins_at :].decode()
+    assert "died" not in log
+    assert "WORKER TIMEOUT" not in log
+    note("a slow start", seconds, f"of {WORKERS} workers, none of them killed")
+
+
+@pytest.mark.only(deployment={"uvicorn", "gunicorn"})
+def test_a_worker_that_hangs_is_replaced(impatient: Deployment, note: Note) -> None:
+    impatient.running()
+    victim = impatient.workers()[0]
+    impatient.starts += 1
+    stopped_at = time.monotonic()
+    os.kill(victim, signal.SIGSTOP)
+    while is_alive(victim):
+        assert time.monotonic() - stopped_at < REPLACED_SECONDS, impatient.last_words()
+        time.sleep(POLL_SECONDS)
+    note("a worker that hangs", time.monotonic() - stopped_at, "until it was killed")
+    impatient.wait_until_ready()

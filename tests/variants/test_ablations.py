@@ -16,7 +16,7 @@ from tests.variants.space import variants_named
 
 # Those that a client can tell: X-Cache is there, small answers are not compressed, an encoding is preferred,
 # Gunicorn's own workers refuse long addresses in words of their own, and without its write-ahead log SQLite
-# refuses to read while another process writes.
+# refuses to read while another process writes; the limits on heads are those of the protocol on httptools.
 SEEN_BY_CLIENTS = {
     "ttl-cache",
     "redis-cache",
@@ -24,6 +24,8 @@ SEEN_BY_CLIENTS = {
     "minimum-size-gzip",
     "zstd-first",
     "gunicorn-uvicorn-worker",
+    "uvicorn-httptools",
+    "gunicorn-httptools",
     "sqlite-wal",
 }
 # Together these have every record but those of `nginx`, which are configuration.

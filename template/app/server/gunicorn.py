@@ -5,7 +5,10 @@ SIGTERM stops after the accepted requests are answered, SIGHUP replaces the work
 replaced. Gunicorn's own ASGI worker takes 1.15 to 1.2 times the CPU of Uvicorn's.
 """
 
+import os
 from pathlib import Path
+from threading import Event, Thread
+from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
 # At run time too: workers are forked from this process, and share what it has imported.
@@ -14,6 +17,7 @@ from gunicorn.app.base import Application  # type: ignore[import-untyped]
 from uvicorn_worker import UvicornWorker  # type: ignore[import-untyped]
 
 from app.server.metrics_directory import metrics_directory
+from app.server.orphans import CLOSING_SECONDS, closed, end_after, pipe_to_workers
 from app.server.worker import create_app
 
 if TYPE_CHECKING:
@@ -21,18 +25,44 @@ if TYPE_CHECKING:
 
 CONFIGURATION = Path(__file__).parents[2] / "deploy/gunicorn/gunicorn.conf.py"
 
-# After the last request a worker still closes what it has open; only then may Gunicorn kill it.
-CLOSING_SECONDS = 5
+# On a busy or throttled machine a start takes long; Gunicorn's own timeout counts from the first request on.
+START_SECONDS = 120
 
 
 class Worker(UvicornWorker):  # type: ignore[misc]
     """A Uvicorn worker that ends by itself, its connections closed, before Gunicorn would kill it."""
 
-    CONFIG_KWARGS: ClassVar[dict[str, Any]] = {"loop": "auto", "http": "httptools", "access_log": False}
+    CONFIG_KWARGS: ClassVar[dict[str, Any]] = {
+        "loop": "auto",
+        "http": "app.server.protocol:HttpProtocol",
+        "access_log": False,
+    }
+
+    manager_pipe: ClassVar[tuple[int, int]]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # Gunicorn may kill it only after it has closed what it has open.
         self.config.timeout_graceful_shutdown = self.cfg.graceful_timeout - CLOSING_SECONDS
+        self._is_serving = Event()
+
+    def init_process(self) -> None:
+        """Serve; this is called in the worker."""
+        reading_end, writing_end = self.manager_pipe
+        os.close(writing_end)
+        end_after(closed(reading_end), self.config.timeout_graceful_shutdown)
+        Thread(target=self._show_life_while_starting, daemon=True).start()
+        super().init_process()
+
+    def _show_life_while_starting(self) -> None:
+        deadline = monotonic() + START_SECONDS
+        while not self._is_serving.wait(1) and monotonic() < deadline:
+            self.notify()
+
+    async def callback_notify(self) -> None:
+        """Show that the event loop runs."""
+        self._is_serving.set()
+        await super().callback_notify()
 
 
 class Service(Application):  # type: ignore[misc]
@@ -74,4 +104,5 @@ def _logging(level: str) -> dict[str, Any]:
 def serve(settings: "Settings") -> None:
     """Serve until SIGTERM or Ctrl-C. Raises `SystemExit` where the service cannot start."""
     with metrics_directory():
+        Worker.manager_pipe = pipe_to_workers()
         Service(settings).run()

@@ -13,18 +13,20 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from string import Template
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from prometheus_client.multiprocess import mark_process_dead
 
 from app.logs import configure_logging
 from app.server.metrics_directory import metrics_directory
+from app.server.orphans import CLOSING_SECONDS, closed, end_after, pipe_to_workers, signal_after_parent
+from app.server.runtime_directory import hold, runtime_directory
 from app.server.worker import create_app
 
 if TYPE_CHECKING:
@@ -43,8 +45,6 @@ WORKER_KEEP_ALIVE_SECONDS = 75
 WORKER_BACKLOG = 2_048
 # The length of sockaddr_un.sun_path without its closing NUL: man 7 unix.
 LONGEST_SOCKET_PATH = 107
-# After the last request a worker still closes what it has open; only then is it killed.
-CLOSING_SECONDS = 5
 WATCH_INTERVAL_SECONDS = 0.2
 
 
@@ -57,9 +57,12 @@ def serve(settings: "Settings") -> None:
     configure_logging(settings.log_level)
     nginx = find_nginx()
     with ExitStack() as stack:
-        # A folder of its own for each start, readable for its owner only: no leftovers, no collisions.
-        runtime = Path(stack.enter_context(TemporaryDirectory(prefix="nginx-")))
-        stack.enter_context(metrics_directory())
+        # A directory of its own for each start, readable for its owner only: no leftovers, no collisions.
+        runtime = stack.enter_context(runtime_directory("nginx", Path(tempfile.gettempdir())))
+        metrics = stack.enter_context(metrics_directory())
+        # Nginx and the workers have these too, and use both directories even if this process is gone.
+        locks = [lock for lock in (hold(runtime), hold(metrics)) if lock is not None]
+        manager_pipe = pipe_to_workers()
         sockets = [
             stack.enter_context(_listening_socket(runtime / f"worker-{number}.sock"))
             for number in range(settings.workers)
@@ -69,8 +72,8 @@ def serve(settings: "Settings") -> None:
         command = [nginx, "-p", str(runtime), "-c", str(configuration), "-e", "stderr"]
         _check(command)
         _run(
-            Program("Nginx", command, signal.SIGQUIT),
-            [_worker(listening) for listening in sockets],
+            Program("Nginx", command, signal.SIGQUIT, locks),
+            [_worker(listening, manager_pipe[0], locks) for listening in sockets],
             settings.graceful_timeout_seconds + CLOSING_SECONDS,
         )
 
@@ -167,25 +170,30 @@ def _listening_socket(path: Path) -> Iterator[socket.socket]:
         yield listening
 
 
-def _worker(listening: socket.socket) -> "Program":
-    start = f"from {__name__} import serve_worker; serve_worker({listening.fileno()})"
-    return Program("A worker", [sys.executable, "-c", start], signal.SIGTERM, [listening.fileno()])
+def _worker(listening: socket.socket, manager: int, locks: Sequence[int]) -> "Program":
+    start = f"from {__name__} import serve_worker; serve_worker({listening.fileno()}, {manager})"
+    descriptors = [listening.fileno(), manager, *locks]
+    return Program("A worker", [sys.executable, "-c", start], signal.SIGTERM, descriptors)
 
 
-def serve_worker(descriptor: int) -> None:
-    """Serve what Nginx sends to this socket, with the settings of the environment. Does not return."""
+def serve_worker(descriptor: int, manager: int) -> None:
+    """Serve what Nginx sends to this socket, with the settings of the environment. Does not return.
+
+    `manager` is the end of a pipe that closes with the process that started this one.
+    """
     # Here, so that the process that watches all others needs none of its memory.
     import uvicorn
 
     from app.settings import Settings
 
     settings = Settings()
+    end_after(closed(manager), settings.graceful_timeout_seconds)
     uvicorn.run(
         "app.server.nginx:create_unbuffered_app",
         factory=True,
         fd=descriptor,
         backlog=WORKER_BACKLOG,
-        http="httptools",
+        http="app.server.protocol:HttpProtocol",
         access_log=False,
         log_config=None,
         # Nobody but Nginx can reach the socket.
@@ -234,8 +242,12 @@ class Program:
 
     def start(self) -> None:
         """Start it in a process group of its own, which Ctrl-C at the terminal does not reach."""
+        # If this process is killed and cannot ask the program to stop, the kernel does.
         self.process = subprocess.Popen(  # noqa: S603
-            self.command, pass_fds=self.descriptors, start_new_session=True
+            self.command,
+            pass_fds=self.descriptors,
+            start_new_session=True,
+            preexec_fn=signal_after_parent(self.stop_signal),  # noqa: PLW1509 (this process has no threads)
         )
 
     def restart_if_killed(self) -> None:

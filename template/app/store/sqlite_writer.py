@@ -5,6 +5,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
 from app.errors import Unavailable
@@ -28,10 +29,13 @@ class _Done(NamedTuple):
 
 
 class GroupCommitWriter:
-    """Runs writes one after the other; each is durable (synchronous=FULL) before its caller goes on."""
+    """Runs writes one after the other; each is durable (synchronous=FULL) before its caller goes on.
 
-    def __init__(self, connection: sqlite3.Connection, max_waiting: int) -> None:
-        self._connection = connection
+    The connection is opened for the first write; one that cannot be opened fails the writes that wait for it.
+    """
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection], max_waiting: int) -> None:
+        self._connect = connect
         self._loop = asyncio.get_running_loop()
         self._waiting: queue.Queue[_Waiting | None] = queue.Queue(max_waiting)
         self._thread = threading.Thread(target=self._serve, name="sqlite-writer", daemon=True)
@@ -53,6 +57,10 @@ class GroupCommitWriter:
         """Return when all writes that wait are done and the thread has ended."""
         await asyncio.to_thread(self._waiting.put, None)
         await asyncio.to_thread(self._thread.join)
+
+    @cached_property
+    def _connection(self) -> sqlite3.Connection:
+        return self._connect()
 
     def _serve(self) -> None:
         while (first := self._waiting.get()) is not None:
@@ -76,14 +84,18 @@ class GroupCommitWriter:
 
     def _commit(self, group: list[_Waiting]) -> list[_Done]:
         try:
-            # IMMEDIATE takes the lock at once: a read lock could not be upgraded after another process wrote.
-            self._connection.execute("BEGIN IMMEDIATE")
-            done = [self._attempt(waiting) for waiting in group]
-            self._connection.execute("COMMIT")
+            connection = self._connection
         except Exception as error:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            return [_Done(waiting.outcome, None, error) for waiting in group]
+            return _failed(group, error)
+        try:
+            # IMMEDIATE takes the lock at once: a read lock could not be upgraded after another process wrote.
+            connection.execute("BEGIN IMMEDIATE")
+            done = [self._attempt(waiting) for waiting in group]
+            connection.execute("COMMIT")
+        except Exception as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            return _failed(group, error)
         return done
 
     def _attempt(self, waiting: _Waiting) -> _Done:
@@ -102,6 +114,10 @@ class GroupCommitWriter:
             return _Done(waiting.outcome, None, error)
         self._connection.execute("RELEASE one_write")
         return _Done(waiting.outcome, result, None)
+
+
+def _failed(group: list[_Waiting], error: Exception) -> list[_Done]:
+    return [_Done(waiting.outcome, None, error) for waiting in group]
 
 
 def _settle(group: list[_Done]) -> None:

@@ -48,8 +48,8 @@ def report(dependency: str, error: BaseException) -> None:
     outage.unlogged += 1
     seconds = now - outage.logged_at
     if seconds >= REPEAT_SECONDS:
-        message = "Outage of the %s goes on, %d more failures in %.0f s: %s"
-        logger.error(message, dependency, outage.unlogged, seconds, cause_of(error))
+        message = "Outage of the %s goes on (failures in the last %.0f s: %d): %s"
+        logger.error(message, dependency, seconds, outage.unlogged, cause_of(error))
         outage.logged_at, outage.unlogged = now, 0
 
 
@@ -60,8 +60,7 @@ def recovered(dependency: str) -> None:
         return
     del _outages[dependency]
     seconds = outage.failed_at - outage.began_at
-    message = "The %s answers again, after %d failures in %.1f s."
-    logger.info(message, dependency, outage.failures, seconds)
+    logger.info("The %s answers again after %.1f s (failures: %d).", dependency, seconds, outage.failures)
 
 
 def cause_of(error: BaseException) -> str:
@@ -99,10 +98,11 @@ async def _watch(pings: Mapping[str, Ping]) -> None:
 
 
 async def _probe(dependency: str, ping: Ping) -> None:
+    outage = _outages[dependency]
     try:
         await ping()
     except Exception:
-        # Its cause is known already; only failures of others are counted.
-        _outages[dependency].failed_at = monotonic()
+        # The outage lasts, but only the failures of others are counted.
+        outage.failed_at = monotonic()
     else:
         recovered(dependency)

@@ -15,6 +15,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from app.cache.redis_url import connection_options
+
 # An answer that takes longer than two of these, three at worst, is not worth waiting for.
 LOOK_SECONDS = 0.1
 CONNECT_SECONDS = 1.0
@@ -22,11 +24,15 @@ CONNECT_SECONDS = 1.0
 
 @asynccontextmanager
 async def open_connection(url: str) -> AsyncIterator["RedisConnection"]:
-    """Yield a connection; raises `RedisError` or `TimeoutError` where Redis does not answer."""
+    """Yield a connection, or raise what keeps it from being opened: `RedisError`, `OSError`, `ValueError`."""
     # Version 2 of the protocol needs no greeting, and nobody reads the driver's name: commands start at once.
     # The driver's timeouts cost a task or a timer for every command.
-    pool = ConnectionPool.from_url(
-        url, protocol=2, driver_info=None, socket_timeout=None, socket_connect_timeout=CONNECT_SECONDS
+    pool = ConnectionPool(
+        **connection_options(url),
+        protocol=2,
+        driver_info=None,
+        socket_timeout=None,
+        socket_connect_timeout=CONNECT_SECONDS,
     )
     connection = pool.make_connection()  # type: ignore[no-untyped-call]
     try:
@@ -87,6 +93,9 @@ class RedisConnection:
                 await self._read_one()
         except RedisError as error:
             self.fail(error)
+        except Exception as error:
+            # A reply that cannot be read leaves no way to tell which of the next ones is whose.
+            self.fail(RedisConnectionError(f"The reply cannot be read: {type(error).__name__}"))
 
     async def _read_one(self) -> None:
         try:

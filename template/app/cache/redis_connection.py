@@ -36,8 +36,7 @@ async def open_connection(url: str) -> AsyncIterator["RedisConnection"]:
     )
     connection = pool.make_connection()  # type: ignore[no-untyped-call]
     try:
-        async with asyncio.timeout(CONNECT_SECONDS):
-            await connection.connect()
+        await _connect(connection)
         shared = RedisConnection(connection)
         try:
             yield shared
@@ -45,6 +44,15 @@ async def open_connection(url: str) -> AsyncIterator["RedisConnection"]:
             await shared.close()
     finally:
         await connection.disconnect(nowait=True)
+
+
+async def _connect(connection: AbstractConnection) -> None:
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await connection.connect()  # type: ignore[no-untyped-call]
+    except TimeoutError as error:
+        message = f"No connection within {CONNECT_SECONDS:g} s; does the server use TLS as the URL says?"
+        raise RedisTimeoutError(message) from error
 
 
 class RedisConnection:

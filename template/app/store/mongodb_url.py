@@ -80,9 +80,8 @@ def _check_client(url: str, named: dict[str, str], options: dict[str, Any]) -> N
             AsyncMongoClient[dict[str, Any]](url, **options)
     except OSError as error:
         names = [name for name, value in named.items() if value == error.filename]
-        raise ValueError(
-            f"the file of the option {', '.join(names)} cannot be read: {error.strerror}"
-        ) from None
+        where = f"of the option {names[0]!r} " if names else "for TLS "
+        raise ValueError(f"the file {where}cannot be used: {error.strerror}") from None
     except (PyMongoError, TypeError, UserWarning, ValueError) as error:
         if SECRET & set(map(str.lower, named)):
             raise ValueError("its host, port, database or one of its options is not valid") from None

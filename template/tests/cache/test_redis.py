@@ -448,7 +448,7 @@ async def test_a_redis_that_goes_away_is_logged_once_and_its_return_too(
     ("change", "cause"),
     [
         ({"netloc": "name.invalid:6379"}, "name.invalid"),
-        ({"scheme": "rediss"}, "SSL"),
+        ({"scheme": "rediss"}, "TLS|SSL"),
         ({"credentials": "nobody:wrong"}, "AuthenticationError|ResponseError"),
         ({"netloc": f"{'a' * 64}.invalid:6379"}, "Error"),
     ],

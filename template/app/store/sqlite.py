@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, LiteralString, TypeVar
 from uuid import UUID
@@ -211,6 +210,7 @@ class SqliteItemStore:
         timeout_seconds: float,
     ) -> None:
         self._open_reader = open_reader
+        self._on_loop: sqlite3.Connection | None = None
         self._readers = readers
         # For the threads; each is opened by the first that needs it.
         self._idle: queue.SimpleQueue[sqlite3.Connection | None] = queue.SimpleQueue()
@@ -218,10 +218,6 @@ class SqliteItemStore:
             self._idle.put(None)
         self._writer = writer
         self._timeout_seconds = timeout_seconds
-
-    @cached_property
-    def _on_loop(self) -> sqlite3.Connection:
-        return self._open_reader(LOOP_BUSY_SECONDS)
 
     async def get(self, item_id: UUID) -> ItemDocument:
         found = self._read(GET, (str(item_id),))
@@ -292,10 +288,15 @@ class SqliteItemStore:
 
     def _read(self, sql: LiteralString, parameters: tuple[Any, ...]) -> list[Any]:
         try:
-            return self._on_loop.execute(sql, parameters).fetchall()
+            connection = self._on_loop or self._open_on_loop()
+            return connection.execute(sql, parameters).fetchall()
         except UNAVAILABLE_ERRORS as error:
             self._raise_if_unavailable(error, "The database could not be read.")
             raise
+
+    def _open_on_loop(self) -> sqlite3.Connection:
+        self._on_loop = self._open_reader(LOOP_BUSY_SECONDS)
+        return self._on_loop
 
     async def _scan(self, sql: LiteralString, parameters: tuple[Any, ...] = ()) -> list[Any]:
         loop = asyncio.get_running_loop()
@@ -332,6 +333,7 @@ class SqliteItemStore:
 
     def _is_migrated(self) -> bool:
         try:
-            return self._on_loop.execute("SELECT 1 FROM alembic_version").fetchone() is not None
+            connection = self._on_loop or self._open_on_loop()
+            return connection.execute("SELECT 1 FROM alembic_version").fetchone() is not None
         except sqlite3.OperationalError:
             return False

@@ -5,7 +5,6 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
 from app.errors import Unavailable
@@ -36,6 +35,7 @@ class GroupCommitWriter:
 
     def __init__(self, connect: Callable[[], sqlite3.Connection], max_waiting: int) -> None:
         self._connect = connect
+        self._connection: sqlite3.Connection | None = None
         self._loop = asyncio.get_running_loop()
         self._waiting: queue.Queue[_Waiting | None] = queue.Queue(max_waiting)
         self._thread = threading.Thread(target=self._serve, name="sqlite-writer", daemon=True)
@@ -57,10 +57,6 @@ class GroupCommitWriter:
         """Return when all writes that wait are done and the thread has ended."""
         await asyncio.to_thread(self._waiting.put, None)
         await asyncio.to_thread(self._thread.join)
-
-    @cached_property
-    def _connection(self) -> sqlite3.Connection:
-        return self._connect()
 
     def _serve(self) -> None:
         while (first := self._waiting.get()) is not None:
@@ -84,13 +80,13 @@ class GroupCommitWriter:
 
     def _commit(self, group: list[_Waiting]) -> list[_Done]:
         try:
-            connection = self._connection
+            connection = self._connection = self._connection or self._connect()
         except Exception as error:
             return _failed(group, error)
         try:
             # IMMEDIATE takes the lock at once: a read lock could not be upgraded after another process wrote.
             connection.execute("BEGIN IMMEDIATE")
-            done = [self._attempt(waiting) for waiting in group]
+            done = [_attempt(connection, waiting) for waiting in group]
             connection.execute("COMMIT")
         except Exception as error:
             if connection.in_transaction:
@@ -98,22 +94,23 @@ class GroupCommitWriter:
             return _failed(group, error)
         return done
 
-    def _attempt(self, waiting: _Waiting) -> _Done:
-        if waiting.outcome.cancelled():
-            # Its caller waits no longer, and was told that it was not done.
-            return _Done(waiting.outcome, None, None)
-        self._connection.execute("SAVEPOINT one_write")
-        try:
-            result = waiting.write(self._connection)
-        except Exception as error:
-            if not self._connection.in_transaction:
-                # The failure was so grave (a full disk) that SQLite undid the whole group.
-                raise
-            self._connection.execute("ROLLBACK TO one_write")
-            self._connection.execute("RELEASE one_write")
-            return _Done(waiting.outcome, None, error)
-        self._connection.execute("RELEASE one_write")
-        return _Done(waiting.outcome, result, None)
+
+def _attempt(connection: sqlite3.Connection, waiting: _Waiting) -> _Done:
+    if waiting.outcome.cancelled():
+        # Its caller waits no longer, and was told that it was not done.
+        return _Done(waiting.outcome, None, None)
+    connection.execute("SAVEPOINT one_write")
+    try:
+        result = waiting.write(connection)
+    except Exception as error:
+        if not connection.in_transaction:
+            # The failure was so grave (a full disk) that SQLite undid the whole group.
+            raise
+        connection.execute("ROLLBACK TO one_write")
+        connection.execute("RELEASE one_write")
+        return _Done(waiting.outcome, None, error)
+    connection.execute("RELEASE one_write")
+    return _Done(waiting.outcome, result, None)
 
 
 def _failed(group: list[_Waiting], error: Exception) -> list[_Done]:

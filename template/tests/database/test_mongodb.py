@@ -226,8 +226,7 @@ async def test_options_of_the_url_are_honoured() -> None:
     options = "appName=mine&readPreference=secondaryPreferred&retryWrites=false&w=majority&journal=true"
     settings = StoreSettings(_env_file=None, database_url=f"{NOBODY_LISTENS}?{options}")
     async with open_item_store(settings) as store:
-        client = store._items.database.client
-        chosen = client.options
+        chosen: Any = store._items.database.client.options
         assert chosen.pool_options.appname == "mine"
         assert chosen.read_preference.name == "SecondaryPreferred"
         assert chosen.retry_writes is False

@@ -107,6 +107,7 @@ async def test_slow_statements_are_logged_with_their_plan_and_without_values(
 
 async def test_statements_are_not_timed_unless_asked_for(settings: Settings) -> None:
     async with open_item_store(settings) as store:
+        await store.ping()
         assert type(store._on_loop) is sqlite3.Connection
 
 

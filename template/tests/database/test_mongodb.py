@@ -195,8 +195,8 @@ def test_a_plan_is_told_by_its_stages() -> None:
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("postgresql://host/db", "not the URL of a MongoDB server"),
-        ("mongodb+motor://host/db", "not the URL of a MongoDB server"),
+        ("https://host/db", "not the URL of a MongoDB server"),
+        ("mongodb+other://host/db", "not the URL of a MongoDB server"),
         ("mongodb://host/db?tlss=true", "Unknown option: tlss"),
         ("mongodb://host/db?timeoutMS=1", "set DATABASE_TIMEOUT_SECONDS instead"),
         ("mongodb://host/db?maxPoolSize=1", "set DATABASE_POOL_SIZE instead"),

@@ -130,8 +130,8 @@ def test_a_url_names_a_file(url: str, path: str) -> None:
     [
         ("", "not the URL of a SQLite file"),
         ("items.db", "not the URL of a SQLite file"),
-        ("postgresql://localhost/items", "not the URL of a SQLite file"),
-        ("sqlite+aiosqlite:///items.db", "'sqlite\\+aiosqlite' names another driver"),
+        ("https://localhost/items.db", "not the URL of a SQLite file"),
+        ("sqlite+other:///items.db", "'sqlite\\+other' names another driver"),
         ("sqlite://items.db", "three slashes"),
         ("sqlite://", "three slashes"),
         ("sqlite:///", "must name a file"),

@@ -1,4 +1,4 @@
-"""What the log says of an outage: once in each worker with its cause, and once that it is over."""
+"""The log of an outage: one line in each worker with its cause, and one when it is over."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class RedisItemCache:
         # There while Redis can be trusted: it answers, and has forgotten all that this worker changed.
         self._connection: RedisConnection | None = None
         self._attempted = asyncio.Event()
-        # Why there is no connection.
+        # What the last attempt to connect failed with.
         self._failure: Exception | None = None
         # Keys that Redis has not confirmed to have forgotten; each value stands for one change.
         self._unconfirmed: dict[str, object] = {}

@@ -102,7 +102,7 @@ class RedisConnection:
         except RedisError as error:
             self.fail(error)
         except Exception as error:
-            # A reply that cannot be read leaves no way to tell which of the next ones is whose.
+            # After a reply that cannot be read, the next ones cannot be matched with their commands.
             self.fail(RedisConnectionError(f"The reply cannot be read: {type(error).__name__}"))
 
     async def _read_one(self) -> None:

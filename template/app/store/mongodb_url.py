@@ -50,7 +50,7 @@ def check_url(url: str, **options: Any) -> None:
 
 
 def names_application(url: str) -> bool:
-    """Return whether the URL says what the server is to call its connections."""
+    """Return whether the URL sets the application's name."""
     return "appname" in map(str.lower, _named(url.partition("?")[2]))
 
 

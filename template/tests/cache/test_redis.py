@@ -449,7 +449,7 @@ async def test_a_redis_that_goes_away_is_logged_once_and_its_return_too(
     [
         ({"netloc": "name.invalid:6379"}, "name.invalid"),
         ({"scheme": "rediss"}, "TLS|SSL"),
-        ({"credentials": "nobody:wrong"}, "AuthenticationError|ResponseError"),
+        ({"credentials": "user:wrong"}, "AuthenticationError|ResponseError"),
         ({"netloc": f"{'a' * 64}.invalid:6379"}, "Error"),
     ],
     ids=["no such host", "no TLS", "wrong password", "impossible host"],

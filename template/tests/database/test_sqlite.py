@@ -1,4 +1,4 @@
-"""What is particular to SQLite: one writer, files, migrations, and which errors are outages."""
+"""SQLite alone: one writer, files, migrations, and the errors that are outages."""
 
 import asyncio
 import os

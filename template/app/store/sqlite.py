@@ -194,8 +194,9 @@ def _name_taken(error: sqlite3.IntegrityError, detail: str) -> NameTaken:
 def _may_pass(error: Exception) -> bool:
     """Return whether the same statement may succeed later; otherwise it is wrong, or the schema is."""
     if isinstance(error, sqlite3.OperationalError):
-        # Of an extended code, such as SQLITE_IOERR_FSYNC, the lowest byte is the primary one.
-        return error.sqlite_errorcode & 0xFF in UNAVAILABLE_CODES
+        # Of an extended code, such as SQLITE_IOERR_FSYNC, the lowest byte is the primary one. Python's own errors,
+        # such as text that is not UTF-8, have none.
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF in UNAVAILABLE_CODES
     return True
 
 

@@ -332,5 +332,5 @@ def test_processes_that_make_the_indexes_at_once_all_end_well(environment: dict[
     command = [sys.executable, "-m", "app.store.mongodb_indexes"]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     making = [subprocess.Popen(command, env=environment, cwd=PROJECT, **pipes) for _ in range(4)]
-    outputs = [process.communicate(timeout=60)[0] for process in making]
+    outputs = [process.communicate(timeout=300)[0] for process in making]
     assert [process.returncode for process in making] == [0] * 4, outputs

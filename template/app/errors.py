@@ -29,7 +29,14 @@ class NameTaken(ServiceError):
 
 
 class Unavailable(ServiceError):
-    """A dependency does not answer; the same request may succeed in a moment."""
+    """A dependency does not answer; the same request may succeed in a moment.
+
+    Raise it `from` what went wrong: `app.outages` logs the cause, once for each outage of the `dependency`.
+    """
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     type = "urn:problem:unavailable"
+
+    def __init__(self, detail: str, dependency: str = "database") -> None:
+        super().__init__(detail)
+        self.dependency = dependency

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
+from app import outages
 from app.problems import RETRY_AFTER_SECONDS, problem_response, problems
 
 PING_TIMEOUT_SECONDS = 2.0
@@ -50,8 +51,9 @@ async def _examine(dependency: Dependency) -> DependencyHealth:
     try:
         async with asyncio.timeout(PING_TIMEOUT_SECONDS):
             await dependency.ping()
-    except Exception:
+    except Exception as error:
         status = "down"
+        outages.report(dependency.name, error)
     return DependencyHealth(status=status, latency_ms=round((perf_counter() - started_at) * 1_000, 3))
 
 

@@ -1,14 +1,13 @@
 """Opens what the service needs, in the order of dependence, and closes it in reverse."""
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypedDict
 
 from fastapi import FastAPI
 
+from app import outages
 from app.cache import CachedItemStore, open_item_cache
-from app.errors import Unavailable
 from app.health import Dependency
 from app.items.service import ItemService
 from app.items.store import ItemStore
@@ -16,8 +15,6 @@ from app.logs import configure_logging
 from app.settings import Settings
 from app.store import open_item_store
 from app.websockets import require_websocket_library
-
-logger = logging.getLogger(__name__)
 
 
 class State(TypedDict):
@@ -41,15 +38,17 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             stack.enter_context(watched_event_loop(settings.event_loop_blocked_ms / 1_000))
         store: ItemStore = await stack.enter_async_context(open_item_store(settings))
         dependencies = [Dependency("database", store.ping, required=True)]
-        await _warn_if_unavailable(store)
+        await _report_if_unavailable(store)
         cache = await stack.enter_async_context(open_item_cache(settings))
         store = CachedItemStore(store, cache)
+        pings = {dependency.name: dependency.ping for dependency in dependencies}
+        await stack.enter_async_context(outages.watched(pings))
         yield {"items": ItemService(store), "dependencies": dependencies}
 
 
-async def _warn_if_unavailable(store: ItemStore) -> None:
-    # The service starts all the same: it answers 503 until the database is there, and then recovers.
+async def _report_if_unavailable(store: ItemStore) -> None:
+    # The service starts anyway: it responds with 503 until the database answers.
     try:
         await store.ping()
-    except Unavailable as error:
-        logger.warning("The database is not ready: %s", error.__cause__)
+    except Exception as error:
+        outages.report("database", error)

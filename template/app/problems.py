@@ -12,6 +12,7 @@ from fastapi.utils import is_body_allowed_for_status_code
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from app import outages
 from app.errors import ServiceError, Unavailable
 from app.routing import allowed_methods
 
@@ -78,7 +79,10 @@ def problem_response(
 
 async def _answer_service_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if isinstance(error, Unavailable) else None
+    headers = None
+    if isinstance(error, Unavailable):
+        outages.report(error.dependency, error)
+        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
     request_id: str = request.state.request_id
     return problem_response(request_id, error.status, error.detail, type_=error.type, headers=headers)
 

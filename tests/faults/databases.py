@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import asyncpg  # type: ignore[import-untyped]
 import pymongo
@@ -90,7 +90,7 @@ class Sqlite(Database):
 
     @property
     def variables(self) -> dict[str, str]:
-        return {"DATABASE_URL": f"sqlite:///{self.path}"}
+        return {"DATABASE_URL": f"sqlite:///{quote(str(self.path))}"}
 
     @property
     def tracing(self) -> dict[str, str]:

@@ -5,25 +5,25 @@ reads from Redis again; until then, for CACHE_TTL_SECONDS at most, other workers
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from secrets import token_hex
 from uuid import UUID
 
 from pydantic import PositiveFloat, SecretStr, field_validator
-from redis.asyncio.connection import parse_url
 from redis.exceptions import RedisError, ResponseError
 
+from app import outages
 from app.about import NAME
 from app.cache.cached_store import HIT, Lease
 from app.cache.redis_connection import RedisConnection, open_connection
+from app.cache.redis_url import connection_options
 from app.environment import Environment
 from app.errors import Unavailable
 from app.items.documents import ItemDocument
 
-logger = logging.getLogger(__name__)
-
+# As in /health/ready.
+DEPENDENCY = "cache"
 KEY_PREFIX = f"{NAME}:item:"
 # A read that takes longer is not kept.
 LEASE_MILLISECONDS = 10_000
@@ -44,7 +44,7 @@ class CacheSettings(Environment):
     @field_validator("redis_url")
     @classmethod
     def _is_a_redis_url(cls, url: SecretStr) -> SecretStr:
-        parse_url(url.get_secret_value())
+        connection_options(url.get_secret_value())
         return url
 
 
@@ -69,6 +69,12 @@ def _new_lease() -> Lease:
     return token_hex(16).encode()
 
 
+def _report_refusal(error: RedisError) -> None:
+    # A connection that fails is reported by its owner.
+    if isinstance(error, ResponseError):
+        outages.report(DEPENDENCY, error)
+
+
 class RedisItemCache:
     """See `app.cache.cached_store.ItemCache`.
 
@@ -81,7 +87,8 @@ class RedisItemCache:
         # There while Redis can be trusted: it answers, and has forgotten all that this worker changed.
         self._connection: RedisConnection | None = None
         self._attempted = asyncio.Event()
-        self._is_reported_down = False
+        # What the last attempt to connect failed with.
+        self._failure: Exception | None = None
         # Keys that Redis has not confirmed to have forgotten; each value stands for one change.
         self._unconfirmed: dict[str, object] = {}
         self._trusted_from = 0.0
@@ -98,7 +105,8 @@ class RedisItemCache:
                 # Waited for: Redis may take another worker's commands first, and a change that removes the lease
                 # before it is there would let what was read before the change be put after it.
                 await connection.execute("SET", key, kept, "NX", "PX", LEASE_MILLISECONDS)
-        except RedisError:
+        except RedisError as error:
+            _report_refusal(error)
             return _new_lease()
         etag, line_break, body = kept.partition(b"\n")
         return ItemDocument(body, etag.decode(), HIT) if line_break else kept
@@ -109,8 +117,10 @@ class RedisItemCache:
             return
         value = b"%s\n%s" % (document.etag.encode(), document.body)
         milliseconds = max(1, round(self._ttl_seconds * 1_000))
-        with suppress(RedisError):
+        try:
             await connection.execute("EVAL", PUT, 1, _key(item_id), lease, value, milliseconds)
+        except RedisError as error:
+            _report_refusal(error)
 
     async def forget(self, item_id: UUID) -> None:
         # Noted before it is sent: the connection may fail, or the request be cancelled, at any moment.
@@ -132,11 +142,11 @@ class RedisItemCache:
     async def ping(self) -> None:
         """Return when Redis answers, or raise `Unavailable`."""
         if self._connection is None:
-            raise Unavailable("Redis does not answer.")
+            raise Unavailable("Redis does not answer.", DEPENDENCY) from self._failure
         try:
             await self._connection.execute("PING")
         except RedisError as error:
-            raise Unavailable("Redis does not answer.") from error
+            raise Unavailable("Redis does not answer.", DEPENDENCY) from error
 
     async def wait_for_first_attempt(self) -> None:
         """Return when Redis is connected or has failed to."""
@@ -148,8 +158,10 @@ class RedisItemCache:
             try:
                 async with open_connection(url) as connection:
                     await self._use(connection)
-            except (RedisError, OSError) as error:
-                self._report_down(error)
+            except Exception as error:
+                # Whatever it is, reads go to the database, and the next attempt may succeed.
+                self._failure = error
+                outages.report(DEPENDENCY, error)
             finally:
                 self._connection = None
                 self._attempted.set()
@@ -165,9 +177,6 @@ class RedisItemCache:
                 self._confirm(key, change)
         self._connection = connection
         self._attempted.set()
-        if self._is_reported_down:
-            logger.info("Redis answers again.")
-            self._is_reported_down = False
         await connection.wait_for_failure()
 
     def _note(self, key: str, change: object) -> None:
@@ -180,8 +189,3 @@ class RedisItemCache:
         # A later change of the same item waits for a confirmation of its own.
         if self._unconfirmed.get(key) is change:
             del self._unconfirmed[key]
-
-    def _report_down(self, error: Exception) -> None:
-        if not self._is_reported_down:
-            logger.warning("Redis does not answer, so every read goes to the database: %s", error)
-            self._is_reported_down = True

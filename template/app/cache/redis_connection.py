@@ -15,6 +15,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from app.cache.redis_url import connection_options
+
 # An answer that takes longer than two of these, three at worst, is not worth waiting for.
 LOOK_SECONDS = 0.1
 CONNECT_SECONDS = 1.0
@@ -22,16 +24,19 @@ CONNECT_SECONDS = 1.0
 
 @asynccontextmanager
 async def open_connection(url: str) -> AsyncIterator["RedisConnection"]:
-    """Yield a connection; raises `RedisError` or `TimeoutError` where Redis does not answer."""
+    """Yield a connection, or raise what keeps it from being opened: `RedisError`, `OSError`, `ValueError`."""
     # Version 2 of the protocol needs no greeting, and nobody reads the driver's name: commands start at once.
     # The driver's timeouts cost a task or a timer for every command.
-    pool = ConnectionPool.from_url(
-        url, protocol=2, driver_info=None, socket_timeout=None, socket_connect_timeout=CONNECT_SECONDS
+    pool = ConnectionPool(
+        **connection_options(url),
+        protocol=2,
+        driver_info=None,
+        socket_timeout=None,
+        socket_connect_timeout=CONNECT_SECONDS,
     )
     connection = pool.make_connection()  # type: ignore[no-untyped-call]
     try:
-        async with asyncio.timeout(CONNECT_SECONDS):
-            await connection.connect()
+        await _connect(connection)
         shared = RedisConnection(connection)
         try:
             yield shared
@@ -39,6 +44,15 @@ async def open_connection(url: str) -> AsyncIterator["RedisConnection"]:
             await shared.close()
     finally:
         await connection.disconnect(nowait=True)
+
+
+async def _connect(connection: AbstractConnection) -> None:
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await connection.connect()  # type: ignore[no-untyped-call]
+    except TimeoutError as error:
+        message = f"No connection within {CONNECT_SECONDS:g} s; does the server use TLS as the URL says?"
+        raise RedisTimeoutError(message) from error
 
 
 class RedisConnection:
@@ -87,6 +101,9 @@ class RedisConnection:
                 await self._read_one()
         except RedisError as error:
             self.fail(error)
+        except Exception as error:
+            # After a reply that cannot be read, the next ones cannot be matched with their commands.
+            self.fail(RedisConnectionError(f"The reply cannot be read: {type(error).__name__}"))
 
     async def _read_one(self) -> None:
         try:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession, AsyncIOMotorCollection
+from pymongo import ReadPreference
 
 Document = dict[str, Any]
 Collection = AsyncIOMotorCollection[Document]
@@ -42,4 +43,5 @@ async def in_transaction(
 ) -> None:
     """Write all or nothing; a write that met another transaction is made again."""
     async with await collection.database.client.start_session() as session:
-        await session.with_transaction(write)
+        # Whatever the URL prefers: a transaction is possible on the primary only.
+        await session.with_transaction(write, read_preference=ReadPreference.PRIMARY)

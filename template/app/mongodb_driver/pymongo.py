@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from pymongo import AsyncMongoClient
+from pymongo import AsyncMongoClient, ReadPreference
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 
@@ -56,4 +56,5 @@ async def in_transaction(
 ) -> None:
     """Write all or nothing; a write that met another transaction is made again."""
     async with collection.database.client.start_session() as session:
-        await session.with_transaction(write)
+        # Whatever the URL prefers: a transaction is possible on the primary only.
+        await session.with_transaction(write, read_preference=ReadPreference.PRIMARY)

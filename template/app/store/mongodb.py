@@ -4,19 +4,20 @@ The unique index on names is what keeps a name from being taken twice, so nothin
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from uuid import UUID
 
 from pydantic import PositiveFloat, PositiveInt, SecretStr, field_validator
 from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
 from pymongo.errors import (
     BulkWriteError,
+    ConfigurationError,
     ConnectionFailure,
     DuplicateKeyError,
-    ExecutionTimeout,
+    OperationFailure,
     PyMongoError,
 )
 
@@ -38,6 +39,7 @@ from app.serializer import item_json, items_json
 from app.server.settings import ServerSettings
 from app.server.sizing import share
 from app.slow_queries import SlowQuerySettings
+from app.store.mongodb_url import check_url, names_application
 
 if TYPE_CHECKING:
     from app.store.mongodb_slow_queries import SlowQueryListener
@@ -70,11 +72,55 @@ TOP_TAGS: list[Document] = [
 
 EXPORT_CHUNK_ITEMS = 1_000
 DUPLICATE_KEY = 11_000
-# https://www.mongodb.com/docs/manual/reference/limits/#mongodb-limit-Application-Name
-APPLICATION_NAME_BYTES = 128
+BULK_FAULTS = ("writeErrors", "writeConcernErrors")
+# Cut to 128 bytes: https://www.mongodb.com/docs/manual/reference/limits/#mongodb-limit-Application-Name
+APPLICATION_NAME = NAME.encode()[:128].decode(errors="ignore")
+# What the store depends on, whatever the URL says.
+OPTIONS: dict[str, Any] = {
+    # A write is acknowledged when it is on disk; without, a crash may lose the last tenth of a second.
+    "journal": True,
+    "uuidRepresentation": "standard",
+    "tz_aware": True,
+    "tzinfo": UTC,
+}
 
-# What PyMongo and Motor raise where the server is away, starting, stopping, stepping down or overloaded.
-UNAVAILABLE_ERRORS = (TimeoutError, ConnectionFailure, ExecutionTimeout)
+# What PyMongo and Motor raise if the server cannot be reached: a name that is not found is a `ConfigurationError`.
+UNREACHABLE_ERRORS = (TimeoutError, ConnectionFailure, ConfigurationError)
+# What a server responds with if it is starting, stopping, stepping down, overloaded or closed to this user:
+# https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml
+UNAVAILABLE_CODES = frozenset(
+    {
+        6,  # HostUnreachable
+        7,  # HostNotFound
+        11,  # UserNotFound
+        13,  # Unauthorized
+        18,  # AuthenticationFailed
+        24,  # LockTimeout
+        43,  # CursorNotFound
+        46,  # LockBusy
+        50,  # MaxTimeMSExpired
+        64,  # WriteConcernFailed
+        89,  # NetworkTimeout
+        91,  # ShutdownInProgress
+        112,  # WriteConflict
+        134,  # ReadConcernMajorityNotAvailableYet
+        189,  # PrimarySteppedDown
+        202,  # NetworkInterfaceExceededTimeLimit
+        251,  # NoSuchTransaction
+        262,  # ExceededTimeLimit
+        365,  # TemporarilyUnavailable
+        391,  # ReauthenticationRequired
+        462,  # IngressRequestRateLimitExceeded
+        8_000,  # AtlasError
+        9_001,  # SocketException
+        10_107,  # NotWritablePrimary
+        11_600,  # InterruptedAtShutdown
+        11_602,  # InterruptedDueToReplStateChange
+        13_435,  # NotPrimaryNoSecondaryOk
+        13_436,  # NotPrimaryOrSecondary
+        14_031,  # OutOfDiskSpace
+    }
+)
 
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
@@ -100,34 +146,28 @@ class StoreSettings(ServerSettings, SlowQuerySettings):
     @field_validator("database_url")
     @classmethod
     def _names_a_database(cls, url: SecretStr) -> SecretStr:
-        scheme, _, rest = url.get_secret_value().partition("://")
-        _, _, database = rest.partition("?")[0].partition("/")
-        if scheme not in ("mongodb", "mongodb+srv") or not database:
-            raise ValueError("it must name a server and a database: mongodb://host:port/database")
+        check_url(url.get_secret_value(), **OPTIONS)
         return url
 
 
 @asynccontextmanager
 async def open_item_store(settings: StoreSettings) -> AsyncIterator["MongoItemStore"]:
     """Yield the store and close its connections in the end. The database may be down meanwhile."""
+    url = settings.database_url.get_secret_value()
     timeout_seconds = settings.database_timeout_seconds
     milliseconds = round(timeout_seconds * 1_000)
     listeners = _listeners(settings.slow_query_ms)
     async with AsyncExitStack() as stack:
         opening = open_collection(
-            settings.database_url.get_secret_value(),
+            url,
             "items",
-            appname=NAME.encode()[:APPLICATION_NAME_BYTES].decode(errors="ignore"),
+            **({} if names_application(url) else {"appname": APPLICATION_NAME}),
             maxPoolSize=settings.connections_per_worker,
             # Bounds a whole operation, with its wait for a connection, and tells the server the bound too.
             timeoutMS=milliseconds,
             serverSelectionTimeoutMS=milliseconds,
             connectTimeoutMS=milliseconds,
-            # A write is acknowledged when it is on disk; without, a crash may lose the last tenth of a second.
-            journal=True,
-            uuidRepresentation="standard",
-            tz_aware=True,
-            tzinfo=UTC,
+            **OPTIONS,
             event_listeners=listeners,
         )
         items = await stack.enter_async_context(opening)
@@ -169,6 +209,31 @@ def _no_item(item_id: UUID) -> NotFound:
     return NotFound(f"No item has the id {item_id}.")
 
 
+def _is_unavailable(error: Exception) -> bool:
+    """Return whether the same operation may succeed later; otherwise it is wrong."""
+    if isinstance(error, UNREACHABLE_ERRORS):
+        return True
+    if not isinstance(error, OperationFailure):
+        return False
+    may_be_repeated = any(map(error.has_error_label, ("RetryableWriteError", "TransientTransactionError")))
+    return may_be_repeated or error.timeout or bool(_codes(error) & UNAVAILABLE_CODES)
+
+
+def _codes(error: OperationFailure) -> set[int | None]:
+    if isinstance(error, BulkWriteError):
+        return {fault.get("code") for kind in BULK_FAULTS for fault in error.details.get(kind, ())}
+    return {error.code}
+
+
+def _is_taken_name(fault: Mapping[str, Any] | None) -> bool:
+    """Return whether what the server says of a duplicate key is that the name is taken."""
+    fault = fault or {}
+    if "keyPattern" in fault:
+        return list(fault["keyPattern"]) == ["name"]
+    # Servers that only speak MongoDB's protocol may name the index in the message alone.
+    return "name_1" in fault.get("errmsg", "")
+
+
 class MongoItemStore:
     """See `app.items.store.ItemStore`."""
 
@@ -193,21 +258,26 @@ class MongoItemStore:
     async def insert(self, row: ItemRow) -> None:
         try:
             await self._answer(self._insert, _document(row))
-        except DuplicateKeyError:
+        except DuplicateKeyError as error:
+            if not _is_taken_name(error.details):
+                raise
             raise NameTaken(f"The name {row['name']!r} is taken.") from None
 
     async def insert_many(self, rows: Sequence[ItemRow]) -> None:
         try:
             await self._answer(self._insert_all, [_document(row) for row in rows])
         except BulkWriteError as error:
-            if error.details["writeErrors"][0]["code"] != DUPLICATE_KEY:
+            (fault, *_) = error.details["writeErrors"] or [{}]
+            if fault.get("code") != DUPLICATE_KEY or not _is_taken_name(fault):
                 raise
             raise NameTaken("A name in the batch is taken. Nothing was created.") from None
 
     async def update(self, item_id: UUID, changes: ItemChanges, updated_at: datetime) -> ItemDocument:
         try:
             changed = await self._answer(self._update, item_id, {**changes, "updated_at": updated_at})
-        except DuplicateKeyError:
+        except DuplicateKeyError as error:
+            if not _is_taken_name(error.details):
+                raise
             raise NameTaken(f"The name {changes.get('name')!r} is taken.") from None
         if changed is None:
             raise _no_item(item_id)
@@ -257,7 +327,9 @@ class MongoItemStore:
         self._under_way += 1
         try:
             return await in_time(operation(*arguments, **named), self._patience_seconds)
-        except UNAVAILABLE_ERRORS as error:
+        except (PyMongoError, TimeoutError) as error:
+            if not _is_unavailable(error):
+                raise
             raise Unavailable("The database did not answer in time.") from error
         finally:
             self._under_way -= 1
@@ -300,7 +372,13 @@ class MongoItemStore:
 
     async def _make_indexes(self) -> None:
         """Make the indexes, and learn whether the server has transactions."""
-        await self._items.create_indexes(INDEXES)
+        try:
+            await self._items.create_indexes(INDEXES)
+        except OperationFailure as error:
+            if _is_unavailable(error):
+                raise
+            # What is in the database is in the way: two items of one name, or another index.
+            raise Unavailable("The database's indexes could not be made.") from error
         hello = await self._items.database.command("hello")
         # Members of a replica set, and the routers of a sharded cluster.
         self._has_transactions = "setName" in hello or hello.get("msg") == "isdbgrid"

@@ -4,6 +4,7 @@ import asyncio
 import sys
 
 from app.errors import Unavailable
+from app.outages import cause_of
 from app.store.mongodb import StoreSettings, open_item_store
 
 
@@ -17,4 +18,4 @@ if __name__ == "__main__":
     try:
         asyncio.run(make_indexes())
     except Unavailable as error:
-        sys.exit(f"The indexes were not made: {error}")
+        sys.exit(f"The indexes were not made. {cause_of(error)}")

@@ -12,7 +12,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, LiteralString, TypeVar
@@ -26,6 +26,7 @@ from app.items.models import ItemChanges
 from app.items.store import ItemRow, PriceFigures
 from app.serializer import item_json, items_json
 from app.slow_queries import SlowQuerySettings
+from app.store.sqlite_url import database_path
 from app.store.sqlite_writer import GroupCommitWriter
 
 # SQLite has no UUID, list or time type: ids and times are text, tags a JSON array. Ids are UUIDv7, whose
@@ -61,41 +62,66 @@ LOOP_BUSY_SECONDS = 0.05
 # How many of SQLite's steps (about a millisecond of them) pass between looks at the deadline.
 STEPS_BETWEEN_LOOKS = 10_000
 
+NAME_IS_TAKEN = "UNIQUE constraint failed: items.name"
+# What opening the file or executing a statement raises during an outage, and for other reasons.
+UNAVAILABLE_ERRORS = (OSError, sqlite3.OperationalError)
+# https://www.sqlite.org/rescode.html
+UNAVAILABLE_CODES = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOLFS,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+
 Result = TypeVar("Result")
 
 
-def _of_a_file(url: str) -> str:
-    path = url.removeprefix("sqlite:///")
-    # Every connection to a database in memory has one of its own, and the store has several.
-    if path in (url, "", ":memory:"):
-        raise ValueError("must name a file, such as sqlite:///var/items.db")
+def _names_a_file(url: str) -> str:
+    database_path(url)
     return url
 
 
 class StoreSettings(SlowQuerySettings):
     """Where the items live, and how long the database may take."""
 
-    database_url: Annotated[str, AfterValidator(_of_a_file)] = "sqlite:///var/items.db"
+    database_url: Annotated[str, AfterValidator(_names_a_file)] = "sqlite:///var/items.db"
     database_timeout_seconds: PositiveFloat = 5.0
     database_max_waiting_writes: PositiveInt = 1_000
 
     @property
     def database_path(self) -> Path:
-        """The database file; sqlite:///items.db is relative, sqlite:////srv/items.db absolute."""
-        return Path(self.database_url.removeprefix("sqlite:///"))
+        """The database file."""
+        return database_path(self.database_url)
 
 
-def _connect(settings: StoreSettings, busy_seconds: float, *pragmas: LiteralString) -> sqlite3.Connection:
+def connect(settings: StoreSettings, busy_seconds: float, *pragmas: LiteralString) -> sqlite3.Connection:
+    """Return a connection to the database file, which is created with its directory if it does not exist.
+
+    Raises `OSError` or `sqlite3.OperationalError`.
+    """
+    path = settings.database_path
+    path.parent.mkdir(parents=True, exist_ok=True)
     # Each connection is used by one thread at a time; which one changes.
     connection = sqlite3.connect(
-        settings.database_path,
+        path,
         timeout=busy_seconds,
         isolation_level=None,
         check_same_thread=False,
         factory=_connection_class(settings.slow_query_ms),
     )
-    for pragma in pragmas:
-        connection.execute(f"PRAGMA {pragma}")
+    try:
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 
@@ -109,27 +135,33 @@ def _connection_class(slow_query_ms: int | None) -> type[sqlite3.Connection]:
 
 
 def _reader(settings: StoreSettings, busy_seconds: float) -> sqlite3.Connection:
-    return _connect(settings, busy_seconds, "query_only = ON", "cache_size = -16384")
+    return connect(settings, busy_seconds, "query_only = ON", "cache_size = -16384")
 
 
 def _writer(settings: StoreSettings, busy_seconds: float) -> sqlite3.Connection:
     # WAL lets readers go on while a write is under way. FULL survives a power cut; group commit pays for it.
-    return _connect(settings, busy_seconds, "journal_mode = WAL", "synchronous = FULL")
+    pragmas: tuple[LiteralString, ...] = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON")
+    return connect(settings, busy_seconds, *pragmas)
 
 
 @asynccontextmanager
 async def open_item_store(settings: StoreSettings) -> AsyncIterator["SqliteItemStore"]:
-    """Open the store, creating the file's folder; yield it and close it in the end."""
+    """Yield the store and close its connections in the end. The file may be unavailable in between."""
     timeout = settings.database_timeout_seconds
-    settings.database_path.parent.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
-        writing = stack.enter_context(closing(_writer(settings, timeout)))
-        writer = GroupCommitWriter(writing, settings.database_max_waiting_writes)
+        # Connections are opened when they are first used, so that a file that cannot be opened is an outage.
+        connections = stack.enter_context(ExitStack())
+
+        def open_writer() -> sqlite3.Connection:
+            return connections.enter_context(closing(_writer(settings, timeout)))
+
+        def open_reader(busy_seconds: float) -> sqlite3.Connection:
+            return connections.enter_context(closing(_reader(settings, busy_seconds)))
+
+        writer = GroupCommitWriter(open_writer, settings.database_max_waiting_writes)
         stack.push_async_callback(writer.close)
-        on_loop = stack.enter_context(closing(_reader(settings, LOOP_BUSY_SECONDS)))
-        in_threads = [stack.enter_context(closing(_reader(settings, timeout))) for _ in range(READER_THREADS)]
         readers = stack.enter_context(ThreadPoolExecutor(READER_THREADS, "sqlite-reader"))
-        yield SqliteItemStore(on_loop, in_threads, readers, writer, timeout)
+        yield SqliteItemStore(open_reader, readers, writer, timeout)
 
 
 def _time_text(time: datetime) -> str:
@@ -151,22 +183,40 @@ def _no_item(item_id: UUID) -> NotFound:
     return NotFound(f"No item has the id {item_id}.")
 
 
+def _name_taken(error: sqlite3.IntegrityError, detail: str) -> NameTaken:
+    """Return the error to raise, or raise the given one again: the statement broke another rule."""
+    # Only the message names the column.
+    if str(error) != NAME_IS_TAKEN:
+        raise error
+    return NameTaken(detail)
+
+
+def _may_pass(error: Exception) -> bool:
+    """Return whether the same statement may succeed later; otherwise it is wrong, or the schema is."""
+    if isinstance(error, sqlite3.OperationalError):
+        # Of an extended code, such as SQLITE_IOERR_FSYNC, the lowest byte is the primary one. Python's own errors,
+        # such as text that is not UTF-8, have none.
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF in UNAVAILABLE_CODES
+    return True
+
+
 class SqliteItemStore:
     """See `app.items.store.ItemStore`."""
 
     def __init__(
         self,
-        on_loop: sqlite3.Connection,
-        in_threads: Sequence[sqlite3.Connection],
+        open_reader: Callable[[float], sqlite3.Connection],
         readers: ThreadPoolExecutor,
         writer: GroupCommitWriter,
         timeout_seconds: float,
     ) -> None:
-        self._on_loop = on_loop
+        self._open_reader = open_reader
+        self._on_loop: sqlite3.Connection | None = None
         self._readers = readers
-        self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
-        for connection in in_threads:
-            self._idle.put(connection)
+        # For the threads; each is opened by the first that needs it.
+        self._idle: queue.SimpleQueue[sqlite3.Connection | None] = queue.SimpleQueue()
+        for _ in range(READER_THREADS):
+            self._idle.put(None)
         self._writer = writer
         self._timeout_seconds = timeout_seconds
 
@@ -179,15 +229,15 @@ class SqliteItemStore:
     async def insert(self, row: ItemRow) -> None:
         try:
             await self._write(lambda connection: connection.execute(INSERT, _values(row)))
-        except sqlite3.IntegrityError:
-            raise NameTaken(f"The name {row['name']!r} is taken.") from None
+        except sqlite3.IntegrityError as error:
+            raise _name_taken(error, f"The name {row['name']!r} is taken.") from None
 
     async def insert_many(self, rows: Sequence[ItemRow]) -> None:
         values = [_values(row) for row in rows]
         try:
             await self._write(lambda connection: connection.executemany(INSERT, values))
-        except sqlite3.IntegrityError:
-            raise NameTaken("A name in the batch is taken. Nothing was created.") from None
+        except sqlite3.IntegrityError as error:
+            raise _name_taken(error, "A name in the batch is taken. Nothing was created.") from None
 
     async def update(self, item_id: UUID, changes: ItemChanges, updated_at: datetime) -> ItemDocument:
         assignments = ", ".join(ASSIGNMENTS[field] for field in changes)
@@ -199,8 +249,8 @@ class SqliteItemStore:
 
         try:
             changed = await self._write(write)
-        except sqlite3.IntegrityError:
-            raise NameTaken(f"The name {changes.get('name')!r} is taken.") from None
+        except sqlite3.IntegrityError as error:
+            raise _name_taken(error, f"The name {changes.get('name')!r} is taken.") from None
         if not changed:
             raise _no_item(item_id)
         return item_document(item_json(changed[0][0].encode()))
@@ -239,21 +289,29 @@ class SqliteItemStore:
 
     def _read(self, sql: LiteralString, parameters: tuple[Any, ...]) -> list[Any]:
         try:
-            return self._on_loop.execute(sql, parameters).fetchall()
-        except sqlite3.OperationalError as error:
-            raise Unavailable("The database could not be read.") from error
+            connection = self._on_loop or self._open_on_loop()
+            return connection.execute(sql, parameters).fetchall()
+        except UNAVAILABLE_ERRORS as error:
+            self._raise_if_unavailable(error, "The database could not be read.")
+            raise
+
+    def _open_on_loop(self) -> sqlite3.Connection:
+        self._on_loop = self._open_reader(LOOP_BUSY_SECONDS)
+        return self._on_loop
 
     async def _scan(self, sql: LiteralString, parameters: tuple[Any, ...] = ()) -> list[Any]:
         loop = asyncio.get_running_loop()
         deadline = time.monotonic() + self._timeout_seconds
         try:
             return await loop.run_in_executor(self._readers, self._scan_in_thread, sql, parameters, deadline)
-        except sqlite3.OperationalError as error:
-            raise Unavailable("The database could not be read in time.") from error
+        except UNAVAILABLE_ERRORS as error:
+            self._raise_if_unavailable(error, "The database could not be read in time.")
+            raise
 
     def _scan_in_thread(self, sql: LiteralString, parameters: tuple[Any, ...], deadline: float) -> list[Any]:
         connection = self._idle.get()
         try:
+            connection = connection or self._open_reader(self._timeout_seconds)
             connection.set_progress_handler(lambda: time.monotonic() > deadline, STEPS_BETWEEN_LOOKS)
             return connection.execute(sql, parameters).fetchall()
         finally:
@@ -264,5 +322,19 @@ class SqliteItemStore:
             # SQLite's own timeout is for the lock of one group; a write may have to wait for other groups first.
             async with asyncio.timeout(self._timeout_seconds):
                 return await self._writer.run(write)
-        except (TimeoutError, sqlite3.OperationalError) as error:
-            raise Unavailable("The database could not be written in time.") from error
+        except UNAVAILABLE_ERRORS as error:
+            self._raise_if_unavailable(error, "The database could not be written in time.")
+            raise
+
+    def _raise_if_unavailable(self, error: Exception, detail: str) -> None:
+        if _may_pass(error):
+            raise Unavailable(detail) from error
+        if not self._is_migrated():
+            raise Unavailable("The database's migrations have not run.") from error
+
+    def _is_migrated(self) -> bool:
+        try:
+            connection = self._on_loop or self._open_on_loop()
+            return connection.execute("SELECT 1 FROM alembic_version").fetchone() is not None
+        except sqlite3.OperationalError:
+            return False

@@ -28,10 +28,14 @@ class _Done(NamedTuple):
 
 
 class GroupCommitWriter:
-    """Runs writes one after the other; each is durable (synchronous=FULL) before its caller goes on."""
+    """Runs writes one after the other; each is durable (synchronous=FULL) before its caller goes on.
 
-    def __init__(self, connection: sqlite3.Connection, max_waiting: int) -> None:
-        self._connection = connection
+    The connection is opened for the first write; one that cannot be opened fails the writes that wait for it.
+    """
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection], max_waiting: int) -> None:
+        self._connect = connect
+        self._connection: sqlite3.Connection | None = None
         self._loop = asyncio.get_running_loop()
         self._waiting: queue.Queue[_Waiting | None] = queue.Queue(max_waiting)
         self._thread = threading.Thread(target=self._serve, name="sqlite-writer", daemon=True)
@@ -76,32 +80,41 @@ class GroupCommitWriter:
 
     def _commit(self, group: list[_Waiting]) -> list[_Done]:
         try:
-            # IMMEDIATE takes the lock at once: a read lock could not be upgraded after another process wrote.
-            self._connection.execute("BEGIN IMMEDIATE")
-            done = [self._attempt(waiting) for waiting in group]
-            self._connection.execute("COMMIT")
+            connection = self._connection = self._connection or self._connect()
         except Exception as error:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            return [_Done(waiting.outcome, None, error) for waiting in group]
+            return _failed(group, error)
+        try:
+            # IMMEDIATE takes the lock at once: a read lock could not be upgraded after another process wrote.
+            connection.execute("BEGIN IMMEDIATE")
+            done = [_attempt(connection, waiting) for waiting in group]
+            connection.execute("COMMIT")
+        except Exception as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            return _failed(group, error)
         return done
 
-    def _attempt(self, waiting: _Waiting) -> _Done:
-        if waiting.outcome.cancelled():
-            # Its caller waits no longer, and was told that it was not done.
-            return _Done(waiting.outcome, None, None)
-        self._connection.execute("SAVEPOINT one_write")
-        try:
-            result = waiting.write(self._connection)
-        except Exception as error:
-            if not self._connection.in_transaction:
-                # The failure was so grave (a full disk) that SQLite undid the whole group.
-                raise
-            self._connection.execute("ROLLBACK TO one_write")
-            self._connection.execute("RELEASE one_write")
-            return _Done(waiting.outcome, None, error)
-        self._connection.execute("RELEASE one_write")
-        return _Done(waiting.outcome, result, None)
+
+def _attempt(connection: sqlite3.Connection, waiting: _Waiting) -> _Done:
+    if waiting.outcome.cancelled():
+        # Its caller waits no longer, and was told that it was not done.
+        return _Done(waiting.outcome, None, None)
+    connection.execute("SAVEPOINT one_write")
+    try:
+        result = waiting.write(connection)
+    except Exception as error:
+        if not connection.in_transaction:
+            # The failure was so grave (a full disk) that SQLite undid the whole group.
+            raise
+        connection.execute("ROLLBACK TO one_write")
+        connection.execute("RELEASE one_write")
+        return _Done(waiting.outcome, None, error)
+    connection.execute("RELEASE one_write")
+    return _Done(waiting.outcome, result, None)
+
+
+def _failed(group: list[_Waiting], error: Exception) -> list[_Done]:
+    return [_Done(waiting.outcome, None, error) for waiting in group]
 
 
 def _settle(group: list[_Done]) -> None:

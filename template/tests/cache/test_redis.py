@@ -4,7 +4,8 @@ Each `RedisItemCache` is what another worker would have. They reach Redis throug
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from time import monotonic
@@ -13,9 +14,11 @@ from uuid import UUID, uuid4
 
 import pytest
 from pydantic import ValidationError
+from redis.asyncio import Redis
 
+from app import outages
 from app.cache.cached_store import HIT, CachedItemStore, Lease
-from app.cache.redis import CacheSettings, RedisItemCache, open_item_cache
+from app.cache.redis import CacheSettings, RedisItemCache, _key, open_item_cache
 from app.errors import Unavailable
 from app.items.documents import ItemDocument, item_document
 from app.items.models import ItemChanges
@@ -359,8 +362,125 @@ async def test_a_read_whose_lookup_was_under_way_when_the_query_ended_makes_none
     assert store.reads == 1
 
 
-@pytest.mark.parametrize("url", ["", "localhost:6379", "http://localhost:6379", "redis://localhost:port"])
-def test_a_url_that_does_not_lead_to_redis_is_refused_without_being_repeated(url: str) -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://localhost",
+        "redis://localhost:6379/3?client_name=items&socket_keepalive=false",
+        "redis://user:p%40ss%2F%25@localhost/0",
+        "redis://[::1]:6379?db=2",
+        "rediss://:secret@localhost/1?ssl_cert_reqs=none&ssl_min_version=771",
+        "unix:///run/redis.sock?db=1",
+    ],
+)
+def test_a_url_that_leads_to_redis_is_accepted(url: str) -> None:
+    assert CacheSettings(_env_file=None, redis_url=url).redis_url.get_secret_value() == url
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("", "not the URL of a Redis server"),
+        ("localhost:6379", "not the URL of a Redis server"),
+        ("http://localhost:6379", "not the URL of a Redis server"),
+        ("redis+sentinel://localhost", "not the URL of a Redis server"),
+        ("valkey://localhost", "redis://"),
+        ("redis://localhost:port", "its host, its port"),
+        ("redis://localhost/zero", "must be a number"),
+        ("redis://localhost/1/2", "must be a number"),
+        ("redis://localhost/1?db=2", "twice"),
+        ("redis://localhost?db=1&db=2", "'db' is given twice"),
+        ("redis://localhost?decode_responses=true", "'decode_responses' is not supported"),
+        ("redis://localhost?protocol=3", "'protocol' is not supported"),
+        ("redis://localhost?socket_timeout=1", "'socket_timeout' is not supported"),
+        ("redis://localhost?max_connections=5", "'max_connections' is not supported"),
+        ("redis://localhost?conect_timeout=1", "'conect_timeout' is not supported"),
+        ("redis://localhost?ssl_cert_reqs=none", "'ssl_cert_reqs' needs TLS"),
+        ("rediss://localhost?ssl_cert_reqs=CERT_NONE", "'ssl_cert_reqs' is not valid"),
+        ("unix://", "names no socket"),
+        ("redis://me:secret/2@localhost", "percent-encoded"),
+        ("redis://me:secret?2@localhost", "percent-encoded"),
+    ],
+)
+def test_a_url_that_cannot_work_is_refused_by_name_without_being_repeated(url: str, reason: str) -> None:
     with pytest.raises(ValidationError, match="redis_url") as refusal:
         CacheSettings(_env_file=None, redis_url=url)
-    assert "localhost" not in str(refusal.value)
+    assert reason in str(refusal.value)
+    assert "secret" not in str(refusal.value)
+
+
+@pytest.fixture
+def outage_lines(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
+    """Yield a function that returns what the log says of outages so far."""
+    caplog.set_level("INFO", "app.outages")
+    outages._outages.clear()
+    yield lambda: [record.getMessage() for record in caplog.records if record.name == "app.outages"]
+    outages._outages.clear()
+
+
+async def test_a_redis_that_goes_away_is_logged_once_and_its_return_too(
+    open_cache: OpenCache,
+    line: Line,
+    outage_lines: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.cache.redis.RECONNECT_SECONDS", 0.02)
+    monkeypatch.setattr("app.outages.PROBE_SECONDS", 0.02)
+    monkeypatch.setattr("app.outages.QUIET_SECONDS", 0.1)
+    cache = await open_cache()
+    async with outages.watched({"cache": cache.ping}):
+        await line.cut()
+        for _ in range(10):
+            await keep(cache, uuid4(), OLD)
+            await asyncio.sleep(0.02)
+        await line.restore()
+        await until_it_answers(cache)
+        async with asyncio.timeout(5):
+            while outages._outages:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+    first, second = outage_lines()
+    assert first.startswith("Outage of the cache: ")
+    assert "Error" in first
+    assert second.startswith("The cache answers again after ")
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        ({"netloc": "name.invalid:6379"}, "name.invalid"),
+        ({"scheme": "rediss"}, "TLS|SSL"),
+        ({"credentials": "user:wrong"}, "AuthenticationError|ResponseError"),
+        ({"netloc": f"{'a' * 64}.invalid:6379"}, "Error"),
+    ],
+    ids=["no such host", "no TLS", "wrong password", "impossible host"],
+)
+async def test_a_redis_that_cannot_be_connected_to_is_one_that_is_down_and_the_log_says_why(
+    redis_url: str, outage_lines: Callable[[], list[str]], change: dict[str, str], cause: str
+) -> None:
+    where = urlsplit(redis_url)
+    if "credentials" in change:
+        change = {"netloc": f"{change['credentials']}@{where.hostname}:{where.port or 6379}"}
+    settings = CacheSettings(_env_file=None, redis_url=where._replace(**change).geturl())
+    item_id = uuid4()
+    async with open_item_cache(settings) as cache:
+        await keep(cache, item_id, OLD)
+        assert await read(cache, item_id) is None
+        with pytest.raises(Unavailable) as down:
+            await cache.ping()
+    (told,) = outage_lines()
+    assert re.search(cause, told)
+    assert re.search(cause, outages.cause_of(down.value))
+    assert "wrong" not in told.replace("WRONGPASS", "")
+
+
+async def test_a_redis_that_refuses_commands_is_logged_and_reads_go_to_the_database(
+    open_cache: OpenCache, redis_url: str, outage_lines: Callable[[], list[str]]
+) -> None:
+    cache, item_id = await open_cache(), uuid4()
+    async with Redis.from_url(redis_url) as client:
+        await client.lpush(_key(item_id), "a list, where a document is expected")
+        for _ in range(3):
+            assert await read(cache, item_id) is None
+        await client.delete(_key(item_id))
+    (told,) = outage_lines()
+    assert "WRONGTYPE" in told

@@ -4,7 +4,9 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
+from urllib.parse import quote
 
+from app.store.sqlite_url import database_path
 from tests.migrate import migrate
 
 
@@ -12,7 +14,7 @@ from tests.migrate import migrate
 def throwaway_database() -> Iterator[str]:
     """Yield the URL of an empty, migrated database, gone afterwards. Raises `NoDatabase`."""
     with tempfile.TemporaryDirectory(prefix="items-") as folder:
-        url = f"sqlite:///{folder}/items.db"
+        url = f"sqlite:///{quote(folder)}/items.db"
         migrate(url)
         yield url
 
@@ -24,6 +26,6 @@ def another_database(_url: str) -> AbstractContextManager[str]:
 
 def empty_database(url: str) -> None:
     """Delete all items."""
-    with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=5)) as connection:
+    with closing(sqlite3.connect(database_path(url), timeout=5)) as connection:
         connection.execute("DELETE FROM items")
         connection.commit()

@@ -2,21 +2,36 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from fastapi.testclient import TestClient
+from pydantic import SecretStr, ValidationError
+from pymongo.errors import (
+    BulkWriteError,
+    ConfigurationError,
+    DuplicateKeyError,
+    OperationFailure,
+    WTimeoutError,
+)
 from uuid_utils.compat import uuid7
 
 from app.errors import NameTaken, Unavailable
 from app.items.store import ItemRow
+from app.main import create_app
+from app.mongodb_driver import aggregate
 from app.settings import Settings
 from app.store.mongodb import MongoItemStore, StoreSettings, _listeners, open_item_store
 from app.store.mongodb_slow_queries import SlowQueryListener, stages_of, without_values
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+PROJECT = Path(__file__).parents[2]
 NOBODY_LISTENS = "mongodb://127.0.0.1:9/items_test"
 
 
@@ -175,3 +190,147 @@ def test_a_plan_is_told_by_its_stages() -> None:
     }
     assert list(stages_of(told)) == ["FETCH", "IXSCAN name_1"]
     assert list(stages_of({"stages": [{"$cursor": told}, {"$group": {}}]})) == ["FETCH", "IXSCAN name_1"]
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("https://host/db", "not the URL of a MongoDB server"),
+        ("mongodb+other://host/db", "not the URL of a MongoDB server"),
+        ("mongodb://host/db?tlss=true", "Unknown option: tlss"),
+        ("mongodb://host/db?timeoutMS=1", "set DATABASE_TIMEOUT_SECONDS instead"),
+        ("mongodb://host/db?maxPoolSize=1", "set DATABASE_POOL_SIZE instead"),
+        ("mongodb://host/db?uuidRepresentation=pythonLegacy", "'uuidRepresentation' must be 'standard'"),
+        ("mongodb://host/db?journal=false", "'journal' must be 'true'"),
+        ("mongodb://host/db?w=0", "'w' must not be 0"),
+        ("mongodb://host/db?compressors=snappy", "snappy"),
+        ("mongodb://host/db?tls=true&tls=false", "Duplicate URI option 'tls'"),
+        ("mongodb://host/db?tlsCAFile=/nowhere/ca.pem", "'tlsCAFile' cannot be used"),
+        ("mongodb://a,b/db?directConnection=true", "directConnection"),
+        ("mongodb+srv://host.example:1/db", "port"),
+        ("mongodb://me:secret/2@host/db", "percent-encoded"),
+        ("mongodb://me:secret?2@host/db", "percent-encoded"),
+        ("mongodb://me:secret@2@host/db", "escaped"),
+        ("mongodb://me:secret:2@host/db", "escaped"),
+        ("mongodb://me@host/db?authMechanism=GSSAPI&authMechanismProperties=x:secret", "one of its options"),
+    ],
+)
+def test_a_url_that_cannot_work_is_refused_by_name_without_being_repeated(url: str, reason: str) -> None:
+    with pytest.raises(ValidationError, match="database_url") as refusal:
+        StoreSettings(_env_file=None, database_url=url)
+    assert reason in str(refusal.value)
+    assert "secret" not in str(refusal.value)
+
+
+async def test_options_of_the_url_are_honoured() -> None:
+    options = "appName=mine&readPreference=secondaryPreferred&retryWrites=false&w=majority&journal=true"
+    settings = StoreSettings(_env_file=None, database_url=f"{NOBODY_LISTENS}?{options}")
+    async with open_item_store(settings) as store:
+        chosen: Any = store._items.database.client.options
+        assert chosen.pool_options.appname == "mine"
+        assert chosen.read_preference.name == "SecondaryPreferred"
+        assert chosen.retry_writes is False
+        assert chosen.write_concern.document == {"w": "majority", "j": True}
+        assert chosen.pool_options.max_pool_size == settings.connections_per_worker
+
+
+@pytest.mark.usefixtures("_empty_database")
+async def test_a_batch_is_written_whatever_reads_prefer(settings: Settings) -> None:
+    url = settings.database_url.get_secret_value()
+    preferred = f"{url}{'&' if '?' in url else '?'}readPreference=secondaryPreferred"
+    async with open_item_store(settings.model_copy(update={"database_url": SecretStr(preferred)})) as store:
+        await store.insert_many([item("a"), item("b")])
+        assert (await store.prices()).items == 2
+
+
+async def test_a_duplicate_that_is_no_taken_name_is_not_called_one(mongodb: MongoItemStore) -> None:
+    await mongodb._items.create_index("price_cents", unique=True)
+    try:
+        row = item("a")
+        await mongodb.insert(row)
+        with pytest.raises(DuplicateKeyError):
+            await mongodb.insert(item("b"))
+        with pytest.raises(BulkWriteError):
+            await mongodb.insert_many([item("c")])
+        await mongodb.insert(item("d") | {"price_cents": 2})
+        with pytest.raises(DuplicateKeyError):
+            await mongodb.update(row["id"], {"price_cents": 2}, NOW)
+        with pytest.raises(NameTaken):
+            await mongodb.update(row["id"], {"name": "d"}, NOW)
+    finally:
+        await mongodb._items.drop_index("price_cents_1")
+
+
+@pytest.mark.parametrize("operator", ["$nothing", "$stet"])
+async def test_a_mistake_in_a_query_is_not_taken_for_an_outage(
+    mongodb: MongoItemStore, operator: str
+) -> None:
+    with pytest.raises(OperationFailure):
+        await mongodb._newest({"name": {operator: 1}}, None, 1)
+    with pytest.raises(OperationFailure):
+        await mongodb._answer(aggregate, mongodb._items, [{operator: {}}])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OperationFailure("not primary", 10_107),
+        OperationFailure("authentication failed", 18),
+        OperationFailure("try again", 112, {"errorLabels": ["TransientTransactionError"]}),
+        OperationFailure("in the cloud", 1, {"errorLabels": ["RetryableWriteError"]}),
+        BulkWriteError({"writeErrors": [], "writeConcernErrors": [{"code": 64, "errmsg": "timeout"}]}),
+        WTimeoutError("waited for replicas"),
+        ConfigurationError("The DNS query name does not exist: _mongodb._tcp.name.invalid."),
+    ],
+)
+async def test_what_may_pass_is_unavailable(mongodb: MongoItemStore, error: Exception) -> None:
+    async def fail() -> None:
+        raise error
+
+    with pytest.raises(Unavailable) as refusal:
+        await mongodb._answer(fail)
+    assert refusal.value.__cause__ is error
+
+
+async def test_indexes_that_cannot_be_made_are_an_outage_and_no_taken_name(mongodb: MongoItemStore) -> None:
+    await mongodb._items.drop_indexes()
+    documents = [{**item("same"), "_id": uuid7()} for _ in range(2)]
+    for document in documents:
+        del document["id"]
+    await mongodb._items.insert_many(documents)
+    try:
+        with pytest.raises(Unavailable, match="indexes could not be made"):
+            await mongodb.insert(item("another"))
+    finally:
+        await mongodb._items.delete_many({})
+    await mongodb.insert(item("another"))
+
+
+@pytest.mark.parametrize(
+    ("url", "cause"),
+    [
+        ("mongodb+srv://cluster.name.invalid/items_test", "name.invalid"),
+        ("mongodb://name.invalid/items_test", "name.invalid"),
+        (NOBODY_LISTENS, "Errno 111"),
+        (f"{NOBODY_LISTENS}?tls=true", "Errno 111"),
+    ],
+)
+def test_a_server_that_cannot_be_connected_to_is_one_that_is_down_and_the_log_says_why(
+    settings: Settings, caplog: pytest.LogCaptureFixture, url: str, cause: str
+) -> None:
+    changed = {"database_url": SecretStr(url), "database_timeout_seconds": 1.0}
+    with TestClient(create_app(settings.model_copy(update=changed))) as client:
+        answers = [
+            client.get(path).status_code for path in ("/api/v1/items", "/health/ready", "/health/live")
+        ]
+    assert answers == [503, 503, 200]
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "app.outages"]
+    assert cause in line
+
+
+def test_processes_that_make_the_indexes_at_once_all_end_well(environment: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "app.store.mongodb_indexes"]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    making = [subprocess.Popen(command, env=environment, cwd=PROJECT, **pipes) for _ in range(4)]
+    outputs = [process.communicate(timeout=300)[0] for process in making]
+    assert [process.returncode for process in making] == [0] * 4, outputs

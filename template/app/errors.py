@@ -33,3 +33,22 @@ class Unavailable(ServiceError):
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     type = "urn:problem:unavailable"
+
+
+class TransactionConflict(Unavailable):
+    """The transaction met another that changed the same rows; nothing was committed."""
+
+    type = "urn:problem:transaction-conflict"
+
+
+class OutcomeUnknown(Unavailable):
+    """The database was asked to commit and did not answer: look before the same is done again."""
+
+    type = "urn:problem:outcome-unknown"
+
+
+class TransactionsNotSupported(ServiceError):
+    """The database server has no transactions, and will not have any until it is set up differently."""
+
+    status = HTTPStatus.NOT_IMPLEMENTED
+    type = "urn:problem:transactions-not-supported"

@@ -14,7 +14,7 @@ from app.items.service import ItemService
 from app.items.store import ItemStore
 from app.logs import configure_logging
 from app.settings import Settings
-from app.store import open_item_store
+from app.store import Database, open_item_store
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +23,7 @@ class State(TypedDict):
     """What requests find in `request.state`."""
 
     items: ItemService
+    database: Database
     dependencies: list[Dependency]
 
 
@@ -37,12 +38,14 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             from app.event_loop_lag import watched_event_loop
 
             stack.enter_context(watched_event_loop(settings.event_loop_blocked_ms / 1_000))
-        store: ItemStore = await stack.enter_async_context(open_item_store(settings))
+        opened = await stack.enter_async_context(open_item_store(settings))
+        store: ItemStore = opened
         dependencies = [Dependency("database", store.ping, required=True)]
         await _warn_if_unavailable(store)
         cache = await stack.enter_async_context(open_item_cache(settings))
         store = CachedItemStore(store, cache)
-        yield {"items": ItemService(store), "dependencies": dependencies}
+        opened.database.on_change(store.forget)
+        yield {"items": ItemService(store), "database": opened.database, "dependencies": dependencies}
 
 
 async def _warn_if_unavailable(store: ItemStore) -> None:

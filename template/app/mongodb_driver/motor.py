@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession, AsyncIOMotorCollection
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
 
 Document = dict[str, Any]
 Collection = AsyncIOMotorCollection[Document]
@@ -43,3 +45,13 @@ async def in_transaction(
     """Write all or nothing; a write that met another transaction is made again."""
     async with await collection.database.client.start_session() as session:
         await session.with_transaction(write)
+
+
+@asynccontextmanager
+async def transaction_of(collection: Collection) -> AsyncIterator[Session]:
+    """Yield a session in a new transaction; what is done inside takes part in it without naming it."""
+    async with await collection.database.client.start_session() as session:
+        # Motor copies the context, which has the bound session, into its threads.
+        with session.delegate.bind(end_session=False):
+            session.start_transaction(ReadConcern("snapshot"), WriteConcern("majority", j=True))
+            yield session

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
 
 Document = dict[str, Any]
 Collection = AsyncCollection[Document]
@@ -57,3 +59,11 @@ async def in_transaction(
     """Write all or nothing; a write that met another transaction is made again."""
     async with collection.database.client.start_session() as session:
         await session.with_transaction(write)
+
+
+@asynccontextmanager
+async def transaction_of(collection: Collection) -> AsyncIterator[Session]:
+    """Yield a session in a new transaction; what is done inside takes part in it without naming it."""
+    async with collection.database.client.start_session() as session, session.bind(end_session=False):
+        await session.start_transaction(ReadConcern("snapshot"), WriteConcern("majority", j=True))
+        yield session

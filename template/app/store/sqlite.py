@@ -26,6 +26,7 @@ from app.items.models import ItemChanges
 from app.items.store import ItemRow, PriceFigures
 from app.serializer import item_json, items_json
 from app.slow_queries import SlowQuerySettings
+from app.store.sqlite_transactions import Database
 from app.store.sqlite_writer import GroupCommitWriter
 
 # SQLite has no UUID, list or time type: ids and times are text, tags a JSON array. Ids are UUIDv7, whose
@@ -129,7 +130,9 @@ async def open_item_store(settings: StoreSettings) -> AsyncIterator["SqliteItemS
         on_loop = stack.enter_context(closing(_reader(settings, LOOP_BUSY_SECONDS)))
         in_threads = [stack.enter_context(closing(_reader(settings, timeout))) for _ in range(READER_THREADS)]
         readers = stack.enter_context(ThreadPoolExecutor(READER_THREADS, "sqlite-reader"))
-        yield SqliteItemStore(on_loop, in_threads, readers, writer, timeout)
+        store = SqliteItemStore(on_loop, in_threads, readers, writer, timeout)
+        stack.push_async_callback(store.database.close)
+        yield store
 
 
 def _time_text(time: datetime) -> str:
@@ -169,6 +172,7 @@ class SqliteItemStore:
             self._idle.put(connection)
         self._writer = writer
         self._timeout_seconds = timeout_seconds
+        self.database = Database(writer, readers, self._idle, timeout_seconds)
 
     async def get(self, item_id: UUID) -> ItemDocument:
         found = self._read(GET, (str(item_id),))

@@ -27,6 +27,15 @@ class _Done(NamedTuple):
     error: Exception | None
 
 
+class _GroupUndone(Exception):
+    """A failure so grave (a full disk, a deadline) that SQLite undid the whole group; the others are run again."""
+
+    def __init__(self, by: _Waiting, error: Exception) -> None:
+        super().__init__()
+        self.by = by
+        self.error = error
+
+
 class GroupCommitWriter:
     """Runs writes one after the other; each is durable (synchronous=FULL) before its caller goes on."""
 
@@ -80,6 +89,10 @@ class GroupCommitWriter:
             self._connection.execute("BEGIN IMMEDIATE")
             done = [self._attempt(waiting) for waiting in group]
             self._connection.execute("COMMIT")
+        except _GroupUndone as undone:
+            rest = [waiting for waiting in group if waiting is not undone.by]
+            others = self._commit(rest) if rest else []
+            return [_Done(undone.by.outcome, None, undone.error), *others]
         except Exception as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
@@ -93,14 +106,13 @@ class GroupCommitWriter:
         self._connection.execute("SAVEPOINT one_write")
         try:
             result = waiting.write(self._connection)
+            self._connection.execute("RELEASE one_write")
         except Exception as error:
             if not self._connection.in_transaction:
-                # The failure was so grave (a full disk) that SQLite undid the whole group.
-                raise
+                raise _GroupUndone(waiting, error) from error
             self._connection.execute("ROLLBACK TO one_write")
             self._connection.execute("RELEASE one_write")
             return _Done(waiting.outcome, None, error)
-        self._connection.execute("RELEASE one_write")
         return _Done(waiting.outcome, result, None)
 
 

@@ -1,0 +1,201 @@
+"""Transactions on MongoDB, which replica sets and sharded clusters have and a standalone server has not."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import pymongo
+from pymongo.errors import ConnectionFailure, ExecutionTimeout, PyMongoError
+
+from app.errors import OutcomeUnknown, TransactionConflict, TransactionsNotSupported, Unavailable
+from app.mongodb_driver import Collection, Session, transaction_of
+from app.transactions import Background, ChangeListener, TransactionScope, in_scope, refuse_nesting
+
+Result = TypeVar("Result")
+
+# https://www.mongodb.com/docs/manual/core/transactions-in-applications/#transaction-error-handling
+TRANSIENT = "TransientTransactionError"
+UNKNOWN = "UnknownTransactionCommitResult"
+FIRST_BACKOFF_SECONDS = 0.005
+# The driver gives up first, and says why.
+PATIENCE_FACTOR = 1.2
+NO_TRANSACTIONS = (
+    "This MongoDB is a standalone server, which has no transactions. Run it as a replica set, of one member if need "
+    'be: start mongod with --replSet rs0 and run "rs.initiate()" once.'
+)
+IN_TIME = "The database did not answer in time."
+
+
+class Transaction(TransactionScope):
+    """A session in a transaction. What `work` does with the driver takes part in it by itself."""
+
+    def __init__(self, items: Collection, session: Session) -> None:
+        super().__init__()
+        # The driver's own database: `transaction.database["orders"].insert_one({…})`.
+        self.database: Any = items.database
+        self.session = session
+
+
+class _GivenUp(Exception):
+    """The caller waits no longer: nothing may be committed."""
+
+
+class _Attempt:
+    """How far a transaction has come, for when its time is over."""
+
+    def __init__(self, seconds: float) -> None:
+        self.deadline = time.monotonic() + seconds
+        self.changes = TransactionScope()
+        self.is_given_up = False
+        self.is_committing = False
+
+    @property
+    def remaining_seconds(self) -> float:
+        """How much of the time is left, or `_GivenUp`."""
+        remaining = self.deadline - time.monotonic()
+        if self.is_given_up or remaining <= 0:
+            raise _GivenUp
+        return remaining
+
+
+class Database(ChangeListener):
+    """Runs transactions; `request.state.database` is one."""
+
+    def __init__(
+        self,
+        items: Collection,
+        timeout_seconds: float,
+        max_under_way: int,
+        has_transactions: Callable[[], Awaitable[bool]],
+    ) -> None:
+        super().__init__()
+        self._items = items
+        self._timeout_seconds = timeout_seconds
+        self._max_under_way = max_under_way
+        self._under_way = 0
+        self._has_transactions = has_transactions
+        self._background = Background()
+
+    async def transact(
+        self,
+        work: Callable[[Transaction], Awaitable[Result]],
+        *,
+        timeout_seconds: float | None = None,
+        retries: int = 0,
+    ) -> Result:
+        """Return what `await work(transaction)` returns, once it is committed; what it raises undoes it.
+
+        The time is for the wait for a connection, the work and the commit together; by default it is
+        DATABASE_TIMEOUT_SECONDS. With `retries`, the work is run again where MongoDB says that the error is
+        transient, so it must have no effect but on the database.
+
+        Raises `TransactionsNotSupported` on a standalone server, and `Unavailable` if nothing was committed; of its
+        kind, `TransactionConflict` if another transaction changed the same documents, and `OutcomeUnknown` if the
+        commit was not answered.
+        """
+        refuse_nesting("Pass `transaction` on to what takes part in it; MongoDB has no savepoints.")
+        if self._under_way >= self._max_under_way:
+            raise Unavailable("Too many requests are waiting for the database.")
+        seconds = timeout_seconds or self._timeout_seconds
+        attempt = _Attempt(seconds)
+        # Never cancelled: PyMongo 4.20 can lose the lock of its pool by that.
+        running = self._background.start(self._run(work, retries, attempt))
+        try:
+            async with asyncio.timeout(seconds * PATIENCE_FACTOR) as bound:
+                return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            attempt.is_given_up = True
+            raise
+        except TimeoutError as error:
+            if not bound.expired():
+                raise
+            attempt.is_given_up = True
+            if attempt.is_committing:
+                await self.tell(attempt.changes)
+                raise _unknown() from error
+            raise Unavailable(IN_TIME) from error
+
+    async def close(self) -> None:
+        """Return when what no one waited for any more has ended."""
+        await self._background.close()
+
+    async def _run(
+        self, work: Callable[[Transaction], Awaitable[Result]], retries: int, attempt: _Attempt
+    ) -> Result:
+        self._under_way += 1
+        try:
+            with pymongo.timeout(attempt.remaining_seconds):
+                if not await self._has_transactions():
+                    raise TransactionsNotSupported(NO_TRANSACTIONS)
+            return await self._with_retries(work, retries, attempt)
+        except _GivenUp:
+            raise Unavailable(IN_TIME) from None
+        except PyMongoError as error:
+            if error.timeout or isinstance(error, ConnectionFailure | ExecutionTimeout):
+                raise Unavailable(IN_TIME) from error
+            if error.has_error_label(TRANSIENT):
+                raise TransactionConflict("Another transaction changed the same documents.") from error
+            raise
+        finally:
+            self._under_way -= 1
+            # After the commit: what is read from now on is new.
+            await self.tell(attempt.changes)
+
+    async def _with_retries(
+        self, work: Callable[[Transaction], Awaitable[Result]], retries: int, attempt: _Attempt
+    ) -> Result:
+        for number in range(retries):
+            try:
+                return await self._once(work, attempt)
+            except PyMongoError as error:
+                if not error.has_error_label(TRANSIENT):
+                    raise
+                # At random, so that those that met do not meet again.
+                await asyncio.sleep(FIRST_BACKOFF_SECONDS * 2**number * random.uniform(0.5, 1.5))  # noqa: S311
+        return await self._once(work, attempt)
+
+    async def _once(self, work: Callable[[Transaction], Awaitable[Result]], attempt: _Attempt) -> Result:
+        async with transaction_of(self._items) as session:
+            scope = Transaction(self._items, session)
+            # Both note the same changes, also those of an attempt that failed.
+            scope.changed_ids = attempt.changes.changed_ids
+            try:
+                with pymongo.timeout(attempt.remaining_seconds):
+                    result = await in_scope(scope, work)
+                    # Asked once more, because from here on there is no way back.
+                    assert attempt.remaining_seconds
+                    attempt.is_committing = True
+                    await self._commit(session, attempt)
+            except BaseException:
+                await self._abort(session)
+                raise
+            finally:
+                scope.end()
+        return result
+
+    async def _commit(self, session: Session, attempt: _Attempt) -> None:
+        while True:
+            try:
+                await session.commit_transaction()
+            except PyMongoError as error:
+                if not error.has_error_label(UNKNOWN):
+                    attempt.is_committing = False
+                    raise
+                # To commit twice is to commit once.
+                if time.monotonic() > attempt.deadline or attempt.is_given_up:
+                    raise _unknown() from error
+                await asyncio.sleep(FIRST_BACKOFF_SECONDS)
+            else:
+                return
+
+    async def _abort(self, session: Session) -> None:
+        # With time of its own: what MongoDB is not told to abort keeps its locks for a minute.
+        if session.in_transaction:
+            with pymongo.timeout(self._timeout_seconds):
+                await session.abort_transaction()
+
+
+def _unknown() -> OutcomeUnknown:
+    return OutcomeUnknown("The database did not say in time whether it committed.")

@@ -25,6 +25,7 @@ class TransactionScope:
         Without a cache, nothing depends on it; with one, an item that is changed and not named here is read as it
         was before until the cache drops it.
         """
+        self._refuse_if_ended()
         self.changed_ids += item_ids
 
     def end(self) -> None:

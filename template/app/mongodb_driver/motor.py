@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession, AsyncIOMotorCollection
+from pymongo import timeout
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -48,10 +49,18 @@ async def in_transaction(
 
 
 @asynccontextmanager
-async def transaction_of(collection: Collection) -> AsyncIterator[Session]:
-    """Yield a session in a new transaction; what is done inside takes part in it without naming it."""
+async def transaction_of(collection: Collection, abort_seconds: float) -> AsyncIterator[Session]:
+    """Yield a session in a new transaction; what is done inside takes part in it without naming it.
+
+    What is not committed is aborted, and with time of its own: MongoDB would keep its locks for a minute.
+    """
     async with await collection.database.client.start_session() as session:
         # Motor copies the context, which has the bound session, into its threads.
         with session.delegate.bind(end_session=False):
             session.start_transaction(ReadConcern("snapshot"), WriteConcern("majority", j=True))
-            yield session
+            try:
+                yield session
+            finally:
+                if session.delegate.in_transaction:
+                    with timeout(abort_seconds):
+                        await session.abort_transaction()

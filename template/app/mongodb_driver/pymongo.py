@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from pymongo import AsyncMongoClient
+from pymongo import AsyncMongoClient, timeout
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.read_concern import ReadConcern
@@ -62,8 +62,16 @@ async def in_transaction(
 
 
 @asynccontextmanager
-async def transaction_of(collection: Collection) -> AsyncIterator[Session]:
-    """Yield a session in a new transaction; what is done inside takes part in it without naming it."""
+async def transaction_of(collection: Collection, abort_seconds: float) -> AsyncIterator[Session]:
+    """Yield a session in a new transaction; what is done inside takes part in it without naming it.
+
+    What is not committed is aborted, and with time of its own: MongoDB would keep its locks for a minute.
+    """
     async with collection.database.client.start_session() as session, session.bind(end_session=False):
         await session.start_transaction(ReadConcern("snapshot"), WriteConcern("majority", j=True))
-        yield session
+        try:
+            yield session
+        finally:
+            if session.in_transaction:
+                with timeout(abort_seconds):
+                    await session.abort_transaction()

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import pymongo
 from pymongo.errors import ConnectionFailure, ExecutionTimeout, PyMongoError
+from pymongo.write_concern import WriteConcern
 
 from app.errors import OutcomeUnknown, TransactionConflict, TransactionsNotSupported, Unavailable
 from app.mongodb_driver import Collection, Session, transaction_of
@@ -34,7 +35,8 @@ class Transaction(TransactionScope):
     def __init__(self, items: Collection, session: Session) -> None:
         super().__init__()
         # The driver's own database: `transaction.database["orders"].insert_one({…})`.
-        self.database: Any = items.database
+        # A transaction has one write concern, which its session has set.
+        self.database: Any = items.database.with_options(write_concern=WriteConcern())
         self.session = session
 
 
@@ -53,11 +55,15 @@ class _Attempt:
 
     @property
     def remaining_seconds(self) -> float:
-        """How much of the time is left, or `_GivenUp`."""
+        """How much of the time is left. Raises `_GivenUp` where the transaction is not wanted any more."""
         remaining = self.deadline - time.monotonic()
         if self.is_given_up or remaining <= 0:
             raise _GivenUp
         return remaining
+
+    def begin_to_commit(self) -> None:
+        """Let it be committed, or raise `_GivenUp`: from here on there is no way back."""
+        self.is_committing = self.remaining_seconds > 0
 
 
 class Database(ChangeListener):
@@ -157,20 +163,15 @@ class Database(ChangeListener):
         return await self._once(work, attempt)
 
     async def _once(self, work: Callable[[Transaction], Awaitable[Result]], attempt: _Attempt) -> Result:
-        async with transaction_of(self._items) as session:
+        async with transaction_of(self._items, self._timeout_seconds) as session:
             scope = Transaction(self._items, session)
             # Both note the same changes, also those of an attempt that failed.
             scope.changed_ids = attempt.changes.changed_ids
             try:
                 with pymongo.timeout(attempt.remaining_seconds):
                     result = await in_scope(scope, work)
-                    # Asked once more, because from here on there is no way back.
-                    assert attempt.remaining_seconds
-                    attempt.is_committing = True
+                    attempt.begin_to_commit()
                     await self._commit(session, attempt)
-            except BaseException:
-                await self._abort(session)
-                raise
             finally:
                 scope.end()
         return result
@@ -189,12 +190,6 @@ class Database(ChangeListener):
                 await asyncio.sleep(FIRST_BACKOFF_SECONDS)
             else:
                 return
-
-    async def _abort(self, session: Session) -> None:
-        # With time of its own: what MongoDB is not told to abort keeps its locks for a minute.
-        if session.in_transaction:
-            with pymongo.timeout(self._timeout_seconds):
-                await session.abort_transaction()
 
 
 def _unknown() -> OutcomeUnknown:

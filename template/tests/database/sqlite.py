@@ -2,10 +2,19 @@
 
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
+from typing import Any
+from uuid import UUID
 
+from app.store import Transaction
+from tests.gates import Gate
 from tests.migrate import migrate
+
+# One writer meets no other.
+RETRIES: dict[str, Any] = {}
+TAKE = "UPDATE items SET price_cents = price_cents - ? WHERE id = ?"
+GIVE = "UPDATE items SET price_cents = price_cents + ? WHERE id = ?"
 
 
 @contextmanager
@@ -27,3 +36,21 @@ def empty_database(url: str) -> None:
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=5)) as connection:
         connection.execute("DELETE FROM items")
         connection.commit()
+
+
+def moving(
+    source: UUID, target: UUID, cents: int, gate: Gate | None = None, error: BaseException | None = None
+) -> Callable[[Transaction], int]:
+    """Return a work that moves cents from one item to another, and what it meets between the two."""
+
+    def work(transaction: Transaction) -> int:
+        transaction.changed(source, target)
+        transaction.execute(TAKE, (cents, str(source)))
+        if gate is not None:
+            gate.pass_in_thread()
+        if error is not None:
+            raise error
+        transaction.execute(GIVE, (cents, str(target)))
+        return cents
+
+    return work

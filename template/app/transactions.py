@@ -48,7 +48,9 @@ async def in_scope(scope: Scope, work: Callable[[Scope], Awaitable[Result]]) -> 
     try:
         working = work(scope)
         if not inspect.isawaitable(working):
-            raise TypeError(f"{work!r} must be an `async def` function, as this database's driver is awaited.")
+            raise TypeError(
+                f"{work!r} must be an `async def` function, as this database's driver is awaited."
+            )
         return await working
     finally:
         _current.reset(token)

@@ -4,7 +4,6 @@ import asyncio
 import threading
 
 PATIENCE_SECONDS = 10.0
-LOOK_SECONDS = 0.002
 
 
 class Gate:
@@ -20,9 +19,8 @@ class Gate:
 
     async def is_reached(self) -> None:
         """Return when something waits, or raise `TimeoutError`."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while not self._reached.is_set():
-                await asyncio.sleep(LOOK_SECONDS)
+        if not await asyncio.to_thread(self._reached.wait, PATIENCE_SECONDS):
+            raise TimeoutError
 
     def pass_in_thread(self) -> None:
         """Wait in a thread."""
@@ -32,6 +30,4 @@ class Gate:
     async def pass_on_loop(self) -> None:
         """Wait on the event loop."""
         self._reached.set()
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while not self._opened.is_set():
-                await asyncio.sleep(LOOK_SECONDS)
+        assert await asyncio.to_thread(self._opened.wait, PATIENCE_SECONDS)

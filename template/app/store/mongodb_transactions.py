@@ -106,6 +106,7 @@ class Database(ChangeListener):
             raise Unavailable("Too many requests are waiting for the database.")
         seconds = timeout_seconds or self._timeout_seconds
         attempt = _Attempt(seconds)
+        self._under_way += 1
         # Never cancelled: PyMongo 4.20 can lose the lock of its pool by that.
         running = self._background.start(self._run(work, retries, attempt))
         try:
@@ -130,7 +131,6 @@ class Database(ChangeListener):
     async def _run(
         self, work: Callable[[Transaction], Awaitable[Result]], retries: int, attempt: _Attempt
     ) -> Result:
-        self._under_way += 1
         try:
             with pymongo.timeout(attempt.remaining_seconds):
                 if not await self._has_transactions():

@@ -101,7 +101,9 @@ class Transaction(TransactionScope):
         self._check(sql)
         return self._connection.execute(sql, values)
 
-    def executemany(self, sql: LiteralString, rows: Iterable[Sequence[Any] | dict[str, Any]], /) -> sqlite3.Cursor:
+    def executemany(
+        self, sql: LiteralString, rows: Iterable[Sequence[Any] | dict[str, Any]], /
+    ) -> sqlite3.Cursor:
         """Execute a statement once for each of the rows."""
         self._check(sql)
         return self._connection.executemany(sql, rows)
@@ -226,7 +228,10 @@ class Database(ChangeListener):
 
 
 def _run(
-    work: Callable[[Transaction], Result], bound: _Bound, changes: TransactionScope, connection: sqlite3.Connection
+    work: Callable[[Transaction], Result],
+    bound: _Bound,
+    changes: TransactionScope,
+    connection: sqlite3.Connection,
 ) -> Result:
     bound.check()
     transaction = Transaction(connection, bound)

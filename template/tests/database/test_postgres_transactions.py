@@ -303,7 +303,9 @@ async def test_no_session_is_left_over_or_in_a_transaction(database: Database, b
         outcome.cancel()
     await asyncio.gather(*outcomes, return_exceptions=True)
     await database.close()
-    sessions = "SELECT state FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    sessions = (
+        "SELECT state FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
     states = [state for (state,) in await beside.fetch(sessions)]
     assert len(states) <= 3
     assert set(states) == {"idle"}
@@ -344,9 +346,9 @@ async def test_a_request_cancelled_at_its_commit_is_committed_and_what_changed_i
             FOR EACH ROW EXECUTE FUNCTION slowly()
         """
     )
-    told: list[UUID] = []
+    told: list[int] = []
 
-    async def forget(item_ids: Any) -> None:
+    async def forget(_item_ids: Any) -> None:
         told.append(await beside.fetchval(COUNT))
 
     database.on_change(forget)
@@ -374,9 +376,21 @@ async def test_a_session_that_the_server_ends_undoes_its_transaction(database: D
     await database.transact(inserting("b"))
 
 
+async def test_requests_cancelled_before_their_turn_do_nothing(database: Database, beside: Any) -> None:
+    first = asyncio.create_task(database.transact(executing("SELECT pg_sleep(0.2)")))
+    await asyncio.sleep(0.05)
+    others = [asyncio.create_task(database.transact(inserting(str(number)))) for number in range(5)]
+    await asyncio.sleep(0.01)
+    for other in others:
+        other.cancel()
+    await asyncio.gather(first, *others, return_exceptions=True)
+    await database.transact(inserting("a"))
+    assert await beside.fetchval(COUNT) == 1
+
+
+@pytest.mark.usefixtures("_empty_database")
 async def test_slow_statements_of_a_transaction_are_logged_with_their_plan(
     settings: Settings,
-    _empty_database: None,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:

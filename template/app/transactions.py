@@ -1,4 +1,4 @@
-"""What transactions share on every database: the changes they tell the cache of, and the bounds they keep."""
+"""Parts of transactions that every database shares: changes reported to the cache, nesting, background work."""
 
 import asyncio
 import inspect
@@ -87,7 +87,7 @@ class Background:
 
 
 class ChangeListener:
-    """Whom a database tells of changes: the cache, if there is one."""
+    """Reports changed items to the cache, if there is one."""
 
     def __init__(self) -> None:
         self._forget: Forget | None = None

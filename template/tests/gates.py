@@ -7,7 +7,7 @@ PATIENCE_SECONDS = 10.0
 
 
 class Gate:
-    """Closed until it is opened; whoever comes to it waits."""
+    """Closed until it is opened; a work that reaches it waits."""
 
     def __init__(self) -> None:
         self._reached = threading.Event()

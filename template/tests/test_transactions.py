@@ -1,4 +1,4 @@
-"""What `transact` promises on every database, shown on the real one."""
+"""Promises of `transact` on every database, shown on the real one."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ SHORT_SECONDS = 0.3
 
 
 class Failure(Exception):
-    """What goes wrong in a work."""
+    """An error of the work."""
 
 
 class Shop:

@@ -1,4 +1,4 @@
-"""Transactions on MongoDB, which replica sets and sharded clusters have and a standalone server has not."""
+"""Transactions on MongoDB, on replica sets and sharded clusters; a standalone server has none."""
 
 import asyncio
 import random
@@ -45,7 +45,7 @@ class _GivenUp(Exception):
 
 
 class _Attempt:
-    """How far a transaction has come, for when its time is over."""
+    """Progress of a transaction, for when its time is over."""
 
     def __init__(self, seconds: float) -> None:
         self.deadline = time.monotonic() + seconds
@@ -55,7 +55,7 @@ class _Attempt:
 
     @property
     def remaining_seconds(self) -> float:
-        """How much of the time is left. Raises `_GivenUp` where the transaction is not wanted any more."""
+        """The time that is left. Raises `_GivenUp` if the transaction is no longer wanted."""
         remaining = self.deadline - time.monotonic()
         if self.is_given_up or remaining <= 0:
             raise _GivenUp

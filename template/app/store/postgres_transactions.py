@@ -33,7 +33,7 @@ CONTROL = re.compile(
     r"|ROLLBACK(?!\s+(?:WORK\s+|TRANSACTION\s+)?TO\b))\b",
     re.IGNORECASE,
 )
-# How much longer than its statements a commit may take to be answered, for whoever has not given up.
+# A commit may take this much longer than the transaction to be answered; its caller has given up by then.
 ENDING_FACTOR = 1.2
 FIRST_BACKOFF_SECONDS = 0.005
 INSTEAD = "Use `async with transaction.savepoint()`."
@@ -116,7 +116,7 @@ class Transaction(TransactionScope):
 
 
 class _Attempt:
-    """How far a transaction has come, for when its time is over."""
+    """Progress of a transaction, for when its time is over."""
 
     scope: Transaction | None = None
     is_committing = False

@@ -1,4 +1,4 @@
-"""What is particular to transactions on MongoDB: a server may have none, and sessions are joined unasked."""
+"""Transactions on MongoDB: a server may have none, and operations join the session by themselves."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

@@ -1,4 +1,4 @@
-"""What is particular to transactions on PostgreSQL: sessions that are left as they were, and commits in doubt."""
+"""Transactions on PostgreSQL: sessions that are left as they were, and commits in doubt."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -330,7 +330,7 @@ async def test_a_commit_that_is_not_answered_is_in_doubt_and_what_changed_is_for
     assert await beside.fetchval(COUNT) == committed
     told.clear()
     await database.close()
-    # Once more, when there is no answer to come any more.
+    # Once more, when the commit has ended.
     assert told == ([item_id] if at_commit == "hold" else [])
     await database.transact(inserting("b"))
 

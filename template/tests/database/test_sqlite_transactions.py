@@ -1,4 +1,4 @@
-"""What is particular to transactions on SQLite: each is a part of a group's commit, and bounded."""
+"""Transactions on SQLite: each is a part of a group's commit, and bounded."""
 
 import asyncio
 import sqlite3

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession, AsyncIOMotorCollection
-from pymongo import timeout
+from pymongo import ReadPreference, timeout
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -17,6 +17,8 @@ Document = dict[str, Any]
 Collection = AsyncIOMotorCollection[Document]
 Session = AsyncIOMotorClientSession
 Result = TypeVar("Result")
+
+SNAPSHOT, DURABLE = ReadConcern("snapshot"), WriteConcern("majority", j=True)
 
 
 @asynccontextmanager
@@ -57,7 +59,7 @@ async def transaction_of(collection: Collection, abort_seconds: float) -> AsyncI
     async with await collection.database.client.start_session() as session:
         # Motor copies the context, which has the bound session, into its threads.
         with session.delegate.bind(end_session=False):
-            session.start_transaction(ReadConcern("snapshot"), WriteConcern("majority", j=True))
+            session.start_transaction(SNAPSHOT, DURABLE, ReadPreference.PRIMARY)
             try:
                 yield session
             finally:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from pymongo import AsyncMongoClient, timeout
+from pymongo import AsyncMongoClient, ReadPreference, timeout
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.read_concern import ReadConcern
@@ -15,6 +15,8 @@ Document = dict[str, Any]
 Collection = AsyncCollection[Document]
 Session = AsyncClientSession
 Result = TypeVar("Result")
+
+SNAPSHOT, DURABLE = ReadConcern("snapshot"), WriteConcern("majority", j=True)
 
 # Operations under way, those that nobody waits for any more too.
 _running: set[asyncio.Future[Any]] = set()
@@ -68,7 +70,7 @@ async def transaction_of(collection: Collection, abort_seconds: float) -> AsyncI
     What is not committed is aborted, and with time of its own: MongoDB would keep its locks for a minute.
     """
     async with collection.database.client.start_session() as session, session.bind(end_session=False):
-        await session.start_transaction(ReadConcern("snapshot"), WriteConcern("majority", j=True))
+        await session.start_transaction(SNAPSHOT, DURABLE, ReadPreference.PRIMARY)
         try:
             yield session
         finally:

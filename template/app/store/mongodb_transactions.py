@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import pymongo
+from pymongo import ReadPreference
 from pymongo.errors import ConnectionFailure, ExecutionTimeout, PyMongoError
 from pymongo.write_concern import WriteConcern
 
@@ -35,8 +36,11 @@ class Transaction(TransactionScope):
     def __init__(self, items: Collection, session: Session) -> None:
         super().__init__()
         # The driver's own database: `transaction.database["orders"].insert_one({…})`.
-        # A transaction has one write concern, which its session has set.
-        self.database: Any = items.database.with_options(write_concern=WriteConcern())
+        database: Any = items.database
+        # A transaction is on the primary, and has one write concern, which its session has set.
+        self.database = database.with_options(
+            read_preference=ReadPreference.PRIMARY, write_concern=WriteConcern()
+        )
         self.session = session
 
 

@@ -69,6 +69,21 @@ async def test_what_does_not_name_the_session_takes_part_all_the_same(
     assert await counted(store) == 0
 
 
+@pytest.mark.usefixtures("_empty_database")
+async def test_a_transaction_is_on_the_primary_whatever_the_url_prefers(settings: Settings) -> None:
+    url = settings.database_url.get_secret_value()
+    prefers = f"{url}{'&' if '?' in url else '?'}readPreference=secondaryPreferred&w=1&readConcernLevel=local"
+    changed = settings.model_copy(update={"database_url": type(settings.database_url)(prefers)})
+    async with open_item_store(changed) as store:
+
+        async def work(transaction: Transaction) -> int:
+            await inserting("a")(transaction)
+            found: int = await transaction.database["items"].count_documents({})
+            return found
+
+        assert await store.database.transact(work) == 1
+
+
 async def test_errors_of_the_database_are_its_own(database: Database, store: MongoItemStore) -> None:
     await database.transact(inserting("taken"))
     with pytest.raises(DuplicateKeyError):

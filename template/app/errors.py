@@ -35,9 +35,10 @@ class Unavailable(ServiceError):
     type = "urn:problem:unavailable"
 
 
-class TransactionConflict(Unavailable):
-    """The transaction met another that changed the same rows; nothing was committed."""
+class TransactionConflict(ServiceError):
+    """The transaction met another that changed the same rows; nothing was committed, and it may be tried again."""
 
+    status = HTTPStatus.CONFLICT
     type = "urn:problem:transaction-conflict"
 
 

@@ -142,9 +142,9 @@ def must_be_whole(transfers: Transfers) -> str:
     assert won <= done + doubtful
     # The stand-in for MongoDB writes the transactions of the last moment to its disk later than it says.
     assert done <= won or getattr(transfers.service.database.server, "is_stand_in", False)
-    assert set(transfers.outcomes) <= {"204", "503", "unknown", "0"}
-    refused = transfers.outcomes["503"]
-    told = f"{done} x 204, {refused} x 503, {doubtful} in doubt; {won} were done"
+    assert set(transfers.outcomes) <= {"204", "409", "503", "unknown", "0"}
+    refused = transfers.outcomes["503"] + transfers.outcomes["409"]
+    told = f"{done} x 204, {refused} refused, {doubtful} in doubt; {won} were done"
     return f"{told}; no sum was broken"
 
 

@@ -62,7 +62,7 @@ class _Attempt:
         """The time that is left. Raises `_GivenUp` if the transaction is no longer wanted."""
         remaining = self.deadline - time.monotonic()
         if self.is_given_up or remaining <= 0:
-            raise _GivenUp
+            raise _GivenUp("The time of the transaction was over.")
         return remaining
 
     def begin_to_commit(self) -> None:
@@ -101,9 +101,9 @@ class Database(ChangeListener):
         DATABASE_TIMEOUT_SECONDS. With `retries`, the work is run again where MongoDB says that the error is
         transient, so it must have no effect but on the database.
 
-        Raises `TransactionsNotSupported` on a standalone server, and `Unavailable` if nothing was committed; of its
-        kind, `TransactionConflict` if another transaction changed the same documents, and `OutcomeUnknown` if the
-        commit was not answered.
+        Raises `TransactionsNotSupported` on a standalone server, `TransactionConflict` if another transaction changed
+        the same documents, `Unavailable` if the database did not answer in time and nothing was committed, and its
+        subclass `OutcomeUnknown` if it did not answer the commit.
         """
         refuse_nesting("Pass `transaction` on to what takes part in it; MongoDB has no savepoints.")
         if self._under_way >= self._max_under_way:
@@ -140,8 +140,8 @@ class Database(ChangeListener):
                 if not await self._has_transactions():
                     raise TransactionsNotSupported(NO_TRANSACTIONS)
             return await self._with_retries(work, retries, attempt)
-        except _GivenUp:
-            raise Unavailable(IN_TIME) from None
+        except _GivenUp as error:
+            raise Unavailable(IN_TIME) from error
         except PyMongoError as error:
             if error.timeout or isinstance(error, ConnectionFailure | ExecutionTimeout):
                 raise Unavailable(IN_TIME) from error

@@ -146,8 +146,8 @@ class Database(ChangeListener):
         DATABASE_TIMEOUT_SECONDS. With `retries`, the work is run again after a serialization failure or a
         deadlock, so it must have no effect but on the database.
 
-        Raises `Unavailable` if nothing was committed; of its kind, `TransactionConflict` if another transaction
-        changed the same rows, and `OutcomeUnknown` if the commit was not answered.
+        Raises `TransactionConflict` if another transaction changed the same rows, `Unavailable` if the database did
+        not answer in time and nothing was committed, and its subclass `OutcomeUnknown` if it did not answer the commit.
         """
         refuse_nesting(INSTEAD)
         seconds = timeout_seconds or self._timeout_seconds

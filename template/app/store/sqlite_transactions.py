@@ -69,7 +69,7 @@ class _Bound:
     def check(self) -> None:
         """Raise `_GivenUp` if the time is over or the caller has gone."""
         if self.is_over():
-            raise _GivenUp
+            raise _GivenUp("The time of the transaction was over.")
 
     def finish(self) -> None:
         """Leave what was done to be committed, or raise `_GivenUp`."""
@@ -128,7 +128,7 @@ class Transaction(TransactionScope):
         self._bound.check()
         if not self._connection.in_transaction:
             # A full disk, which the work has not passed on: what follows would be committed by itself.
-            raise _GivenUp
+            raise _GivenUp("SQLite had undone the transaction.")
         if control := CONTROL.match(sql):
             raise RuntimeError(
                 f"{control[1].upper()} inside of a transaction: it is committed when `work` returns and rolled back "
@@ -167,8 +167,8 @@ class Database(ChangeListener):
         database. With `read_only`, it runs in a reader's thread and sees the database at one moment.
 
         The time is for the wait for its turn, the work and the commit together; by default it is
-        DATABASE_TIMEOUT_SECONDS. Raises `Unavailable` if nothing was committed; of its kind, `OutcomeUnknown` if the
-        commit did not end in time.
+        DATABASE_TIMEOUT_SECONDS. Raises `Unavailable` if nothing was committed, and its subclass `OutcomeUnknown` if
+        the commit did not end in time.
         """
         seconds = timeout_seconds or self._timeout_seconds
         bound = _Bound(seconds)
@@ -195,8 +195,8 @@ class Database(ChangeListener):
         scope = TransactionScope()
         try:
             return await self._writer.run(partial(_run, work, bound, scope))
-        except _GivenUp:
-            raise Unavailable(IN_TIME.format("written")) from None
+        except _GivenUp as error:
+            raise Unavailable(IN_TIME.format("written")) from error
         except sqlite3.Error as error:
             if _is_unavailable(error):
                 raise Unavailable(IN_TIME.format("written")) from error
@@ -209,8 +209,8 @@ class Database(ChangeListener):
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._readers, self._read_in_thread, work, bound)
-        except _GivenUp:
-            raise Unavailable(IN_TIME.format("read")) from None
+        except _GivenUp as error:
+            raise Unavailable(IN_TIME.format("read")) from error
         except sqlite3.Error as error:
             if _is_unavailable(error):
                 raise Unavailable(IN_TIME.format("read")) from error

@@ -225,3 +225,21 @@ async def test_requests_cancelled_before_their_turn_do_nothing(
     await first
     await database.close()
     assert await counted(store) == 0
+
+
+async def test_a_request_cancelled_after_its_last_statement_changes_nothing(
+    database: Database, store: SqliteItemStore
+) -> None:
+    gate = Gate()
+
+    def work(transaction: Transaction) -> None:
+        inserting("a")(transaction)
+        gate.pass_in_thread()
+
+    inserted = asyncio.create_task(database.transact(work))
+    await gate.is_reached()
+    inserted.cancel()
+    await asyncio.gather(inserted, return_exceptions=True)
+    gate.open()
+    await database.close()
+    assert await counted(store) == 0

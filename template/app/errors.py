@@ -40,3 +40,22 @@ class Unavailable(ServiceError):
     def __init__(self, detail: str, dependency: str = "database") -> None:
         super().__init__(detail)
         self.dependency = dependency
+
+class TransactionConflict(ServiceError):
+    """The transaction met another that changed the same rows; nothing was committed, and it may be tried again."""
+
+    status = HTTPStatus.CONFLICT
+    type = "urn:problem:transaction-conflict"
+
+
+class OutcomeUnknown(Unavailable):
+    """The database was asked to commit and did not answer: look before the same is done again."""
+
+    type = "urn:problem:outcome-unknown"
+
+
+class TransactionsNotSupported(ServiceError):
+    """The database server has no transactions, and will not have any until it is set up differently."""
+
+    status = HTTPStatus.NOT_IMPLEMENTED
+    type = "urn:problem:transactions-not-supported"

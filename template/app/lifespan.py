@@ -13,7 +13,7 @@ from app.items.service import ItemService
 from app.items.store import ItemStore
 from app.logs import configure_logging
 from app.settings import Settings
-from app.store import open_item_store
+from app.store import Database, open_item_store
 from app.websockets import require_websocket_library
 
 
@@ -21,6 +21,7 @@ class State(TypedDict):
     """What requests find in `request.state`."""
 
     items: ItemService
+    database: Database
     dependencies: list[Dependency]
 
 
@@ -36,14 +37,16 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             from app.event_loop_lag import watched_event_loop
 
             stack.enter_context(watched_event_loop(settings.event_loop_blocked_ms / 1_000))
-        store: ItemStore = await stack.enter_async_context(open_item_store(settings))
+        opened = await stack.enter_async_context(open_item_store(settings))
+        store: ItemStore = opened
         dependencies = [Dependency("database", store.ping, required=True)]
         await _report_if_unavailable(store)
         cache = await stack.enter_async_context(open_item_cache(settings))
         store = CachedItemStore(store, cache)
+        opened.database.on_change(store.forget)
         pings = {dependency.name: dependency.ping for dependency in dependencies}
         await stack.enter_async_context(outages.watched(pings))
-        yield {"items": ItemService(store), "dependencies": dependencies}
+        yield {"items": ItemService(store), "database": opened.database, "dependencies": dependencies}
 
 
 async def _report_if_unavailable(store: ItemStore) -> None:

@@ -32,6 +32,7 @@ BOOT_SECONDS = 30
 STOP_SECONDS = 20
 LEFT_BEHIND_SECONDS = 5
 POLL_SECONDS = 0.02
+README_EXAMPLE = Path(__file__).with_name("readme_example.py")
 NO_PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 COUNTS = re.compile(r"\b\d+ (?:passed|skipped)\b")
 # First what the process imports that starts and watches the workers, then what a worker does.
@@ -161,6 +162,10 @@ class Run:
     def migrate(self) -> None:
         """Run `make migrate`."""
         self._step("migrate", ["make", "migrate"])
+
+    def follow_readme(self) -> None:
+        """Run the transaction that the README shows, on the migrated database."""
+        self._step("readme", [".venv/bin/python", str(README_EXAMPLE)], PYTHONPATH=str(self.project))
 
     @contextmanager
     def served(self) -> Iterator[Service]:

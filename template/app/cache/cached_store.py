@@ -1,7 +1,7 @@
 """A store that answers reads of single items from a cache. Routes and service never know."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Protocol
@@ -90,6 +90,10 @@ class CachedItemStore:
         finally:
             if self._flights.get(item_id) is flight:
                 del self._flights[item_id]
+
+    async def forget(self, item_ids: Collection[UUID]) -> None:
+        """Drop what is kept of these items, and what was read of them before now and is still to be kept."""
+        await asyncio.gather(*map(self._forget, item_ids))
 
     async def _forget(self, item_id: UUID) -> None:
         self._flights.pop(item_id, None)

@@ -9,12 +9,16 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession, AsyncIOMotorCollection
-from pymongo import ReadPreference
+from pymongo import ReadPreference, timeout
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
 
 Document = dict[str, Any]
 Collection = AsyncIOMotorCollection[Document]
 Session = AsyncIOMotorClientSession
 Result = TypeVar("Result")
+
+SNAPSHOT, DURABLE = ReadConcern("snapshot"), WriteConcern("majority", j=True)
 
 
 @asynccontextmanager
@@ -45,3 +49,21 @@ async def in_transaction(
     async with await collection.database.client.start_session() as session:
         # Whatever the URL prefers: a transaction is possible on the primary only.
         await session.with_transaction(write, read_preference=ReadPreference.PRIMARY)
+
+
+@asynccontextmanager
+async def transaction_of(collection: Collection, abort_seconds: float) -> AsyncIterator[Session]:
+    """Yield a session in a new transaction; what is done inside takes part in it without naming it.
+
+    What is not committed is aborted, and with time of its own: MongoDB would keep its locks for a minute.
+    """
+    async with await collection.database.client.start_session() as session:
+        # Motor copies the context, which has the bound session, into its threads.
+        with session.delegate.bind(end_session=False):
+            session.start_transaction(SNAPSHOT, DURABLE, ReadPreference.PRIMARY)
+            try:
+                yield session
+            finally:
+                if session.delegate.in_transaction:
+                    with timeout(abort_seconds):
+                        await session.abort_transaction()

@@ -5,14 +5,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from pymongo import AsyncMongoClient, ReadPreference
+from pymongo import AsyncMongoClient, ReadPreference, timeout
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
 
 Document = dict[str, Any]
 Collection = AsyncCollection[Document]
 Session = AsyncClientSession
 Result = TypeVar("Result")
+
+SNAPSHOT, DURABLE = ReadConcern("snapshot"), WriteConcern("majority", j=True)
 
 # Operations under way, those that nobody waits for any more too.
 _running: set[asyncio.Future[Any]] = set()
@@ -58,3 +62,19 @@ async def in_transaction(
     async with collection.database.client.start_session() as session:
         # Whatever the URL prefers: a transaction is possible on the primary only.
         await session.with_transaction(write, read_preference=ReadPreference.PRIMARY)
+
+
+@asynccontextmanager
+async def transaction_of(collection: Collection, abort_seconds: float) -> AsyncIterator[Session]:
+    """Yield a session in a new transaction; what is done inside takes part in it without naming it.
+
+    What is not committed is aborted, and with time of its own: MongoDB would keep its locks for a minute.
+    """
+    async with collection.database.client.start_session() as session, session.bind(end_session=False):
+        await session.start_transaction(SNAPSHOT, DURABLE, ReadPreference.PRIMARY)
+        try:
+            yield session
+        finally:
+            if session.in_transaction:
+                with timeout(abort_seconds):
+                    await session.abort_transaction()

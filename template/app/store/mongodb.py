@@ -39,6 +39,7 @@ from app.serializer import item_json, items_json
 from app.server.settings import ServerSettings
 from app.server.sizing import share
 from app.slow_queries import SlowQuerySettings
+from app.store.mongodb_transactions import Database
 from app.store.mongodb_url import check_url, names_application
 
 if TYPE_CHECKING:
@@ -175,7 +176,9 @@ async def open_item_store(settings: StoreSettings) -> AsyncIterator["MongoItemSt
             listener.explain_through(items)
             stack.push_async_callback(listener.close)
         max_under_way = settings.connections_per_worker + settings.database_max_waiting_requests
-        yield MongoItemStore(items, timeout_seconds, max_under_way)
+        store = MongoItemStore(items, timeout_seconds, max_under_way)
+        stack.push_async_callback(store.database.close)
+        yield store
 
 
 def _listeners(slow_query_ms: int | None) -> list["SlowQueryListener"]:
@@ -247,6 +250,7 @@ class MongoItemStore:
         self._prepared = False
         self._preparing: asyncio.Task[None] | None = None
         self._has_transactions = False
+        self.database = Database(items, timeout_seconds, max_under_way, self._learn_of_transactions)
 
     async def get(self, item_id: UUID) -> ItemDocument:
         # The whole document: a projection costs more to send than it spares.
@@ -369,6 +373,10 @@ class MongoItemStore:
         if self._preparing is None or self._preparing.done():
             self._preparing = asyncio.create_task(self._make_indexes())
         await asyncio.shield(self._preparing)
+
+    async def _learn_of_transactions(self) -> bool:
+        await self._prepare()
+        return self._has_transactions
 
     async def _make_indexes(self) -> None:
         """Make the indexes, and learn whether the server has transactions."""

@@ -20,6 +20,7 @@ from app.server.settings import ServerSettings
 from app.server.sizing import share
 from app.slow_queries import SlowQuerySettings
 from app.store.postgres_pool import ConnectionPool
+from app.store.postgres_transactions import Database
 
 # The form in which both serializers write times: without a fraction where it is zero.
 TIME: LiteralString = (
@@ -99,9 +100,11 @@ async def open_item_store(settings: StoreSettings) -> AsyncIterator["PostgresIte
         application_name=NAME,
         connection_class=_connection_class(settings.slow_query_ms),
     )
+    database = Database(pool, settings.database_timeout_seconds)
     try:
-        yield PostgresItemStore(pool)
+        yield PostgresItemStore(pool, database)
     finally:
+        await database.close()
         await pool.close()
 
 
@@ -122,8 +125,9 @@ def _no_item(item_id: UUID) -> NotFound:
 class PostgresItemStore:
     """See `app.items.store.ItemStore`."""
 
-    def __init__(self, pool: ConnectionPool) -> None:
+    def __init__(self, pool: ConnectionPool, database: Database) -> None:
         self._pool = pool
+        self.database = database
 
     async def get(self, item_id: UUID) -> ItemDocument:
         found = await self._pool.fetch(GET, item_id)

@@ -67,6 +67,14 @@ class ConnectionPool:
         except UNAVAILABLE_ERRORS as error:
             raise Unavailable("The database did not answer in time.") from error
 
+    async def lend(self) -> asyncpg.Connection:
+        """Return a connection that nothing else uses until it is taken back, or raise `Unavailable`."""
+        return await self._acquire()
+
+    def take_back(self, connection: asyncpg.Connection) -> None:
+        """Let others use a connection that was lent, as it is; one that is closed is replaced."""
+        self._release(connection)
+
     async def close(self) -> None:
         """Close the connections; nothing may be under way."""
         for connection in self._idle:

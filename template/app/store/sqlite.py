@@ -26,6 +26,8 @@ from app.items.models import ItemChanges
 from app.items.store import ItemRow, PriceFigures
 from app.serializer import item_json, items_json
 from app.slow_queries import SlowQuerySettings
+from app.store.sqlite_errors import NAME_IS_TAKEN, UNAVAILABLE_ERRORS, may_pass
+from app.store.sqlite_transactions import STEPS_BETWEEN_LOOKS, Database
 from app.store.sqlite_url import database_path
 from app.store.sqlite_writer import GroupCommitWriter
 
@@ -59,26 +61,6 @@ EXPORT_CHUNK_ROWS = 500
 READER_THREADS = 4
 # The loop must not wait for locks; with WAL only recovery after a crash makes a reader wait at all.
 LOOP_BUSY_SECONDS = 0.05
-# How many of SQLite's steps (about a millisecond of them) pass between looks at the deadline.
-STEPS_BETWEEN_LOOKS = 10_000
-
-NAME_IS_TAKEN = "UNIQUE constraint failed: items.name"
-# What opening the file or executing a statement raises during an outage, and for other reasons.
-UNAVAILABLE_ERRORS = (OSError, sqlite3.OperationalError)
-# https://www.sqlite.org/rescode.html
-UNAVAILABLE_CODES = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_INTERRUPT,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_NOLFS,
-        sqlite3.SQLITE_PROTOCOL,
-        sqlite3.SQLITE_READONLY,
-    }
-)
 
 Result = TypeVar("Result")
 
@@ -161,7 +143,9 @@ async def open_item_store(settings: StoreSettings) -> AsyncIterator["SqliteItemS
         writer = GroupCommitWriter(open_writer, settings.database_max_waiting_writes)
         stack.push_async_callback(writer.close)
         readers = stack.enter_context(ThreadPoolExecutor(READER_THREADS, "sqlite-reader"))
-        yield SqliteItemStore(open_reader, readers, writer, timeout)
+        store = SqliteItemStore(open_reader, readers, writer, timeout)
+        stack.push_async_callback(store.database.close)
+        yield store
 
 
 def _time_text(time: datetime) -> str:
@@ -191,15 +175,6 @@ def _name_taken(error: sqlite3.IntegrityError, detail: str) -> NameTaken:
     return NameTaken(detail)
 
 
-def _may_pass(error: Exception) -> bool:
-    """Return whether the same statement may succeed later; otherwise it is wrong, or the schema is."""
-    if isinstance(error, sqlite3.OperationalError):
-        # Of an extended code, such as SQLITE_IOERR_FSYNC, the lowest byte is the primary one. Python's own errors,
-        # such as text that is not UTF-8, have none.
-        return getattr(error, "sqlite_errorcode", 0) & 0xFF in UNAVAILABLE_CODES
-    return True
-
-
 class SqliteItemStore:
     """See `app.items.store.ItemStore`."""
 
@@ -219,6 +194,7 @@ class SqliteItemStore:
             self._idle.put(None)
         self._writer = writer
         self._timeout_seconds = timeout_seconds
+        self.database = Database(writer, readers, self._reader_of_thread, self._idle.put, timeout_seconds)
 
     async def get(self, item_id: UUID) -> ItemDocument:
         found = self._read(GET, (str(item_id),))
@@ -309,13 +285,21 @@ class SqliteItemStore:
             raise
 
     def _scan_in_thread(self, sql: LiteralString, parameters: tuple[Any, ...], deadline: float) -> list[Any]:
-        connection = self._idle.get()
+        connection = self._reader_of_thread()
         try:
-            connection = connection or self._open_reader(self._timeout_seconds)
             connection.set_progress_handler(lambda: time.monotonic() > deadline, STEPS_BETWEEN_LOOKS)
             return connection.execute(sql, parameters).fetchall()
         finally:
             self._idle.put(connection)
+
+    def _reader_of_thread(self) -> sqlite3.Connection:
+        """Return an idle reader, for the caller to put back; it is opened if it has never been used."""
+        connection = self._idle.get()
+        try:
+            return connection or self._open_reader(self._timeout_seconds)
+        except BaseException:
+            self._idle.put(None)
+            raise
 
     async def _write(self, write: Callable[[sqlite3.Connection], Result]) -> Result:
         try:
@@ -327,7 +311,7 @@ class SqliteItemStore:
             raise
 
     def _raise_if_unavailable(self, error: Exception, detail: str) -> None:
-        if _may_pass(error):
+        if may_pass(error):
             raise Unavailable(detail) from error
         if not self._is_migrated():
             raise Unavailable("The database's migrations have not run.") from error

@@ -27,6 +27,15 @@ class _Done(NamedTuple):
     error: Exception | None
 
 
+class _GroupUndone(Exception):
+    """A failure so grave (a full disk, a deadline) that SQLite undid the whole group; the others are run again."""
+
+    def __init__(self, by: _Waiting, error: Exception) -> None:
+        super().__init__()
+        self.by = by
+        self.error = error
+
+
 class GroupCommitWriter:
     """Runs writes one after the other; each is durable (synchronous=FULL) before its caller goes on.
 
@@ -102,14 +111,13 @@ def _attempt(connection: sqlite3.Connection, waiting: _Waiting) -> _Done:
     connection.execute("SAVEPOINT one_write")
     try:
         result = waiting.write(connection)
+        connection.execute("RELEASE one_write")
     except Exception as error:
         if not connection.in_transaction:
-            # The failure was so grave (a full disk) that SQLite undid the whole group.
-            raise
+            raise _GroupUndone(waiting, error) from error
         connection.execute("ROLLBACK TO one_write")
         connection.execute("RELEASE one_write")
         return _Done(waiting.outcome, None, error)
-    connection.execute("RELEASE one_write")
     return _Done(waiting.outcome, result, None)
 
 

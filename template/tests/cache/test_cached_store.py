@@ -1,8 +1,10 @@
 """Reads of single items come from the cache, and never show what was before a change."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
@@ -11,9 +13,12 @@ from fastapi.testclient import TestClient
 from app.cache import CachedItemStore, open_item_cache
 from app.errors import NotFound
 from app.items.documents import ItemDocument, item_document
-from app.items.models import ItemChanges
+from app.items.models import ItemChanges, ItemDraft
+from app.items.service import new_row
 from app.items.store import ItemStore
 from app.settings import Settings
+from app.store import open_item_store
+from tests.database import RETRIES, moving
 
 ITEMS = "/api/v1/items"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -117,14 +122,19 @@ async def test_a_client_that_goes_away_does_not_take_the_others_with_it(
     assert first.cancelled() or first.cancelling()
 
 
-@pytest.mark.parametrize("change", ["update", "delete"])
+@pytest.mark.parametrize("change", ["update", "delete", "forget"])
 async def test_what_was_read_before_a_change_is_not_kept_after_it(
     cached: ItemStore, slow: SlowStore, change: str
 ) -> None:
     item_id = uuid4()
     read = asyncio.create_task(cached.get(item_id))
     await asyncio.sleep(0.05)
-    await (cached.update(item_id, {"price_cents": 1}, NOW) if change == "update" else cached.delete(item_id))
+    changes: dict[str, Callable[[], Awaitable[object]]] = {
+        "update": partial(cached.update, item_id, {"price_cents": 1}, NOW),
+        "delete": partial(cached.delete, item_id),
+        "forget": partial(cached.forget, [item_id]),  # type: ignore[attr-defined]
+    }
+    await changes[change]()
     slow.document = NEW
     slow.answer.set()
     assert (await read).body == OLD.body
@@ -142,3 +152,33 @@ async def test_a_read_that_starts_after_a_change_does_not_join_one_from_before(
     await asyncio.sleep(0.05)
     slow.answer.set()
     assert ((await before).body, (await after).body) == (OLD.body, NEW.body)
+
+
+@pytest.mark.usefixtures("_empty_database")
+async def test_a_read_after_a_transaction_shows_what_it_changed_whoever_reads_meanwhile(
+    settings: Settings,
+) -> None:
+    async with open_item_store(settings) as store, open_item_cache(settings) as cache:
+        cached = CachedItemStore(store, cache)
+        store.database.on_change(cached.forget)
+        rows = [new_row(ItemDraft(name=name, price_cents=1_000), NOW) for name in "ab"]
+        await store.insert_many(rows)
+        source, target = (row["id"] for row in rows)
+        shown = [1_000]
+
+        async def price() -> int:
+            cents: int = json.loads((await cached.get(source)).body)["price_cents"]
+            return cents
+
+        async def read() -> None:
+            while shown[-1] > 960:
+                last = shown[-1]
+                assert await price() <= last
+                await asyncio.sleep(0)
+
+        readers = [asyncio.create_task(read()) for _ in range(5)]
+        for cents in range(999, 959, -1):
+            await store.database.transact(moving(source, target, 1), **RETRIES)
+            assert await price() == cents
+            shown.append(cents)
+        await asyncio.gather(*readers)

@@ -39,6 +39,15 @@ def route_template(scope: Scope) -> str:
     return template
 
 
+def matched_path(scope: Scope) -> str | None:
+    """Return the path of the route that the router has chosen, parameters unfilled, or None."""
+    route: BaseRoute | None = scope.get("route")
+    # Under the prefix of `include_router` the route itself does not know its whole path.
+    context = scope.get("fastapi", {}).get("effective_route_context")
+    chosen = context if getattr(context, "original_route", None) is route else route
+    return getattr(chosen, "path_format", None)
+
+
 def allowed_methods(router: APIRouter, scope: Scope) -> set[str]:
     """Return the methods of all routes with this path."""
     matching = [context for context, _ in _matching(router, scope)]
@@ -86,13 +95,9 @@ class RoutingMiddleware:
     def _template(self, scope: Scope, outside: dict[str, Any]) -> str | None:
         if scope.get("endpoint") is outside["endpoint"]:
             return None
-        route: BaseRoute | None = scope.get("route")
         # Mounts extend the root path, and leave in the scope the route of the application that they lead to.
-        if route is not None and scope.get("root_path", "") == outside["root_path"]:
-            # Under the prefix of `include_router` the route itself does not know its whole path.
-            context = scope.get("fastapi", {}).get("effective_route_context")
-            chosen = context if getattr(context, "original_route", None) is route else route
-            return getattr(chosen, "path_format", None)
+        if scope.get("route") is not None and scope.get("root_path", "") == outside["root_path"]:
+            return matched_path(scope)
         found = list(_matching(self._router, {**scope, **outside}))
         full = (context.path_format for context, match in found if match == Match.FULL)
         return next(full, found[0][0].path_format if found else None)

@@ -97,6 +97,10 @@ class GroupCommitWriter:
             connection.execute("BEGIN IMMEDIATE")
             done = [_attempt(connection, waiting) for waiting in group]
             connection.execute("COMMIT")
+        except _GroupUndone as undone:
+            rest = [waiting for waiting in group if waiting is not undone.by]
+            others = self._commit(rest) if rest else []
+            return [_Done(undone.by.outcome, None, undone.error), *others]
         except Exception as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")

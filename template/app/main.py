@@ -71,5 +71,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         from app.request_profile import RequestProfileMiddleware
 
         app.add_middleware(RequestProfileMiddleware, secret=settings.profile_secret.get_secret_value())
+    if settings.access_log:
+        from app.access_log import AccessLogMiddleware
+
+        app.add_middleware(AccessLogMiddleware)
     app.add_middleware(RequestIdMiddleware)
     return app

@@ -12,6 +12,7 @@ from time import perf_counter
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.logs import REQUEST_ID
 from app.problems import CONTENT_TOO_LARGE, problem_response
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ class RequestIdMiddleware:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
         started_at = perf_counter()
@@ -43,6 +44,11 @@ class RequestIdMiddleware:
         if request_id is None or not ACCEPTED_REQUEST_ID.fullmatch(request_id):
             request_id = token_hex(16).encode()
         scope.setdefault("state", {})["request_id"] = request_id.decode()
+        REQUEST_ID.set(request_id.decode())
+        if scope["type"] == "websocket":
+            # The server logs what goes wrong in it.
+            await self.app(scope, receive, send)
+            return
         answered = False
 
         async def send_with_id(message: Message) -> None:
@@ -60,7 +66,7 @@ class RequestIdMiddleware:
         try:
             await self.app(scope, receive, send_with_id)
         except Exception:
-            logger.exception("Unexpected error", extra={"request_id": request_id.decode()})
+            logger.exception("Unexpected error")
             if answered:
                 raise
             response = problem_response(

@@ -14,6 +14,8 @@ class Settings(StoreSettings, CacheSettings, ServerSettings):
 
     max_body_bytes: PositiveInt = 4 * 1024 * 1024
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    # One line for each request in the log.
+    access_log: bool = False
     # From when on the log names what blocks the event loop; 0 looks at nothing.
     event_loop_blocked_ms: NonNegativeInt = 200
     # Whoever sends it as X-Profile-Secret gets a profile of the request in place of the answer.

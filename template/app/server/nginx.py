@@ -111,6 +111,7 @@ def nginx_configuration(settings: "Settings", nginx: str, runtime: Path) -> str:
                 for number in range(settings.workers)
             ]
         ),
+        "ACCESS_LOG": "/dev/stderr json if=$answered_here" if settings.access_log else "off",
         "LISTEN": f"{host}:{settings.port} backlog={WORKER_BACKLOG}",
     }
     # Nginx's own variables ($host) stay as they are.
@@ -174,6 +175,7 @@ def serve_worker(descriptor: int) -> None:
 
     from app.settings import Settings
 
+    configure_logging()
     settings = Settings()
     uvicorn.run(
         "app.server.worker:create_app",

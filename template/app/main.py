@@ -16,7 +16,7 @@ from app.lifespan import lifespan
 from app.metrics import MetricsMiddleware
 from app.middleware import BodyLimitMiddleware, RequestIdMiddleware
 from app.problems import Problem, add_error_handlers
-from app.settings import Settings
+from app.settings import Settings, settings_of_environment
 
 
 class Service(FastAPI):
@@ -43,7 +43,7 @@ def telemetry() -> TelemetryConfig:
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Return the service with these settings, by default those of the environment."""
-    settings = settings or Settings()
+    settings = settings or settings_of_environment()
     # app.docs serves the documentation: FastAPI's own page does not escape the title.
     app = Service(
         title=NAME,

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.multiprocess import mark_process_dead
 
+from app.environment import Environment
 from app.logs import configure_logging
 from app.server.metrics_directory import metrics_directory
 
@@ -41,6 +42,12 @@ LONGEST_SOCKET_PATH = 107
 # After the last request a worker still closes what it has open; only then is it killed.
 CLOSING_SECONDS = 5
 WATCH_INTERVAL_SECONDS = 0.2
+
+
+class NginxSettings(Environment):
+    """Where Nginx is."""
+
+    nginx_path: str = "nginx"
 
 
 class CannotStart(SystemExit):
@@ -76,7 +83,7 @@ def serve(settings: "Settings") -> None:
 def find_nginx() -> str:
     """Return the path of Nginx: $NGINX_PATH, or the one on PATH. Raises `CannotStart` where there is none."""
     # Not $NGINX, in which Nginx hands its sockets to its successor.
-    wanted = os.environ.get("NGINX_PATH", "nginx")
+    wanted = NginxSettings().nginx_path
     # Debian keeps it in a folder that only root has on PATH.
     found = shutil.which(wanted, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
     if found is None:

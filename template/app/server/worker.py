@@ -22,10 +22,12 @@ def create_app() -> "FastAPI":
     try:
         # Here, so that whoever starts and watches workers needs none of its memory.
         from app.main import create_app
+        from app.settings import Settings
 
-        app = create_app()
-        configure_logging(app.state.settings.log_level)
-        return app
+        # Whoever started the workers has warned of settings that do not exist.
+        settings = Settings()
+        configure_logging(settings.log_level)
+        return create_app(settings)
     finally:
         gc.freeze()
         gc.enable()

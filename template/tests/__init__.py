@@ -3,9 +3,6 @@
 import os
 import signal
 
-# `make test &`, nohup and some runners have it ignored, and every process that a test starts would inherit that.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-
 # Before anything of the service is imported. TEST_* in .env are read all the same.
 os.environ["ENV_FILE"] = os.devnull
 
@@ -14,3 +11,6 @@ from app.settings import Settings
 for _name in Settings.model_fields:
     for _variable in (_name, _name.upper()):
         os.environ.pop(_variable, None)
+
+# `make test &`, nohup and some runners have it ignored, and every process that a test starts would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,5 +1,9 @@
 """`make bench` asks this very service for every endpoint, and decides nothing that the noise does not allow."""
 
+import os
+import sys
+import threading
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -8,6 +12,8 @@ from benchmarks import PROJECT
 from benchmarks.comparison import Comparison
 from benchmarks.generator import is_complete, send
 from benchmarks.measurement import Load, Measurement, Question, Sample
+from benchmarks.processes import busy_cpus
+from benchmarks.results import Results
 from benchmarks.service import Start, available_port, running_services
 from benchmarks.targets import TARGETS, verdict
 from benchmarks.tunings import Tuning
@@ -17,6 +23,8 @@ BRIEFLY = Load(connections=2, generators=1, rounds=1, seconds=0.02)
 GOOD = Sample(2_000, 2_000, 2, 20, 0, 100, 0.3, 0.2)
 SLOW = GOOD._replace(p50_ms=60)
 GENERATOR_AT_ITS_LIMIT = SLOW._replace(generator_busy=0.95)
+CPUS = os.cpu_count() or 1
+MACHINE_FULL = SLOW._replace(others_cpus=CPUS / 2, busy_cpus=CPUS)
 TUNING = Tuning("one", "every", "One", "0.1.0", "", WORKLOADS[0].name, [], None)
 
 
@@ -43,10 +51,40 @@ def test_every_workload_is_answered_without_errors(
         ([SLOW, SLOW], "fail"),
         ([GOOD, SLOW], "undecided"),
         ([GENERATOR_AT_ITS_LIMIT], "undecided"),
+        ([MACHINE_FULL, MACHINE_FULL], "undecided"),
+        ([GOOD._replace(others_cpus=CPUS, busy_cpus=CPUS)], "pass"),
+        # There was a CPU left, or none was taken from the service.
+        ([SLOW._replace(others_cpus=1, busy_cpus=CPUS / 2)], "fail"),
+        ([SLOW._replace(others_cpus=0, busy_cpus=CPUS)], "fail"),
     ],
 )
 def test_a_target_is_missed_only_where_all_rounds_say_so(samples: list[Sample], expected: str) -> None:
     assert verdict(TARGETS[0], Measurement(WORKLOADS[0], samples)) == expected
+
+
+def test_a_busy_machine_is_said_to_be_one() -> None:
+    busy, quiet = (Results(BRIEFLY, [Measurement(WORKLOADS[0], [each])]) for each in (MACHINE_FULL, SLOW))
+    (remark,) = [remark for remark in busy.remarks() if "the machine was busy" in remark]
+    assert f"{CPUS / 2:.1f} of its {CPUS} CPUs" in remark
+    assert WORKLOADS[0].name in remark
+    assert not [remark for remark in quiet.remarks() if "busy" in remark]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="is read from /proc")
+def test_cpu_time_of_any_program_is_seen() -> None:
+    ended = threading.Event()
+
+    def burn() -> None:
+        while not ended.is_set():
+            time.perf_counter()
+
+    thread = threading.Thread(target=burn)
+    thread.start()
+    try:
+        assert (busy_cpus(0.3) or 0) > 0.2
+    finally:
+        ended.set()
+        thread.join()
 
 
 @pytest.mark.parametrize(

@@ -250,6 +250,15 @@ def test_a_wrong_setting_is_named_with_its_value(
         main()
 
 
+def test_a_host_that_is_none_is_named_with_where_it_may_come_from(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**environment, "HOST": "x86_64-conda-linux-gnu"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit, match=r"\AHOST=x86_64-conda-linux-gnu is not an address.*conda.*HOST=127"):
+        main()
+
+
 def test_a_worker_looks_for_garbage_but_not_in_what_it_is_made_of() -> None:
     try:
         app = create_app()

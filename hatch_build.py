@@ -11,7 +11,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-TEMPLATE_PATHS = ("copier.yml", "template")
+TEMPLATE_PATHS = ("copier.yml", "template", "kit")
 BUILD_FACTS = "template-build.json"
 HISTORY = "template-history.bundle"
 # What running the template in place leaves behind; only needed where git cannot say what belongs to it.
@@ -29,7 +29,7 @@ LEFT_OVERS = {
 
 
 class TemplateBuildHook(BuildHookInterface):  # type: ignore[type-arg]
-    """Adds `copier.yml`, `template/`, `build.json` and `history.bundle` to what is built."""
+    """Adds `copier.yml`, `template/`, `kit/`, `build.json` and `history.bundle` to what is built."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Fill in `force_include`. An editable install reads the checkout itself and needs nothing."""
@@ -63,8 +63,11 @@ def template_files(root: Path) -> list[str]:
     if is_repository(root):
         tracked = git(root, "ls-files", "-z", "--", *TEMPLATE_PATHS).split("\0")
         return [path for path in tracked if path and (root / path).is_file()]
-    walked = (path.relative_to(root) for path in sorted((root / "template").rglob("*")) if path.is_file())
-    return ["copier.yml", *(path.as_posix() for path in walked if not is_left_over(path))]
+    folders = [root / path for path in TEMPLATE_PATHS if (root / path).is_dir()]
+    found = (
+        path.relative_to(root) for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()
+    )
+    return ["copier.yml", *(path.as_posix() for path in found if not is_left_over(path))]
 
 
 def is_left_over(path: Path) -> bool:

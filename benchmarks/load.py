@@ -1,4 +1,4 @@
-"""Server CPU per request, under the load generator that ships with every generated project."""
+"""Server CPU per request, under the load generator of `fastforge bench`."""
 
 import json
 import subprocess
@@ -10,9 +10,9 @@ from itertools import count
 from typing import Any
 
 from benchmarks.contenders import HOST, Running
-from benchmarks.rendering import TEMPLATE
+from benchmarks.rendering import REPOSITORY
 
-# Digits in a body that are another number in every request; see template/benchmarks/generator.py.
+# Digits in a body that are another number in every request; see kit/fastforge_kit/generator.py.
 COUNTER = "000000000000"
 JOB_NUMBERS = count(0, 50_000)
 ITEMS = "/api/v1/items"
@@ -60,8 +60,10 @@ def _generated(job: dict[str, object]) -> Any:  # noqa: ANN401
     with tempfile.TemporaryFile() as question:
         question.write(json.dumps(job).encode())
         question.seek(0)
-        command = [sys.executable, "-m", "benchmarks.generator"]
-        done = subprocess.run(command, cwd=TEMPLATE, stdin=question, capture_output=True, check=True)
+        command = [sys.executable, "-m", "fastforge_kit.generator"]
+        done = subprocess.run(
+            command, cwd=REPOSITORY / "kit", stdin=question, capture_output=True, check=True
+        )
     return json.loads(done.stdout)
 
 

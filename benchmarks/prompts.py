@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable
-from typing import Any
+
+from fastforge.tunings import Tuning
 
 from benchmarks.rendering import REPOSITORY
 
@@ -24,7 +25,7 @@ WORDS = {
 }
 
 
-def words_of(value: str, tunings: Iterable[Any]) -> str:
+def words_of(value: str, tunings: Iterable[Tuning]) -> str:
     """Return the measured words for an answer, or nothing where nothing is proven."""
     name, words = WORDS.get(value, ("", ""))
     measured = next((each.measured for each in tunings if each.id == name), None)
@@ -34,7 +35,7 @@ def words_of(value: str, tunings: Iterable[Any]) -> str:
     return MARK + words.format(saving=saving, ratio=f"{measured.ratio:.1f}")
 
 
-def with_prompts(text: str, tunings: Iterable[Any]) -> str:
+def with_prompts(text: str, tunings: Iterable[Tuning]) -> str:
     """Return the text of `copier.yml` with the figures of the records."""
     known = list(tunings)
     return CHOICE.sub(
@@ -42,6 +43,6 @@ def with_prompts(text: str, tunings: Iterable[Any]) -> str:
     )
 
 
-def write_prompts(tunings: Iterable[Any]) -> None:
+def write_prompts(tunings: Iterable[Tuning]) -> None:
     """Write the figures of the records into `copier.yml`."""
     QUESTIONS.write_text(with_prompts(QUESTIONS.read_text(encoding="utf-8"), tunings), encoding="utf-8")

@@ -26,16 +26,16 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from fastforge.questions import load_questions
-from fastforge.tunings import TUNINGS, load_module
+from fastforge.tunings import ChangedHere, Tuning, load_tunings, without
 
 from benchmarks.load import Requests, Sample, sample
 from benchmarks.prompts import write_prompts
-from benchmarks.rendering import REPOSITORY, TEMPLATE, render
+from benchmarks.rendering import REPOSITORY, render
 from benchmarks.served import CannotServe, Served, requests_of, served
 from tests.servers import Servers, ServerUnavailable, open_servers
 from tests.servers.running import describe
 
-CATALOGUE = TEMPLATE / TUNINGS
+CATALOGUE = REPOSITORY / "kit/optimizations"
 # What pays less is flagged, to be taken out of the template.
 WORTH_IT = 1.02
 PAYS = "pays"
@@ -49,7 +49,7 @@ FAILURES = (
     ServerUnavailable,
     subprocess.CalledProcessError,
     SystemExit,
-    load_module().ChangedHere,
+    ChangedHere,
 )
 
 # A cache would hide what a database does. What a cache brings shows in front of a server.
@@ -92,13 +92,12 @@ def main() -> None:
     sys.exit(code or bool(failed))
 
 
-def catalogue() -> list[Any]:
+def catalogue() -> list[Tuning]:
     """Return all tunings of the template."""
-    tunings: list[Any] = load_module().load_tunings(CATALOGUE)
-    return tunings
+    return load_tunings(CATALOGUE)
 
 
-def answers_of(tuning: Any) -> dict[str, str]:  # noqa: ANN401 (a class of the template)
+def answers_of(tuning: Tuning) -> dict[str, str]:
     """Return the answers of the project in which a tuning is measured; the others are the defaults."""
     own = {
         question.name: tuning.applies_to
@@ -122,12 +121,10 @@ def write_measured(record: Path, measured: dict[str, Any]) -> None:
     record.write_bytes(text + "\n".join(["\n\n[measured]", *lines, ""]).encode())
 
 
-def table(tunings: Sequence[Any]) -> str:
+def table(tunings: Sequence[Tuning]) -> str:
     """Return the figures of all records, what brings most first."""
     head = ["optimization", "answers", "workload", "CPU without it", "middle half", "verdict", "measured"]
-    measured = [each for each in tunings if each.measured]
-    measured.sort(key=lambda each: (each.measured.verdict == UNDECIDED, -each.measured.ratio))
-    rows = [_row(each) for each in [*measured, *(each for each in tunings if not each.measured)]]
+    rows = [_row(each) for each in sorted(tunings, key=_rank)]
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
 
 
@@ -146,14 +143,14 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _chosen(names: Sequence[str]) -> list[Any]:
+def _chosen(names: Sequence[str]) -> list[Tuning]:
     tunings = {each.id: each for each in catalogue()}
     if unknown := [name for name in names if name not in tunings]:
         sys.exit(f"{unknown[0]!r} is no record. There are: {', '.join(tunings)}.")
     return [each for id_, each in tunings.items() if not names or id_ in names]
 
 
-def _measure_all(chosen: Sequence[Any], options: argparse.Namespace, failed: list[str]) -> None:
+def _measure_all(chosen: Sequence[Tuning], options: argparse.Namespace, failed: list[str]) -> None:
     deadline = time.monotonic() + 60 * options.minutes
     with ExitStack() as stack:
         servers = stack.enter_context(open_servers(_kinds(chosen)))
@@ -174,13 +171,13 @@ def _measure_all(chosen: Sequence[Any], options: argparse.Namespace, failed: lis
             print(f"{number} of {len(chosen)}: {tuning.id}: {shown}", file=sys.stderr, flush=True)
 
 
-def _kinds(chosen: Sequence[Any]) -> set[str]:
+def _kinds(chosen: Sequence[Tuning]) -> set[str]:
     answers = {value for tuning in chosen for value in answers_of(tuning).values()}
     return answers & {"postgres", "mongodb", "redis", "nginx"}
 
 
 def _rounds(
-    tuning: Any,  # noqa: ANN401 (a class of the template)
+    tuning: Tuning,
     servers: Servers,
     folder: Path,
     options: argparse.Namespace,
@@ -189,7 +186,7 @@ def _rounds(
     answers = answers_of(tuning)
     project = render(folder, "-".join(["project", *answers.values()]), answers)
     with ExitStack() as stack:
-        copy = stack.enter_context(load_module().without(tuning, project))
+        copy = stack.enter_context(without(tuning, project))
         sides = [
             _asked(stack.enter_context(served(where, answers, servers, tuning.environment)), tuning)
             for where in (project, copy)
@@ -203,13 +200,13 @@ def _rounds(
         return rounds
 
 
-def _asked(server: Served, tuning: Any) -> tuple[Served, Requests]:  # noqa: ANN401 (a class of the template)
+def _asked(server: Served, tuning: Tuning) -> tuple[Served, Requests]:
     texts, status = requests_of(tuning.workload, server)
     asked = tuning.asked([text.encode() for text in texts])
     return server, Requests([text.decode() for text in asked], status)
 
 
-def _measured(tuning: Any, rounds: Sequence[tuple[Sample, Sample]]) -> dict[str, Any]:  # noqa: ANN401
+def _measured(tuning: Tuning, rounds: Sequence[tuple[Sample, Sample]]) -> dict[str, Any]:
     ratios = [off.cpu_us / on.cpu_us for on, off in rounds]
     low, middle, high = quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
     packages = sorted([*PACKAGES, *PACKAGES_BESIDE.get(tuning.applies_to, [])])
@@ -234,7 +231,7 @@ def _toml(value: object) -> str:
 
 def _write_rounds(
     file: Path,
-    tuning: Any,  # noqa: ANN401 (a class of the template)
+    tuning: Tuning,
     rounds: Sequence[tuple[Sample, Sample]],
     servers: str,
 ) -> None:
@@ -258,7 +255,7 @@ def _write_table(file: Path) -> None:
     file.write_text("\n".join(_document(catalogue())))
 
 
-def _document(tunings: Sequence[Any]) -> Iterator[str]:
+def _document(tunings: Sequence[Tuning]) -> Iterator[str]:
     yield "What each optimization brings: the CPU time of a request without it, with it = 1.\n"
     yield table(tunings)
     little = [each.id for each in tunings if each.measured and each.measured.verdict == PAYS_LITTLE]
@@ -267,7 +264,14 @@ def _document(tunings: Sequence[Any]) -> Iterator[str]:
     yield ""
 
 
-def _row(tuning: Any) -> list[str]:  # noqa: ANN401 (a class of the template)
+def _rank(tuning: Tuning) -> tuple[bool, bool, float]:
+    measured = tuning.measured
+    if measured is None:
+        return True, True, 0.0
+    return False, measured.verdict == UNDECIDED, -measured.ratio
+
+
+def _row(tuning: Tuning) -> list[str]:
     measured = tuning.measured
     name = f"`{tuning.id}`: {tuning.title}"
     if measured is None:

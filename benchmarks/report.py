@@ -17,12 +17,12 @@ from benchmarks.advice import ADVICE
 from benchmarks.profile_report import Profile, reason
 from benchmarks.profile_report import load as load_profiles
 from benchmarks.profile_report import table as markdown_table
-from benchmarks.rendering import REPOSITORY, TEMPLATE
+from benchmarks.rendering import REPOSITORY
 from benchmarks.verdicts import UNDECIDED, Row, row_from
 
 RESULTS = REPOSITORY / "benchmarks" / "results"
 DOCUMENTS = REPOSITORY / "docs"
-RECORDS = TEMPLATE / "benchmarks" / "tunings"
+RECORDS = REPOSITORY / "kit" / "optimizations"
 RECEIPTS_SHOWN = 12
 SECTIONS = ("ratios", "export", "in_process", "latency", "startup", "commands", "published", "full_stack")
 MARKS = ("<!-- {}: made by `make benchmarks` -->", "<!-- end of {} -->")

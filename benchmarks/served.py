@@ -117,7 +117,7 @@ def _create_batch(prefix: str, _paths: list[str]) -> tuple[Texts, int]:
     return [request("POST", f"{ITEMS}/batch", json.dumps(drafts))], 201
 
 
-# By their names in the projects' own benchmarks.
+# By their names in the measuring kit.
 WORKLOADS: Mapping[str, Callable[[str, list[str]], tuple[Texts, int]]] = {
     "read an item": _read,
     "list 100 items": _list,

@@ -100,6 +100,10 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     """Return FastForge installed by `pip install ./clone`, from a clone of the checkout under test."""
     folder = tmp_path_factory.mktemp("installation")
     clone = copy_checkout(folder / "clone")
+    # A version without anything: what projects of old templates record.
+    git(clone, "init", "--quiet")
+    git(clone, "commit", "--quiet", "--allow-empty", "-m", "Nothing")
+    git(clone, "tag", "v0.0.0")
     commit_all(clone, "v0.0.1")
     environment = pip_install(clone, folder / "site")
     return Installation((sys.executable, str(folder / "site/bin/fastforge")), environment, clone)

@@ -41,7 +41,7 @@ DEVELOPMENT_HEADER = HEADER.format(
     title="What tests and checks need beyond requirements.txt, as pyproject.toml lists it"
 )
 LOAD_HEADER = HEADER.format(
-    title="What `make load` and `make profile` need beyond requirements-dev.txt, as pyproject.toml lists it"
+    title="What `make load` needs beyond requirements-dev.txt, as pyproject.toml lists it"
 )
 OWN_HEADER = (
     "# Made by `make lock` of pyproject.toml and its group {}: exact versions, with the files' hashes.\n\n"

@@ -7,4 +7,5 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # Leads the tests to another template: a copy that was broken on purpose (tests/mutants).
 TEMPLATE_VARIABLE = "FASTFORGE_TEMPLATE"
 TEMPLATE = Path(os.environ.get(TEMPLATE_VARIABLE) or REPOSITORY / "template")
+OPTIMIZATIONS = REPOSITORY / "kit/optimizations"
 VAR = REPOSITORY / "var"

@@ -15,6 +15,7 @@ import pexpect
 import pytest
 
 from tests.conftest import Installation, Result, RunFastForge
+from tests.repository import REPOSITORY
 from tests.servers.process import kill_processes_in, processes_in
 from tests.variants.environments import clean_environment, environment_of
 
@@ -23,7 +24,7 @@ NAME = "Orders <b> & Co"
 BRIEFLY = ("--seconds", "0.1", "--rounds", "2", "--connections", "4", "--workers", "1")
 ONE_OF_EACH = ("--endpoints", "read an item,DELETE", "--tunings", "direct-routes")
 FOREVER = ("--seconds", "3600", "--endpoints", "read an item", "--tunings", "none")
-TARGETS = ["p50 < 50 ms", "p99 < 200 ms", "> 1,000/s", "errors < 0.1 %"]
+TARGETS = ["p50 < 50 ms", "p99 < 200 ms", "> 1,000/s", "errors < 0.1%"]
 
 
 def generate(installation: Installation, folder: Path, *answers: str) -> Path:
@@ -41,7 +42,7 @@ def project(installation: Installation, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(autouse=True)
 def _no_pages_and_no_processes(project: Path) -> object:
-    shutil.rmtree(project / "benchmarks/results", ignore_errors=True)
+    shutil.rmtree(project / "var/benchmarks", ignore_errors=True)
     yield
     left = processes_in(project)
     kill_processes_in(project)
@@ -49,7 +50,7 @@ def _no_pages_and_no_processes(project: Path) -> object:
 
 
 def pages(project: Path) -> list[Path]:
-    return sorted((project / "benchmarks/results").glob("*.html"))
+    return sorted((project / "var/benchmarks").glob("*.html"))
 
 
 def refused(result: Result, exit_code: int) -> str:
@@ -73,7 +74,7 @@ def test_json_is_one_document_with_every_figure_and_verdict(fastforge: RunFastFo
     ]
     for each in document["endpoints"]:
         assert list(each["targets"]) == TARGETS
-        assert each["targets"]["errors < 0.1 %"] == "pass"
+        assert each["targets"]["errors < 0.1%"] == "pass"
         assert 0 < each["p50_ms"] <= each["p99_ms"]
         assert each["cpu_us"] > 0
         assert len(each["rounds"]) == 2
@@ -164,7 +165,7 @@ def interrupted(
         command, cwd=project, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 60
-    while not any(b"benchmarks.generator" in command_of(pid) for pid in processes_in(project)):
+    while not any(b"fastforge_kit.generator" in command_of(pid) for pid in processes_in(project)):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     time.sleep(1)
@@ -246,11 +247,68 @@ def test_a_project_that_is_not_installed_says_how(fastforge: RunFastForge, work:
     assert "make install" in document["hint"]
 
 
-def test_a_project_without_its_measurement_says_where_to_get_it(fastforge: RunFastForge, work: Path) -> None:
-    fastforge("new", "plain", "--defaults", "--no-git")
-    shutil.rmtree(work / "plain/benchmarks")
+def test_a_project_without_its_helpers_for_tests_says_what_to_restore(
+    fastforge: RunFastForge, project: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(project, tmp_path / "stripped", symlinks=True))
+    shutil.rmtree(copy / "tests")
 
-    assert "fastforge update" in refused(fastforge("bench", "plain"), 1)
+    assert "git restore tests" in refused(fastforge("bench", str(copy)), 1)
+
+
+@pytest.mark.parametrize(
+    ("targets", "words"),
+    [
+        ("p50_ms = ", "benchmarks/targets.toml cannot be read"),
+        ("p42_ms = 1", "'p42_ms' is not measured"),
+        ("p50_ms = true", "p50_ms is True"),
+        ("p50_ms = -1", "p50_ms is -1"),
+        ("[[request]]\nname = 'x'", "request 1 makes no sense"),
+        ("[[request]]\nname = 'x'\npath = 'no slash'", "'no slash' is not a request"),
+        ("[[request]]\nname = 'x'\npath = '/'\nstatus = 42", "request 1 makes no sense"),
+    ],
+)
+def test_targets_that_make_no_sense_are_named(
+    fastforge: RunFastForge, project: Path, tmp_path: Path, targets: str, words: str
+) -> None:
+    copy = Path(shutil.copytree(project, tmp_path / "aimless", symlinks=True))
+    (copy / "benchmarks/targets.toml").write_text(targets)
+
+    document = fastforge(
+        "bench", str(copy), *BRIEFLY, "--endpoints=live", "--tunings=none", "--json"
+    ).document
+
+    assert words in document["error"]
+    assert document["hint"]
+
+
+def test_a_request_of_the_project_is_measured_too(
+    fastforge: RunFastForge, project: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(project, tmp_path / "own", symlinks=True))
+    targets = copy / "benchmarks/targets.toml"
+    own = '[[request]]\nname = "ask for too many"\npath = "/api/v1/items?limit=1000"\nstatus = 422\n'
+    targets.write_text(targets.read_text() + own)
+
+    flags = (*BRIEFLY, "--endpoints=too many", "--tunings=none", "--json")
+    document = fastforge("bench", str(copy), *flags).document
+
+    (measured,) = document["endpoints"]
+    assert measured["endpoint"] == "GET /api/v1/items?limit=1000"
+    assert measured["error_percent"] == 0
+
+
+def test_the_project_s_targets_decide(fastforge: RunFastForge, project: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(project, tmp_path / "strict", symlinks=True))
+    (copy / "benchmarks/targets.toml").write_text("p99_ms = 0\nitems_per_second = 0\n")
+
+    document = fastforge(
+        "bench", str(copy), *BRIEFLY, "--endpoints=live", "--tunings=none", "--json"
+    ).document
+
+    (measured,) = document["endpoints"]
+    assert measured["targets"]["p99 < 0 ms"] == "fail"
+    assert measured["targets"]["> 0/s"] == "pass"
 
 
 def test_a_port_in_use_is_named(fastforge: RunFastForge, project: Path) -> None:
@@ -298,15 +356,19 @@ def test_a_wrong_command_line_is_refused(
     assert named in refused(fastforge("bench", str(project), *arguments), 2)
 
 
-def test_the_command_and_the_project_have_the_same_options(fastforge: RunFastForge, project: Path) -> None:
-    ours = fastforge("bench", "--help", variables={"COLUMNS": "200"}).output
-    python = [str(project / ".venv/bin/python"), "-m", "benchmarks", "--help"]
-    theirs = subprocess.run(
-        python, cwd=project, env=clean_environment(), check=True, capture_output=True, text=True
-    )
+@pytest.mark.parametrize(
+    ("command", "module"), [("bench", "fastforge_kit"), ("profile", "fastforge_kit.profile")]
+)
+def test_the_command_and_the_kit_have_the_same_options(
+    fastforge: RunFastForge, project: Path, command: str, module: str
+) -> None:
+    ours = fastforge(command, "--help", variables={"COLUMNS": "200"}).output
+    python = [str(project / ".venv/bin/python"), "-m", module, "--help"]
+    environment = clean_environment(PYTHONPATH=str(REPOSITORY / "kit"))
+    theirs = subprocess.run(python, cwd=project, env=environment, check=True, capture_output=True, text=True)
 
-    assert options(ours) == options(theirs.stdout)
+    assert options(ours) == options(theirs.stdout) - {"--py-spy"}
 
 
 def options(text: str) -> set[str]:
-    return set(re.findall(r"--[a-z]+", text))
+    return set(re.findall(r"--[a-z-]+", text))

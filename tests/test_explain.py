@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import REPOSITORY, RunFastForge
+from tests.repository import OPTIMIZATIONS
 
 STORE = "app/store/sqlite.py"
 
@@ -19,6 +19,12 @@ def project(fastforge: RunFastForge, work: Path) -> Path:
     """Return a project with the default answers."""
     assert fastforge("new", "orders", "--defaults", "--no-git").exit_code == 0
     return work / "orders"
+
+
+def records() -> set[str]:
+    """Return the ids of the records that apply to a project with the default answers."""
+    folders = ["every", "sqlite", "ttl", "any_cache", "orjson", "negotiated", "any_compression", "uvicorn"]
+    return {path.stem for folder in folders for path in (OPTIMIZATIONS / folder).glob("*.toml")}
 
 
 def line_of(project: Path, file: str, text: str) -> int:
@@ -31,11 +37,11 @@ def test_a_project_s_optimizations_are_listed_with_place_effect_and_undo(
 ) -> None:
     result = fastforge("explain", "orders")
 
-    line = line_of(project, "app/main.py", "app.add_middleware(DirectRoutesMiddleware")
+    line = line_of(project, "app/service.py", "Middleware(DirectRoutesMiddleware")
     assert result.exit_code == 0
-    assert f"app/main.py:{line}  Endpoints found in a tree and called directly" in result.output
-    assert f"fastforge explain orders/app/main.py:{line}" in result.output
-    assert result.output.count("Effect: ") == len(list((project / "benchmarks/tunings").rglob("*.toml")))
+    assert f"app/service.py:{line}  Endpoints found in a tree and called directly" in result.output
+    assert f"fastforge explain orders/app/service.py:{line}" in result.output
+    assert result.output.count("Effect: ") == len(records())
 
 
 def test_the_json_holds_all_that_is_known(fastforge: RunFastForge, project: Path) -> None:
@@ -44,7 +50,7 @@ def test_the_json_holds_all_that_is_known(fastforge: RunFastForge, project: Path
     by_id = {each["id"]: each for each in document["tunings"]}
     assert document["path"] == str(project)
     assert (document["file"], document["line"], document["nearest"]) == (None, None, False)
-    assert set(by_id) == {path.stem for path in (project / "benchmarks/tunings").rglob("*.toml")}
+    assert set(by_id) == records()
     assert by_id["sqlite-wal"]["applies_to"] == "sqlite"
     line = line_of(project, STORE, '"journal_mode = WAL"')
     assert by_id["sqlite-wal"]["places"] == [{"file": STORE, "first_line": line, "last_line": line}]
@@ -155,8 +161,15 @@ def test_what_cannot_be_explained_is_refused_in_words(
     assert document["hint"]
 
 
+def recorded_as(project: Path, version: str) -> None:
+    """Make the project say that it was generated from this version."""
+    answers = project / ".copier-answers.yml"
+    kept = [line for line in answers.read_text().splitlines() if not line.startswith("_commit")]
+    answers.write_text("\n".join([*kept, f"_commit: {version}", ""]))
+
+
 def test_a_project_of_an_older_template_is_told_to_update(fastforge: RunFastForge, project: Path) -> None:
-    shutil.rmtree(project / "benchmarks/tunings")
+    recorded_as(project, "v0.0.0")
 
     result = fastforge("explain", "orders")
 
@@ -164,10 +177,10 @@ def test_a_project_of_an_older_template_is_told_to_update(fastforge: RunFastForg
     assert "fastforge update" in result.errors
 
 
-def test_a_record_that_cannot_be_read_is_named(fastforge: RunFastForge, project: Path) -> None:
-    (project / "benchmarks/tunings/sqlite/sqlite-wal.toml").write_text("title = ")
+def test_a_version_that_fastforge_does_not_know_is_named(fastforge: RunFastForge, project: Path) -> None:
+    recorded_as(project, "v99.0.0")
 
     result = fastforge("explain", "orders")
 
-    assert result.exit_code == 1
-    assert "git restore benchmarks/tunings" in result.errors
+    assert result.exit_code == 2
+    assert "'v99.0.0'" in result.errors

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastforge.tunings import TUNINGS, load_module
+from fastforge.tunings import Measured, Tuning, load_tunings
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,10 +16,9 @@ from benchmarks.prompts import MARK, QUESTIONS, WORDS, with_prompts, words_of
 from benchmarks.receipts import answers_of, table, verdict_of, write_measured
 from benchmarks.served import WORKLOADS
 from tests.conftest import RunFastForge
-from tests.repository import TEMPLATE
+from tests.repository import OPTIMIZATIONS
 
-CATALOGUE = TEMPLATE / TUNINGS
-RECORDS = sorted(CATALOGUE.glob("*/*.toml"))
+RECORDS = sorted(OPTIMIZATIONS.glob("*/*.toml"))
 MEASURED: dict[str, Any] = {
     "ratio": 1.5,
     "low": 1.4,
@@ -33,14 +32,13 @@ MEASURED: dict[str, Any] = {
 }
 
 
-def tunings() -> list[Any]:
-    found: list[Any] = load_module().load_tunings(CATALOGUE)
-    return found
+def tunings() -> list[Tuning]:
+    return load_tunings(OPTIMIZATIONS)
 
 
-def measured(**changes: Any) -> list[Any]:
+def measured(**changes: Any) -> list[Tuning]:
     """Return all tunings, each with such a measurement."""
-    result = load_module().Measured(**MEASURED | changes)
+    result = Measured(**MEASURED | changes)
     return [replace(each, measured=result) for each in tunings()]
 
 

@@ -1,4 +1,4 @@
-"""The command that measures a project. Parse and call; the project itself prints."""
+"""The commands that measure a project. Parse and call; the measuring kit prints."""
 
 from __future__ import annotations
 
@@ -64,9 +64,10 @@ def bench(
 ) -> int:
     """Measure a project on this machine: its endpoints against their targets, its tunings on and off.
 
-    The project's own make bench does the same. It takes some minutes, fewer with --quick.
+    The service runs as in production, on a database of the project's tests. It takes some minutes, fewer with
+    --quick. The targets are in benchmarks/targets.toml of the project.
 
-    Ctrl-C keeps what was measured so far. A page with plots is left in benchmarks/results of the project.
+    Ctrl-C keeps what was measured so far. A page with plots is left in var/benchmarks of the project.
     """
     from fastforge.bench import bench_project
 
@@ -82,3 +83,29 @@ def bench(
     given = [f"{flag}={value}" for flag, value in values.items() if value is not None]
     switches = [flag for flag, is_on in (("--quick", quick), ("--json", json)) if is_on]
     return bench_project(path, [*given, *switches])
+
+
+def profile(
+    path: Annotated[
+        str, typer.Argument(metavar="[PATH]", help="The project's folder.", show_default=False)
+    ] = ".",
+    seconds: Annotated[
+        str | None, typer.Option(metavar="SECONDS", help="How long to sample. Default: 12")
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where the flame graph goes, relative to the project; the table lies beside it as .txt. "
+            "Default: var/profile.svg",
+        ),
+    ] = None,
+) -> int:
+    """Draw a flame graph of a project under load, and print the functions that take most time.
+
+    py-spy samples the service from outside, so that it runs as in production.
+    """
+    from fastforge.bench import profile_project
+
+    given = {"--seconds": seconds, "--output": output}
+    return profile_project(path, [f"{flag}={value}" for flag, value in given.items() if value is not None])

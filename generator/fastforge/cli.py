@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from fastforge.answers import load_presets, preset_answers, read_answers
-from fastforge.bench_command import bench
+from fastforge.bench_command import bench, profile
 from fastforge.errors import write_json
 from fastforge.explain_command import explain
 from fastforge.questions import Question, check_answers, load_questions
@@ -287,4 +287,5 @@ app.registered_commands.reverse()
 app.command("update")(update)
 app.command("check")(check)
 app.command("bench")(bench)
+app.command("profile")(profile)
 app.command("explain")(explain)

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from fastforge.errors import UserError, WorkFailed
+from fastforge.kit import OPTIMIZATIONS, kit_of
 from fastforge.project import ANSWERS_FILE
-from fastforge.tunings import TUNINGS, load_module
+from fastforge.tunings import ChangedHere, Place, Tuning, load_tunings
 
 # Of a line without any, so many optimizations around it are shown.
 _NEAREST = 3
@@ -36,8 +37,8 @@ class Found:
     Both are empty where the project's own edits are in the way, in the file `changed`.
     """
 
-    tuning: Any
-    places: Sequence[Any]
+    tuning: Tuning
+    places: Sequence[Place]
     changed: str | None
     undo: str
 
@@ -104,7 +105,7 @@ def explain(path: str) -> Explanation:
 
     Raises:
         UserError: There is no such project, file or line.
-        WorkFailed: The project's template had no records of optimizations yet, or one cannot be read.
+        WorkFailed: The project's version had no records of optimizations yet, or one cannot be read.
     """
     subject = _subject(path)
     found = [_find(tuning, subject.project) for tuning in _tunings(subject.project)]
@@ -160,30 +161,24 @@ def _refuse_no_line(file: Path, line: int) -> None:
         )
 
 
-def _tunings(project: Path) -> list[Any]:
-    folder = project / TUNINGS
-    if not folder.is_dir():
-        raise WorkFailed(
-            f"{str(project)!r} has no {TUNINGS}: its template is older than the records of optimizations.",
-            "Take a newer one: fastforge update",
-        )
-    try:
-        tunings: list[Any] = load_module().load_tunings(folder)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError, KeyError) as error:
-        raise WorkFailed(
-            f"A record in {str(folder)!r} cannot be read: {error}.", f"Restore it: git restore {TUNINGS}"
-        ) from error
-    return tunings
+def _tunings(project: Path) -> list[Tuning]:
+    with kit_of(project) as kit:
+        try:
+            return load_tunings(kit / OPTIMIZATIONS)
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError, KeyError) as error:
+            raise WorkFailed(
+                f"A record of the project's version cannot be read: {error}.", "Upgrade FastForge."
+            ) from error
 
 
-def _find(tuning: Any, project: Path) -> Found:  # noqa: ANN401 (a class of the template)
+def _find(tuning: Tuning, project: Path) -> Found:
     try:
         return Found(tuning, tuning.places(project), None, _undo(tuning, project))
-    except load_module().ChangedHere as why:
+    except ChangedHere as why:
         return Found(tuning, [], why.file, "")
 
 
-def _undo(tuning: Any, project: Path) -> str:  # noqa: ANN401 (a class of the template)
+def _undo(tuning: Tuning, project: Path) -> str:
     texts = {edit.file: (project / edit.file).read_text(encoding="utf-8") for edit in tuning.edits}
     without = dict(texts)
     for edit in tuning.edits:

@@ -28,6 +28,13 @@ def explain(
             show_default=False,
         ),
     ] = ".",
+    routes: Annotated[
+        bool,
+        typer.Option(
+            "--routes",
+            help="List the project's routes: which ones go the direct way, and why the others do not.",
+        ),
+    ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Answer with one JSON document on standard output, for programs.")
     ] = False,
@@ -36,6 +43,9 @@ def explain(
 
     For a file or a line, with the patch that takes each optimization out, ready for `git apply`.
     """
+    if routes:
+        _print_routes(path, as_json=json)
+        return
     from fastforge.explain import explain
 
     explanation = explain(path)
@@ -43,6 +53,20 @@ def explain(
         write_json(explanation.document())
         return
     print("\n".join(_lines(explanation)))
+
+
+def _print_routes(path: str, *, as_json: bool) -> None:
+    from fastforge.routes import routes_of
+
+    folder, routes = routes_of(path)
+    if as_json:
+        write_json({"path": str(folder), "routes": [vars(route) for route in routes]})
+        return
+    width = max((len(route.path) for route in routes), default=0)
+    for route in routes:
+        print(f"{route.method:<7} {route.path:<{width}}  {route.reason or 'direct'}")
+    direct = sum(route.direct for route in routes)
+    print(f"\n{direct} of {len(routes)} routes go the direct way. The others are answered by FastAPI alone.")
 
 
 def _lines(explanation: Explanation) -> Iterator[str]:

@@ -116,7 +116,7 @@ def _checkout_facts(checkout: Path) -> dict[str, Any]:
     try:
         return {
             "commit": run_git(checkout, "describe", "--tags", "--always"),
-            "dirty": bool(run_git(checkout, "status", "--porcelain", "--", "copier.yml", "template")),
+            "dirty": bool(run_git(checkout, "status", "--porcelain", "--", "copier.yml", "template", "kit")),
             "no_history": _why_unusable(checkout),
         }
     except GitFailed as error:

@@ -1,4 +1,4 @@
-"""Runs a project's own tests and its own measurement, as its Makefile has them."""
+"""Runs a project's own tests, and measures it before and after an update."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastforge.errors import WorkFailed
+from fastforge.errors import Interrupted, WorkFailed
+from fastforge.kit import run_kit
 
 _LAST_LINES = 20
 _SECONDS_TO_END = 10
 # A `make` around this command must not tell the project's own make what to do.
 _NOT_PASSED_ON = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "VIRTUAL_ENV"}
-
-
-# What the tunings bring is not asked here, and takes minutes.
-_ENDPOINTS_ONLY = "FLAGS=--tunings none"
+# Tunings take minutes, and an update is judged by its endpoints.
+_ENDPOINTS_ONLY = ("--tunings", "none")
+_SIGNALLED = 128
 
 
 class TestsFailed(WorkFailed):
@@ -29,7 +30,7 @@ class TestsFailed(WorkFailed):
 
 @dataclass(frozen=True)
 class Verification:
-    """The tests passed; what `make bench` printed before and after, where the project has benchmarks."""
+    """The tests passed; what `fastforge bench` printed before and after, if the project is installed."""
 
     bench_before: str | None
     bench_after: str | None
@@ -51,15 +52,23 @@ def run_tests(folder: Path) -> None:
 
 
 def measure(folder: Path) -> str | None:
-    """Return what `make bench` prints, or None where the project has no benchmarks.
+    """Return what `fastforge bench` prints of the endpoints, or None if the project has no environment.
 
     Raises:
         WorkFailed: It fails.
+        Interrupted: A signal ended it.
     """
-    if not (folder / "benchmarks").is_dir():
+    if not (folder / ".venv").exists():
         return None
-    hint = f"See what make bench says in {str(folder)!r}."
-    return _make(folder, ["bench", _ENDPOINTS_ONLY], WorkFailed("The project's benchmark fails.", hint))
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as printed:
+        code = run_kit(folder, "fastforge_kit", _ENDPOINTS_ONLY, printed)
+        printed.seek(0)
+        figures = printed.read()
+    if code > _SIGNALLED:
+        raise Interrupted(code - _SIGNALLED)
+    if code:
+        raise WorkFailed("The project cannot be measured.", f"See: fastforge bench {str(folder)!r}")
+    return figures
 
 
 def _make(folder: Path, arguments: list[str], failure: WorkFailed) -> str:

@@ -19,6 +19,8 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.routing import route_template
+
 REQUESTS = Counter("http_requests", "Requests answered.", ["method", "route", "status"])
 DURATIONS = Histogram(
     "http_request_duration_seconds",
@@ -36,10 +38,6 @@ router = APIRouter(include_in_schema=False)
 @lru_cache(maxsize=4_096)
 def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
     return REQUESTS.labels(method, route, status), DURATIONS.labels(method, route)
-
-
-def _route_of(scope: Scope) -> str:
-    return getattr(scope.get("route"), "path_format", "unmatched")
 
 
 class MetricsMiddleware:
@@ -65,7 +63,7 @@ class MetricsMiddleware:
             await self.app(scope, receive, send_noting_status)
         finally:
             method = scope["method"] if scope["method"] in METHODS else "OTHER"
-            requests, durations = _series(method, _route_of(scope), status)
+            requests, durations = _series(method, route_template(scope), status)
             requests.inc()
             durations.observe(perf_counter() - started_at)
 

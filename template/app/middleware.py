@@ -5,15 +5,19 @@ Plain ASGI: `BaseHTTPMiddleware` costs several times more than the whole request
 
 import logging
 import re
-from http import HTTPStatus
+from inspect import iscoroutinefunction
 from secrets import token_hex
 from time import perf_counter
+from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.logs import REQUEST_ID
-from app.problems import CONTENT_TOO_LARGE, problem_response
+from app.problems import CONTENT_TOO_LARGE, answer_unexpected_error, problem_response
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +34,7 @@ def request_header(scope: Scope, name: bytes) -> bytes | None:
 
 
 class RequestIdMiddleware:
-    """Gives every answer `X-Request-ID` and `Server-Timing`, and answers unexpected errors with 500."""
+    """Gives every answer `X-Request-ID` and `Server-Timing`, and logs unexpected errors before they are answered."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -65,16 +69,25 @@ class RequestIdMiddleware:
 
         try:
             await self.app(scope, receive, send_with_id)
-        except Exception:
+        except Exception as error:
             logger.exception("Unexpected error")
-            if answered:
+            # FastAPI's outermost layer knows what to do: to show the error, or to end the connection.
+            if answered or scope["app"].debug:
                 raise
-            response = problem_response(
-                request_id.decode(),
-                HTTPStatus.INTERNAL_SERVER_ERROR,
-                "The service failed unexpectedly. The log has the reason under this request id.",
-            )
+            response = await unexpected_error_response(Request(scope), error)
             await response(scope, receive, send_with_id)
+
+
+async def unexpected_error_response(request: Request, error: Exception) -> Response:
+    """Return what the service's handler of `Exception` or of 500 answers, or a problem if it has none."""
+    # FastAPI asks the last one, too.
+    added = [each for key, each in request.app.exception_handlers.items() if key in (500, Exception)]
+    handler: Any = [answer_unexpected_error, *added][-1]
+    if iscoroutinefunction(handler):
+        response: Response = await handler(request, error)
+    else:
+        response = await run_in_threadpool(handler, request, error)
+    return response
 
 
 class BodyLimitMiddleware:

@@ -7,11 +7,11 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from app.errors import ServiceError, Unavailable
+from app.routing import allowed_methods
 
 RETRY_AFTER_SECONDS = 1
 # Python 3.13 has given 413 the name of RFC 9110; this one works in all.
@@ -71,15 +71,16 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
     status = HTTPStatus(error.status_code)
     headers = dict(error.headers or {})
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
-        headers["Allow"] = _allowed_methods(request)
+        headers["Allow"] = _allowed_methods(request, headers)
     return problem_response(request.state.request_id, status, str(error.detail), headers=headers)
 
 
-def _allowed_methods(request: Request) -> str:
+def _allowed_methods(request: Request, given: dict[str, str]) -> str:
     # The router names the methods of the first route of a path only.
-    routes = iter_route_contexts(request.app.routes)
-    matching = [route for route in routes if route.methods and route.path_regex.match(request.scope["path"])]
-    return ", ".join(sorted({method for route in matching for method in route.methods or ()}))
+    methods = allowed_methods(request.app.router, request.scope)
+    # A router inside of a mount has no routes of the application's; it names its own.
+    methods = methods or {method.strip() for method in given.get("Allow", "").split(",") if method}
+    return ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
 
 
 async def _answer_invalid_request(request: Request, error: Exception) -> Response:
@@ -89,6 +90,12 @@ async def _answer_invalid_request(request: Request, error: Exception) -> Respons
     where = ".".join(str(part) for part in errors[0]["loc"])
     detail = f"{where}: {errors[0]['msg']}"
     return problem_response(request.state.request_id, HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
+
+
+async def answer_unexpected_error(request: Request, _error: Exception) -> Response:
+    """Return a problem that keeps the reason to itself."""
+    detail = "The service failed unexpectedly. The log has the reason under this request id."
+    return problem_response(request.state.request_id, HTTPStatus.INTERNAL_SERVER_ERROR, detail)
 
 
 def add_error_handlers(app: FastAPI) -> None:

@@ -1,7 +1,4 @@
-"""Customers of the service, for Locust: `make load`.
-
-Against any other service: `locust --locustfile benchmarks/locustfile.py --host URL`. What they create there stays.
-"""
+"""Customers of the service, for Locust: `make load` while the service runs. The items they create stay in its database."""
 
 from random import choice, randrange
 from typing import Any

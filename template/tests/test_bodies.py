@@ -18,7 +18,7 @@ from pydantic import Field, HttpUrl, NaiveDatetime, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from app.bodies import Body, body
-from app.direct_routes.tree import tree_of
+from app.direct_routes.tree import RouteTree
 from app.fields import Day, Finite, FromText, Moment, Reference, exact
 from app.main import create_app
 from app.settings import Settings
@@ -297,8 +297,8 @@ def client(settings: Settings) -> Iterator[TestClient]:
     for path, endpoint in (("/orders", keep_order), ("/changes", change_order)):
         app.post(path)(endpoint)
         app.post(f"/fastapi{path}", dependencies=[Depends(nothing)])(endpoint)
-        assert tree_of(app).find("POST", path)
-        assert not tree_of(app).find("POST", f"/fastapi{path}")
+        assert RouteTree(app.router).find("POST", path)
+        assert not RouteTree(app.router).find("POST", f"/fastapi{path}")
     with TestClient(app) as client:
         yield client
 

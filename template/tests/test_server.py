@@ -26,6 +26,7 @@ from app.server.worker import create_app
 
 START_SECONDS = 30
 WORKERS = 2
+OWN_ROUTE = str(Path(__file__).parent / "own_route")
 GRACEFUL_SECONDS = 10
 BODY = b'{"name": 1}'
 
@@ -111,7 +112,7 @@ def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[...,
 
 @pytest.fixture(scope="module")
 def service(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with started(environment, tmp_path_factory.mktemp("service")) as service:
+    with started(environment, tmp_path_factory.mktemp("service"), PYTHONPATH=OWN_ROUTE) as service:
         assert eventually(service.is_ready), service.log.read_text()
         yield service
 
@@ -119,7 +120,12 @@ def service(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="module")
 def strict(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Yield a service that believes no proxy here, and waits for requests for a second when it is stopped."""
-    own = {"FORWARDED_ALLOW_IPS": "192.0.2.0/24", "GRACEFUL_TIMEOUT_SECONDS": "1", "WORKERS": "1"}
+    own = {
+        "FORWARDED_ALLOW_IPS": "192.0.2.0/24",
+        "GRACEFUL_TIMEOUT_SECONDS": "1",
+        "WORKERS": "1",
+        "PYTHONPATH": OWN_ROUTE,
+    }
     with started(environment, tmp_path_factory.mktemp("strict"), **own) as service:
         assert eventually(service.is_alive), service.log.read_text()
         yield service
@@ -158,8 +164,7 @@ def answers(metrics: bytes, route: str) -> float:
 
 
 def test_a_forwarded_scheme_is_believed_of_a_trusted_proxy(service: Service) -> None:
-    answered, _ = service.get("/api/v1/items/", {"X-Forwarded-Proto": "https"})
-    assert answered.headers["Location"].startswith("https://")
+    assert service.get("/own/scheme", {"X-Forwarded-Proto": "https"})[1] == b'"https"'
 
 
 def test_every_line_of_the_log_is_json(service: Service) -> None:
@@ -197,8 +202,7 @@ def test_sigterm_lets_accepted_requests_be_answered_and_leaves_nothing_behind(se
 
 
 def test_a_forwarded_scheme_is_not_believed_of_anyone_else(strict: Service) -> None:
-    answered, _ = strict.get("/api/v1/items/", {"X-Forwarded-Proto": "https"})
-    assert answered.headers["Location"].startswith("http://")
+    assert strict.get("/own/scheme", {"X-Forwarded-Proto": "https"})[1] == b'"http"'
 
 
 def test_sigterm_waits_no_longer_than_it_may(strict: Service) -> None:

@@ -50,7 +50,7 @@ def test_an_unknown_path_answers_a_problem(client: TestClient) -> None:
 def test_a_method_that_is_not_allowed_answers_a_problem(client: TestClient) -> None:
     answer = client.put(ITEMS)
     assert (answer.status_code, answer.headers["content-type"]) == (405, "application/problem+json")
-    assert answer.headers["allow"] == "GET, POST"
+    assert answer.headers["allow"] == "GET, HEAD, POST"
 
 
 def test_what_is_unavailable_answers_503_and_when_to_try_again(app: FastAPI) -> None:

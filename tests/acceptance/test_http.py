@@ -141,13 +141,13 @@ def test_a_route_of_odd_bytes_is_refused(service: Service) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("PUT", ITEMS, {"GET", "POST"}),
-        ("DELETE", ITEMS, {"GET", "POST"}),
-        ("PUT", f"{ITEMS}/00000000-0000-7000-8000-000000000000", {"GET", "PATCH", "DELETE"}),
-        ("POST", f"{ITEMS}/00000000-0000-7000-8000-000000000000", {"GET", "PATCH", "DELETE"}),
-        ("POST", "/health/live", {"GET"}),
-        ("DELETE", "/metrics", {"GET"}),
-        ("PROPFIND", ITEMS, {"GET", "POST"}),
+        ("PUT", ITEMS, {"GET", "HEAD", "POST"}),
+        ("DELETE", ITEMS, {"GET", "HEAD", "POST"}),
+        ("PUT", f"{ITEMS}/00000000-0000-7000-8000-000000000000", {"GET", "HEAD", "PATCH", "DELETE"}),
+        ("POST", f"{ITEMS}/00000000-0000-7000-8000-000000000000", {"GET", "HEAD", "PATCH", "DELETE"}),
+        ("POST", "/health/live", {"GET", "HEAD"}),
+        ("DELETE", "/metrics", {"GET", "HEAD"}),
+        ("PROPFIND", ITEMS, {"GET", "HEAD", "POST"}),
     ],
 )
 def test_a_method_that_a_route_has_not_answers_405(
@@ -158,11 +158,29 @@ def test_a_method_that_a_route_has_not_answers_405(
     must(allowed <= told and method not in told, f"405 names all that is allowed: {sorted(allowed)}", answer)
 
 
-def test_head_answers_as_get_or_405(service: Service, item: Item) -> None:
-    answer = must_answer(
-        service.send("HEAD", f"{ITEMS}/{item['id']}"), {200, 405}, "HEAD is like GET, or not allowed"
+@pytest.mark.parametrize("path", ["/{id}", "", "/export", "/summary"])
+@pytest.mark.parametrize("accepted", ["identity", "gzip"])
+def test_head_answers_as_get_without_a_body(path: str, accepted: str, service: Service, item: Item) -> None:
+    url = ITEMS + path.format(id=item["id"])
+    get, head = (
+        must_answer(service.send(method, url, headers={"Accept-Encoding": accepted}), 200, "HEAD is like GET")
+        for method in ("GET", "HEAD")
     )
-    must(answer.content == b"", "HEAD has no body", answer)
+    must(head.content == b"", "HEAD has no body", head)
+    for name in ("Content-Type", "Content-Encoding", "Content-Length", "ETag", "Cache-Control", "Vary"):
+        must(head.headers.get(name) == get.headers.get(name), f"HEAD has the {name} of GET", head)
+
+
+def test_a_connection_is_kept_after_the_head_of_a_stream(service: Service) -> None:
+    for _ in range(3):
+        must_answer(service.send("HEAD", f"{ITEMS}/export"), 200, "HEAD of a stream ends at once")
+        must_answer(service.send("GET", "/health/live"), 200, "the next request is answered as itself")
+
+
+def test_a_redirect_does_not_repeat_the_host_of_the_request(service: Service) -> None:
+    headers = {"Host": "evil.example"}
+    answer = service.send("GET", f"{service.base_url}{ITEMS}/", headers=headers, follow_redirects=False)
+    must("evil.example" not in answer.headers.get("Location", ""), "no other host is named", answer)
 
 
 # --- Request ids --------------------------------------------------------------------------------

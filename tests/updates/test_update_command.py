@@ -82,7 +82,7 @@ def test_a_conflict_answers_3_and_is_taken_back(run: Run, project: Path) -> None
 
 
 def test_tests_that_fail_take_the_update_back(run: Run, project: Path) -> None:
-    (project / "GNUmakefile").write_text("test:\n\t@echo broken; test ! -e app/tuning.py\nbench:\n\t@true\n")
+    (project / "GNUmakefile").write_text("test:\n\t@echo broken; test ! -e app/tuning.py\n")
     commit(project)
     before = state(project)
 
@@ -96,10 +96,12 @@ def test_tests_that_fail_take_the_update_back(run: Run, project: Path) -> None:
 
 def test_tests_that_pass_keep_it_and_the_benchmark_is_shown(run: Run, project: Path) -> None:
     # make reads it before the template's Makefile.
-    (project / "GNUmakefile").write_text("test:\n\t@true\nbench:\n\t@ls app/tuning.py 2>&1 || true\n")
-    (project / "benchmarks").mkdir(exist_ok=True)
-    (project / "benchmarks/ours.py").touch()
+    (project / "GNUmakefile").write_text("test:\n\t@true\n")
     commit(project)
+    python = project / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\nls app/tuning.py 2>&1 || true\n")
+    python.chmod(0o755)
 
     result = run("v1.1.0", "update", str(project), "--verify", "--json")
 

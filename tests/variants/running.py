@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
+from fastforge.kit import kit_of
 
 from tests.repository import REPOSITORY, VAR
 from tests.servers.process import free_port, kill_processes_in, processes_in
@@ -138,6 +139,24 @@ class Run:
         if skipped:
             raise self._failed("test", f"it skipped {skipped} of its own tests")
         return passed
+
+    def measure(self) -> None:
+        """Let the measuring kit send each of its requests; none may be answered with an error."""
+        briefly = [
+            "--rounds=1",
+            "--seconds=0.02",
+            "--connections=2",
+            "--workers=1",
+            "--tunings=none",
+            "--json",
+        ]
+        with kit_of(self.project) as kit:
+            self._step("measure", [".venv/bin/python", "-m", "fastforge_kit", *briefly], PYTHONPATH=str(kit))
+        document = json.loads(self.log("measure").read_text())
+        if failed := [each["name"] for each in document["endpoints"] if each["error_percent"]]:
+            raise self._failed(
+                "measure", f"the service answers with errors when asked to {', '.join(failed)}"
+            )
 
     def migrate(self) -> None:
         """Run `make migrate`."""

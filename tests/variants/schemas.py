@@ -16,6 +16,9 @@ VENDORED = files("check_jsonschema.builtin_schemas.vendor")
 SCHEMAS = {
     ".github/workflows/ci.yml": "github-workflows",
     ".github/workflows/template-update.yml": "github-workflows",
+    ".github/ISSUE_TEMPLATE/bug.yml": "github-issue-forms",
+    ".github/ISSUE_TEMPLATE/config.yml": "github-issue-config",
+    ".github/ISSUE_TEMPLATE/idea.yml": "github-issue-forms",
     "compose.yaml": "compose-spec",
     "renovate.json": "renovate",
 }

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-from fastforge.tunings import TUNINGS, load_module
+from fastforge.kit import OPTIMIZATIONS, kit_of
+from fastforge.tunings import ChangedHere, Tuning, load_tunings
 
 from tests.repository import VAR
 from tests.servers import Servers, running_servers
@@ -29,13 +29,13 @@ SEEN_BY_CLIENTS = {
 # Together these have every record but those of `nginx`, which are configuration.
 VARIANTS = ["sqlite-ttl-orjson-negotiated-uvicorn", "postgres-redis-orjson-gzip-gunicorn"]
 
-tunings = load_module()
-
 
 def switched_off(project: Path, order: int) -> list[str]:
     """Switch off as many optimizations of the project as do not get in each other's way; return which."""
     off = []
-    for tuning in tunings.load_tunings(project / TUNINGS)[::order]:
+    with kit_of(project) as kit:
+        tunings = load_tunings(kit / OPTIMIZATIONS)
+    for tuning in tunings[::order]:
         if tuning.id in SEEN_BY_CLIENTS or not fits(tuning, project):
             continue
         for edit in tuning.edits:
@@ -44,11 +44,11 @@ def switched_off(project: Path, order: int) -> list[str]:
     return off
 
 
-def fits(tuning: Any, project: Path) -> bool:
+def fits(tuning: Tuning, project: Path) -> bool:
     """Return whether its text is still there after the edits of others."""
     try:
         return bool(tuning.places(project))
-    except tunings.ChangedHere:
+    except ChangedHere:
         return False
 
 

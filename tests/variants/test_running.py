@@ -95,6 +95,7 @@ def take_through(run: Run, outcome: Outcome, *, isolated: bool) -> None:
     outcome.installed = True
     outcome.modules, outcome.import_seconds = run.import_service()
     outcome.tests = run.test()
+    run.measure()
     run.migrate()
     with run.served() as service:
         outcome.boot_seconds = service.boot_seconds

@@ -56,7 +56,6 @@ REASONS = {
     "pre-commit": "it runs the checks before each commit",
     "ruff": "`make lint` runs it",
     "httpx2": "FastAPI's test client is made of it",
-    "py-spy": "`make profile` runs it",
     "anyio": "its pytest plugin runs asynchronous tests",
     "pytest": "`make test` runs it",
 }

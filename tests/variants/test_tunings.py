@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from fastforge.tunings import TUNINGS, load_module
+from fastforge.kit import applying_folders
+from fastforge.tunings import Tuning, load_tunings
 
-from tests.repository import TEMPLATE
+from tests.repository import OPTIMIZATIONS
 from tests.variants.rendering import Project
 from tests.variants.space import Variant
 
-tunings = load_module()
-CATALOGUE = {tuning.id: tuning for tuning in tunings.load_tunings(TEMPLATE / TUNINGS)}
+CATALOGUE = {tuning.id: tuning for tuning in load_tunings(OPTIMIZATIONS)}
 
 
-def tunings_of(project: Project) -> list[Any]:
-    found: list[Any] = tunings.load_tunings(project.folder / TUNINGS)
-    return found
+def tunings_of(project: Project) -> list[Tuning]:
+    folders = set(applying_folders(project.answers))
+    return [tuning for tuning in CATALOGUE.values() if tuning.applies_to in folders]
 
 
 def answers_of(folder: str, variant: Variant) -> bool:
@@ -33,7 +32,7 @@ def answers_of(folder: str, variant: Variant) -> bool:
     }.get(folder, folder in dict(variant.answers).values())
 
 
-def test_a_project_has_the_records_of_its_answers_and_no_others(
+def test_the_records_of_its_answers_and_no_others_apply_to_a_project(
     project: Project, any_variant: Variant
 ) -> None:
     expected = {id_ for id_, tuning in CATALOGUE.items() if answers_of(tuning.applies_to, any_variant)}

@@ -70,7 +70,7 @@ class AcceptEncodingMiddleware:
 
         def send_completed(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
-                _complete(message)
+                complete_headers(message["status"], message["headers"])
             return send(message)
 
         self._choose_encoding(scope)
@@ -86,12 +86,13 @@ class AcceptEncodingMiddleware:
         scope["headers"] = [*others, (b"accept-encoding", encoding.encode())]
 
 
-def _complete(message: Message) -> None:
-    headers = MutableHeaders(raw=message["headers"])
+def complete_headers(status: int, raw_headers: list[tuple[bytes, bytes]]) -> None:
+    """Add what an answer with an entity tag has to say of its encoding."""
+    headers = MutableHeaders(raw=raw_headers)
     etag = headers.get("etag")
     if etag is None:
         return
-    if message["status"] == 304:
+    if status == 304:
         # It has to say what the answer with a body would have said.
         headers.add_vary_header("Accept-Encoding")
     elif "content-encoding" in headers and not etag.startswith("W/"):

@@ -1,75 +1,113 @@
 """The middleware that answers what it can by itself."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, Request, Response
 from starlette.middleware.exceptions import ExceptionMiddleware
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, ExceptionHandler, Message, Receive, Scope, Send
 
-from app.direct_routes.route import NotDirect
-from app.direct_routes.tree import Node, tree_of
+from app.direct_routes.route import UseFastAPI
+from app.direct_routes.tree import RouteTree
+from app.routing import set_route_template
 
-Respond = Callable[[Response, Scope, Receive, Send], Awaitable[None]]
+# Of a response, or of an application in its place.
+Respond = Callable[[Any, Scope, Receive, Send], Awaitable[None]]
 
 
-async def _as_it_is(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+async def respond_plainly(response: Any, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send the response as it is."""
     await response(scope, receive, send)
 
 
 class DirectRoutesMiddleware:
     """Calls endpoints directly, and sends what they return through `respond`.
 
-    Middleware that is added before it sees only the other requests.
+    It lies inside of all middleware but what compresses (`app.service` sees to that), and keeps FastAPI's promises:
+    the scope, exception handlers and background tasks are as they are on FastAPI's way.
     """
 
-    def __init__(self, app: ASGIApp, respond: Respond = _as_it_is) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        router: APIRouter,
+        handlers: Mapping[Any, ExceptionHandler],
+        respond: Respond = respond_plainly,
+    ) -> None:
         self.app = app
+        self._router = router
+        self._tree = RouteTree(router)
+        self._handlers = handlers
         self._respond = respond
-        # Made for the first request, when all routes are declared. One that is declared later comes after them.
-        self._root: Node | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # FastAPI's own way is the one that tells OpenTelemetry, and knows what is mounted where.
         if scope["type"] != "http" or "fastapi.telemetry" in scope or scope.get("root_path"):
             await self.app(scope, receive, send)
             return
-        self._root = self._root or tree_of(scope["app"])
-        found = self._root.find(scope["method"], scope["path"])
+        found = self._tree.find(scope["method"], scope["path"])
         if found is None:
             await self.app(scope, receive, send)
             return
         direct, scope["path_params"] = found
         scope["route"], scope["endpoint"] = direct.route, direct.endpoint
+        scope.setdefault("router", self._router)
         request = Request(scope, receive, send)
+        response: Any
         try:
             arguments = await direct.arguments(request)
             response = await direct.endpoint(**arguments)
-            await self._respond(response, scope, receive, send)
-        except NotDirect:
-            await self.app(scope, _replayed(request, receive), send)
+            if not isinstance(response, Response):
+                response = direct.serialized(response)
+        except UseFastAPI as why:
+            del scope["route"], scope["endpoint"], scope["path_params"]
+            await self.app(scope, _replayed(request, receive, why.body_error), send)
+            return
         except Exception as error:
-            await _answer_error(error, scope, receive, send)
+            response = _raising(error)
+        # What only sends bytes needs no exception handlers until it fails, which costs less.
+        if type(response).__call__ is not Response.__call__ or response.background is not None:
+            response = self._handled(response)
+        try:
+            await self._respond(response, scope, receive, send)
+        except Exception as error:
+            if not isinstance(response, Response):
+                raise
+            await self._handled(_raising(error, is_started=True))(scope, receive, _send_nothing)
+        finally:
+            set_route_template(scope, direct.path)
+
+    def _handled(self, app: ASGIApp) -> ASGIApp:
+        # Twice, as on FastAPI's way: what a handler raises is handled, too.
+        return ExceptionMiddleware(ExceptionMiddleware(app, self._handlers), self._handlers)
 
 
-def _replayed(request: Request, receive: Receive) -> Receive:
-    """Return a `receive` that gives the whole body, read before or not, and then what follows."""
+def _raising(error: Exception, *, is_started: bool = False) -> ASGIApp:
+    """Return an application that raises the error, so that exception handlers can answer it or see it too late."""
+
+    async def fail(_scope: Scope, _receive: Receive, send: Send) -> None:
+        if is_started:
+            await send({"type": "http.response.start"})
+        raise error
+
+    return fail
+
+
+async def _send_nothing(_message: Message) -> None:
+    """Take the place of a client that has its response already."""
+
+
+def _replayed(request: Request, receive: Receive, error: Exception | None) -> Receive:
+    """Return a `receive` that gives the whole body, read before or not, or raises the error that reading it did."""
     is_given = False
 
     async def receive_again() -> Message:
         nonlocal is_given
+        if error is not None:
+            raise error
         if is_given:
             return await receive()
         is_given = True
         return {"type": "http.request", "body": await request.body(), "more_body": False}
 
     return receive_again
-
-
-async def _answer_error(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
-    """Let the exception handlers of the application answer, as they do on FastAPI's own way."""
-
-    async def fail(_scope: Scope, _receive: Receive, _send: Send) -> None:
-        raise error
-
-    app: FastAPI = scope["app"]
-    await ExceptionMiddleware(fail, app.exception_handlers)(scope, receive, send)

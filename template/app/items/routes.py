@@ -16,6 +16,7 @@ from app.items.documents import ItemDocument, etag_matches
 from app.items.models import BatchCreated, Item, ItemChanges, ItemDraft, ItemPage, ItemSummary, Tag
 from app.items.service import ItemService
 from app.problems import CONTENT_TOO_LARGE, problems
+from app.routing import url_path
 
 BATCH_MAX_ITEMS = 1_000
 JSON = "application/json"
@@ -62,7 +63,7 @@ async def create_item(draft: ItemDraft, request: Request) -> Response:
     """Create an item. Its name must not be taken."""
     item_id, document = await item_service(request).create(draft)
     response = ItemResponse(document, HTTPStatus.CREATED)
-    response.headers["Location"] = f"{router.prefix}/{item_id}"
+    response.headers["Location"] = f"{url_path(request)}/{item_id}"
     return response
 
 

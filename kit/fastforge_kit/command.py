@@ -1,0 +1,122 @@
+"""The command: what to measure, in which order, and how its results are told."""
+
+import json
+import os
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from http.client import HTTPException
+from pathlib import Path
+
+from fastforge_kit.comparison import compare
+from fastforge_kit.errors import CannotMeasure, Interrupted, exit_code, in_words, tell
+from fastforge_kit.measurement import Load, measure
+from fastforge_kit.options import Options, read_options
+from fastforge_kit.page import as_page
+from fastforge_kit.project import PROJECT, throwaway_databases
+from fastforge_kit.report import as_text
+from fastforge_kit.results import Results
+from fastforge_kit.service import Start, available_port, running_services
+from fastforge_kit.workloads import workloads
+
+RESULTS = PROJECT / "var/benchmarks"
+# For each round of an endpoint.
+ROUNDS_OF_A_TUNING = 3
+Steps = Generator[str, None, None]
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Measure and print. Returns 0, 1 where that failed, 2 for wrong arguments, 128 and the signal after a signal."""
+    results = Results(Load(0, 0, 0, 0))
+    try:
+        options = read_options(arguments)
+        results.load = _load(options)
+        with closing(_steps(options, results)) as steps:
+            for done, step in enumerate(steps, 1):
+                _progress(f"{done} of {_number_of_steps(options, results.load)}: {step}")
+    except ModuleNotFoundError as error:
+        results.error = CannotMeasure(f"{error.name} is not installed.", "Run: make install")
+    except (CannotMeasure, OSError, HTTPException, Interrupted) as error:
+        results.error = error
+    _progress("")
+    return _answer(results, as_json="--json" in arguments)
+
+
+def _load(options: Options) -> Load:
+    generators = max(1, (os.cpu_count() or 1) // 2)
+    return Load(options.connections, generators, options.rounds, options.seconds)
+
+
+def _steps(options: Options, results: Results) -> Steps:
+    """Measure; yield what was measured last. Raises `CannotMeasure`."""
+    with throwaway_databases() as (url, another):
+        yield from _endpoint_steps(options, results, url)
+        yield from _tuning_steps(options, results, [url, another])
+
+
+def _tuning_steps(options: Options, results: Results, database_urls: Sequence[str]) -> Steps:
+    # As long as an endpoint on either side, in more rounds: a ratio needs more of them than a figure.
+    rounds, seconds = options.rounds * ROUNDS_OF_A_TUNING, options.seconds / ROUNDS_OF_A_TUNING
+    load = results.load._replace(generators=1, rounds=rounds, seconds=seconds)
+    writing = {each.name for each in workloads() if each.writes}
+    for tuning in sorted(options.tunings, key=lambda each: each.workload in writing):
+        for comparison in compare(tuning, database_urls, load):
+            results.add(comparison)
+            yield tuning.id
+
+
+def _endpoint_steps(options: Options, results: Results, database_url: str) -> Steps:
+    if not options.workloads:
+        return
+    workers = {"WORKERS": str(options.workers)} if options.workers else {}
+    _progress("Starting the service")
+    start = Start(PROJECT, available_port(options.port), {"DATABASE_URL": database_url, **workers})
+    with running_services(start) as services:
+        for measurement in measure(services[0], options.workloads, results.load):
+            results.add(measurement)
+            yield measurement.workload.name
+
+
+def _number_of_steps(options: Options, load: Load) -> int:
+    return load.rounds * (len(options.workloads) + ROUNDS_OF_A_TUNING * len(options.tunings))
+
+
+def _progress(text: str) -> None:
+    # Rewrites its line at a terminal; nobody else wants to see it.
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def _answer(results: Results, *, as_json: bool) -> int:
+    """Print what there is, write the page, and return the exit code."""
+    page = None
+    if not results.is_empty:
+        try:
+            page = _write_page(results)
+        except OSError as error:
+            results.error = results.error or error
+    failure = {} if results.error is None else in_words(results.error)
+    if results.is_empty:
+        return tell(results.error, as_json=as_json) if results.error else 0
+    if as_json:
+        _print(json.dumps({**failure, **results.document(page)}, indent=2))
+    else:
+        _print("\n".join([as_text(results), *([f"\nWith plots: {page}"] if page else [])]))
+    if failure and not as_json:
+        print(f"Error: {failure['error']} {failure['hint']} The results above are partial.", file=sys.stderr)
+    return exit_code(results.error)
+
+
+def _print(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # Whoever read it has gone; Python would complain once more at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _write_page(results: Results) -> str:
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    path: Path = RESULTS / f"{results.measured_at:%Y-%m-%dT%H-%M-%S}.html"
+    path.write_text(as_page(results), encoding="utf-8")
+    return str(path)

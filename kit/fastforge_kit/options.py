@@ -1,0 +1,129 @@
+"""What the command line can ask for."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NoReturn, TypeVar
+
+from fastforge_kit.errors import WrongCommandLine
+from fastforge_kit.project import OPTIMIZATIONS
+from fastforge_kit.tunings import Tuning, load_tunings
+from fastforge_kit.workloads import Workload, workloads
+
+SECONDS, ROUNDS = 1.0, 3
+QUICK_SECONDS, QUICK_ROUNDS = 0.2, 2
+Chosen = TypeVar("Chosen")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to measure, how long, and how to answer."""
+
+    seconds: float
+    rounds: int
+    connections: int
+    workers: int | None
+    port: int | None
+    workloads: Sequence[Workload]
+    tunings: Sequence[Tuning]
+    json: bool
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise WrongCommandLine(f"{message[:1].upper()}{message[1:]}.", f"See: {self.prog} --help")
+
+
+def read_options(arguments: Sequence[str]) -> Options:
+    """Return what the arguments ask for. Raises `WrongCommandLine`."""
+    given = _parser().parse_args(arguments)
+    if (given.endpoints, given.tunings) == ("none", "none"):
+        raise WrongCommandLine("Without endpoints and tunings there is nothing to measure.", "Choose some.")
+    return Options(
+        seconds=given.seconds or (QUICK_SECONDS if given.quick else SECONDS),
+        rounds=given.rounds or (QUICK_ROUNDS if given.quick else ROUNDS),
+        connections=given.connections,
+        workers=given.workers,
+        port=given.port,
+        workloads=_chosen(
+            "--endpoints", given.endpoints, workloads(), lambda each: f"{each.name} ({each.endpoint})"
+        ),
+        tunings=_chosen("--tunings", given.tunings, load_tunings(OPTIMIZATIONS), lambda each: each.id),
+        json=given.json,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="fastforge bench", description=__doc__, allow_abbrev=False)
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help=f"{QUICK_ROUNDS} rounds of {QUICK_SECONDS} s: for a first look; more stays undecided",
+    )
+    parser.add_argument(
+        "--seconds",
+        type=between(0.01, 3_600, float),
+        help=f"length of a round ({SECONDS:g}); longer ones decide what stayed undecided. "
+        "A tuning gets three times as many rounds, each a third as long",
+    )
+    parser.add_argument(
+        "--rounds",
+        type=between(1, 1_000),
+        help=f"rounds of every endpoint ({ROUNDS}), which show the noise",
+    )
+    parser.add_argument(
+        "--endpoints",
+        default="all",
+        metavar="LIST",
+        help='parts of their names, such as "read,POST", while you work on one; none leaves all out (all)',
+    )
+    parser.add_argument(
+        "--tunings",
+        default="all",
+        metavar="LIST",
+        help="parts of their ids, to look at some again; none saves most of the time (all)",
+    )
+    parser.add_argument(
+        "--connections",
+        type=between(1, 1_000),
+        default=32,
+        help="requests at once (32); more for a busier service",
+    )
+    parser.add_argument(
+        "--workers", type=between(1, 1_000), help="processes that serve the endpoints (as in production)"
+    )
+    parser.add_argument(
+        "--port", type=between(1, 65_535), help="where the service listens meanwhile (a free port)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document, for programs")
+    return parser
+
+
+def _chosen(
+    flag: str, wanted: str, known: Sequence[Chosen], name: Callable[[Chosen], str]
+) -> Sequence[Chosen]:
+    """Return what has one of the wanted texts in its name."""
+    if wanted in {"all", "none"}:
+        return known if wanted == "all" else []
+    texts = [text.strip() for text in wanted.split(",")]
+    for text in texts:
+        if not text or not any(text in name(each) for each in known):
+            raise WrongCommandLine(
+                f"{flag}: nothing has {text!r} in its name.", f"Choose from: {', '.join(map(name, known))}."
+            )
+    return [each for each in known if any(text in name(each) for text in texts)]
+
+
+def between(least: float, most: float, kind: type[int] | type[float] = int) -> Callable[[str], float]:
+    """Return what reads a number from an argument, and refuses others."""
+
+    def read(text: str) -> float:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = -1
+        if not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is no number from {least:,g} to {most:,g}")
+        return number
+
+    return read

@@ -1,0 +1,80 @@
+"""The project that is measured: the one in the current directory."""
+
+import tomllib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from fastforge_kit.errors import CannotMeasure
+
+PROJECT = Path.cwd()
+# What is expected of the service, and what is asked of it beyond its contract.
+TARGETS = Path("benchmarks/targets.toml")
+REQUESTS = "request"
+OPTIMIZATIONS = Path(__file__).parents[1] / "optimizations"
+
+
+class _Databases(Protocol):
+    """The part of a project's `tests.database` that measuring needs."""
+
+    def throwaway_database(self) -> AbstractContextManager[str]: ...
+
+    def another_database(self, url: str) -> AbstractContextManager[str]: ...
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """Return what a TOML file of the project holds; nothing if it is not there. Raises `CannotMeasure`."""
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise CannotMeasure(
+            f"{TARGETS} cannot be read: {error}.", f"Restore it: git restore {TARGETS}"
+        ) from None
+
+
+def service_name() -> str:
+    """Return the name of the service, as its documentation shows it."""
+    return str(import_module("app.about").NAME)
+
+
+@contextmanager
+def throwaway_database() -> Iterator[str]:
+    """Yield the URL of an empty, migrated database of the project's tests.
+
+    Raises:
+        CannotMeasure: There is none, or the project's helpers for tests are gone.
+    """
+    with throwaway_databases() as (url, _):
+        yield url
+
+
+@contextmanager
+def throwaway_databases() -> Iterator[tuple[str, str]]:
+    """Yield the URLs of two such databases, which are the same where the tests have only one.
+
+    Raises:
+        CannotMeasure: There is none, or the project's helpers for tests are gone.
+    """
+    databases = cast("_Databases", _module("tests.database"))
+    unavailable: type[Exception] = _module("tests.errors").NoDatabase
+    with ExitStack() as stack:
+        try:
+            url = stack.enter_context(databases.throwaway_database())
+            another = stack.enter_context(databases.another_database(url))
+        except unavailable as error:
+            raise CannotMeasure(str(error), getattr(error, "hint", "Run: make test")) from None
+        yield url, another
+
+
+def _module(name: str):  # type: ignore[no-untyped-def]  # noqa: ANN202 (a module of the project)
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise
+        raise CannotMeasure(
+            f"The project has no {name.replace('.', '/')}, which makes its databases for tests.",
+            f"Restore it: git restore {name.partition('.')[0]}",
+        ) from None

@@ -1,0 +1,39 @@
+"""`python -m fastforge_kit.sampler PY_SPY PORT SECONDS FILE`: start the service, print its pid, and become py-spy.
+
+Becomes, because Linux lets a process look into its descendants, but into no other without being root:
+https://docs.kernel.org/admin-guide/LSM/Yama.html. Whoever starts this ends the service.
+"""
+
+import os
+import sys
+
+from fastforge_kit.ending import finish
+from fastforge_kit.project import PROJECT
+from fastforge_kit.service import Start, running_services
+
+SAMPLES_PER_SECOND = 200
+
+
+def main() -> None:
+    """Start the service, wait for a line, and sample. Raises `SystemExit` as `finish` says."""
+    finish(lambda: _sample(*sys.argv[1:]))
+
+
+def _sample(py_spy: str, port: str, seconds: str, file: str) -> int:
+    # One worker, because the flame graph is to show one process.
+    with running_services(Start(PROJECT, int(port), {"WORKERS": "1"})) as (service,):
+        print(service.pid, flush=True)
+        if sys.stdin.readline():
+            os.execv(py_spy, [py_spy, *_arguments(service.pid, seconds, file)])  # noqa: S606
+    return 1
+
+
+def _arguments(pid: int, seconds: str, file: str) -> list[str]:
+    # Were the service stopped for each sample, its threads that wait would look busy.
+    what = ["--pid", str(pid), "--subprocesses", "--function", "--nonblocking"]
+    how = ["--duration", seconds, "--rate", str(SAMPLES_PER_SECOND), "--format", "flamegraph"]
+    return ["record", *what, *how, "--output", file]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""The service as it runs in production, `python -m app`, for the time of a measurement."""
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from fastforge_kit.errors import CannotMeasure
+from fastforge_kit.processes import cpu_seconds, end
+
+HOST = "127.0.0.1"
+START_SECONDS = 30
+RECOVERY_SECONDS = 3
+STOP_SECONDS = 10
+SEE = "Fix that; `python -m app` shows the whole log."
+
+
+class Answer(NamedTuple):
+    """What the service answered."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+
+class Service(NamedTuple):
+    """A service that runs on this machine."""
+
+    pid: int
+    port: int
+
+    def cpu_seconds(self) -> float | None:
+        """Return the CPU time of all its processes so far, or None where the system does not show it."""
+        return cpu_seconds(self.pid)
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> Answer:
+        """Return the answer to one request. Raises `OSError` or `HTTPException` where there is none."""
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=30)
+        try:
+            connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+            response = connection.getresponse()
+            return Answer(response.status, response.headers, response.read())
+        finally:
+            connection.close()
+
+
+def available_port(wanted: int | None) -> int:
+    """Return the port, or one that nobody listens on where none is wanted. Raises `CannotMeasure`."""
+    with socket.socket() as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((HOST, wanted or 0))
+        except OSError as error:
+            raise CannotMeasure(
+                f"Port {wanted} cannot be used: {error.strerror}.", "Choose another, or leave --port out."
+            ) from None
+        port: int = listening.getsockname()[1]
+        return port
+
+
+class Start(NamedTuple):
+    """What to start: the service of a project, on a port, with these variables."""
+
+    project: Path
+    port: int
+    variables: Mapping[str, str]
+
+
+@contextmanager
+def running_services(*starts: Start) -> Iterator[list[Service]]:
+    """Yield the services, ready to answer; they have ended afterwards. Raises `CannotMeasure`."""
+    with ExitStack() as stack:
+        # All are started before any is waited for: that takes most of the time.
+        started = [stack.enter_context(_started(start)) for start in starts]
+        for service, process, log in started:
+            _wait_until_ready(service, process, log)
+        yield [service for service, _, _ in started]
+
+
+@contextmanager
+def _started(start: Start) -> Iterator[tuple[Service, subprocess.Popen[bytes], BinaryIO]]:
+    environment = {**_own_environment(), **start.variables, "HOST": HOST, "PORT": str(start.port)}
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app"],
+            cwd=start.project,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            # Ctrl-C is for the measurement, which then ends the service.
+            start_new_session=True,
+        )
+        try:
+            yield Service(process.pid, start.port), process, log
+        finally:
+            end(process, STOP_SECONDS)
+
+
+def _own_environment() -> dict[str, str]:
+    # The service must not find the kit.
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
+def _wait_until_ready(service: Service, process: subprocess.Popen[bytes], log: BinaryIO) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    refusal = ""
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise CannotMeasure(f"The service does not start: {_last_words(log)}", SEE)
+        with suppress(OSError, http.client.HTTPException):
+            answer = service.ask("GET", "/health/ready")
+            if answer.status == http.HTTPStatus.OK:
+                return
+            if not refusal and (refusal := _refusal(answer)):
+                # It serves, and lacks something that will hardly come by itself.
+                deadline = time.monotonic() + RECOVERY_SECONDS
+        time.sleep(0.05)
+    raise CannotMeasure(f"The service does not get ready: {refusal or _last_words(log)}", SEE)
+
+
+def _refusal(answer: Answer) -> str:
+    """Return what the service says that it lacks, or nothing where it was not the service that answered."""
+    try:
+        return str(json.loads(answer.body)["detail"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def _last_words(log: BinaryIO) -> str:
+    """Return the last error in the log, else its last line."""
+    log.seek(0)
+    lines = log.read().decode(errors="replace").strip().splitlines() or ["it wrote nothing to its log."]
+    errors = [text for line in lines if (text := _logged_error(line))]
+    return errors[-1] if errors else lines[-1]
+
+
+def _logged_error(line: str) -> str:
+    """Return what an error's line of the JSON log says, or nothing for any other line."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return ""
+    if not isinstance(record, dict) or record.get("level") not in {"ERROR", "CRITICAL"}:
+        return ""
+    exception = str(record.get("exception", "")).strip().splitlines()
+    return exception[-1] if exception else str(record.get("message"))

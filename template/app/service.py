@@ -1,0 +1,61 @@
+"""FastAPI with the service's own layers, each in its place whatever middleware is added."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp
+
+from app.direct_routes import DirectRoutesMiddleware
+from app.direct_routes.middleware import Respond, respond_plainly
+from app.problems import Problem
+from app.routing import RoutingMiddleware
+
+
+class Service(FastAPI):
+    """FastAPI whose requests pass `outermost`, then all middleware that is added, then direct routes.
+
+    `app.add_middleware`, `@app.middleware("http")` and the argument `middleware` add in between, in any order and
+    until the first request, so nothing that they add is ever passed by.
+    """
+
+    def __init__(
+        self,
+        *,
+        outermost: Sequence[Middleware] = (),
+        innermost: Sequence[Middleware] = (),
+        respond: Respond = respond_plainly,
+        **options: Any,
+    ) -> None:
+        self.outermost = outermost
+        self.innermost = innermost
+        self.respond = respond
+        super().__init__(**options)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Return the layers around the router; FastAPI asks for them at its first request."""
+        added = self.user_middleware
+        self.user_middleware = [*self.outermost, *added, *self._routing()]
+        try:
+            return super().build_middleware_stack()
+        finally:
+            self.user_middleware = added
+
+    def _routing(self) -> list[Middleware]:
+        # FastAPI's two outer layers answer these.
+        handlers = {key: each for key, each in self.exception_handlers.items() if key not in (500, Exception)}
+        return [
+            Middleware(DirectRoutesMiddleware, router=self.router, handlers=handlers, respond=self.respond),
+            Middleware(RoutingMiddleware, router=self.router),
+            *self.innermost,
+        ]
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document, with the problems that every route answers."""
+        document = super().openapi()
+        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas.update(problem.pop("$defs"))
+        schemas["Problem"] = problem
+        return document

@@ -1,0 +1,228 @@
+"""Asks generated applications on both ways; `test_both_ways` runs it in the environment of a project."""
+
+import asyncio
+import json
+import logging
+import re
+import sys
+from typing import Any
+
+from app.direct_routes.tree import RouteTree
+from app.service import Service
+from applications import (
+    ADDED,
+    ENDPOINTS,
+    HANDLED,
+    ApplicationSpec,
+    Built,
+    MiddlewareSpec,
+    Plain,
+    RouteSpec,
+    build,
+    change,
+)
+from hypothesis import HealthCheck, Phase, event, given, note, settings
+from hypothesis import strategies as st
+
+ID = "01890a5d-ac96-774b-bcce-b302099a8057"
+PATHS = ["/things", "/things/newest", "/things/{thing_id}", "/things/{thing_id}/parts", "/"]
+PATHS += [*PATHS * 4, "/{a}/{b}", "/things/{n}x", "/files/{rest:path}"]
+ASKED = [
+    "/things",
+    "/things/",
+    "/things/newest",
+    f"/things/{ID}",
+    "/things/a%2Fx",
+    "/files/a/b",
+    "/",
+    "/nowhere",
+]
+ASKED += ["/later", "/things/newest\n", "/things/é", "//things", "/things//newest"]
+QUERIES = [
+    b"",
+    b"limit=3",
+    b"limit=0",
+    b"limit=x&colour=red",
+    b"colour=green",
+    b"order=down&order=up",
+    b"bare=1",
+]
+BODIES = [b"", b'{"name": "a"}', b'{"name": 1}', b"null", b"{", b"[" * 3_000, b'{"name": "\xff"}']
+TYPES = [b"application/json", b"application/problem+json", b"text/plain", None]
+ASKS = [
+    "refuse",
+    "raise",
+    "rewrite",
+    "root",
+    "body value",
+    "body http",
+    "send value",
+    "send http",
+    "handlers raise",
+]
+
+counted = {"applications": 0, "requests": 0, "direct": 0}
+
+routes = st.builds(
+    RouteSpec,
+    path=st.sampled_from(PATHS),
+    method=st.sampled_from(["GET", "GET", "POST", "HEAD", "DELETE"]),
+    kind=st.sampled_from(sorted(ENDPOINTS)),
+    has_dependency=st.sampled_from([False] * 7 + [True]),
+)
+middleware = st.builds(
+    MiddlewareSpec,
+    kind=st.sampled_from(sorted(ADDED)),
+    how=st.sampled_from(["constructor", "added", "decorated"]),
+)
+applications = st.builds(
+    ApplicationSpec,
+    routes=st.lists(routes, min_size=1, max_size=6),
+    prefix=st.sampled_from([None, None, "/v2"]),
+    middleware=st.lists(middleware, max_size=4),
+    handlers=st.lists(st.tuples(st.sampled_from(sorted(HANDLED)), st.booleans()), max_size=4),
+    has_problems=st.booleans(),
+    mount=st.sampled_from([None, None, None, None, "/things", "/mounted", ""]),
+    mount_is_first=st.booleans(),
+    overrides=st.booleans(),
+    later=st.sampled_from(
+        [None, "insert", "remove", "remove first", "reassign", "add", "router", "overrides"]
+    ),
+)
+requests = st.fixed_dictionaries(
+    {
+        # Mostly one that is for a route, by its number.
+        "route": st.integers(0, 5),
+        "method": st.sampled_from([None, None, None, "GET", "POST", "HEAD", "DELETE", "OPTIONS"]),
+        "path": st.sampled_from([None] * len(ASKED) * 2 + ASKED),
+        "segment": st.sampled_from([ID, ID, "newest", "a b"]),
+        "is_prefixed": st.sampled_from([True, True, True, False]),
+        "query": st.sampled_from(QUERIES),
+        "body": st.sampled_from(BODIES),
+        "types": st.lists(st.sampled_from([TYPES[0], *TYPES]), min_size=1, max_size=2),
+        "ask": st.sampled_from([None, None, None, *ASKS]),
+        "accept_encoding": st.sampled_from([None, b"gzip", b"zstd, gzip;q=0.1", b"identity"]),
+        "origin": st.booleans(),
+        "root_path": st.sampled_from(["", "", "", "/root"]),
+    }
+)
+
+
+def scope_of(request: dict[str, Any], spec: ApplicationSpec) -> dict[str, Any]:
+    """Return the request as a server gives it."""
+    route = spec.routes[request["route"] % len(spec.routes)]
+    path = request["path"] or re.sub("{[^}]+}", request["segment"], route.path)
+    path = (spec.prefix or "" if request["is_prefixed"] else "") + path
+    optional = {
+        b"x-ask": (request["ask"] or "").encode() or None,
+        b"accept-encoding": request["accept_encoding"],
+        b"origin": b"https://elsewhere.example" if request["origin"] else None,
+    }
+    headers = [(b"host", b"localhost"), (b"x-request-id", b"an-id")]
+    headers += [(b"content-type", each) for each in request["types"] if each]
+    headers += [(name, value) for name, value in optional.items() if value]
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": request["method"] or route.method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": request["query"],
+        "root_path": request["root_path"],
+        "headers": headers,
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80),
+        "state": {},
+    }
+
+
+async def answer(built: Built, request: dict[str, Any], scope: dict[str, Any]) -> dict[str, Any]:
+    """Return all that client, server and application see of one request."""
+    sent: list[dict[str, Any]] = []
+    given = [{"type": "http.request", "body": request["body"], "more_body": False}]
+    disconnected = asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        if given:
+            return given.pop()
+        await disconnected.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    built.trace.clear()
+    raised = None
+    try:
+        await asyncio.wait_for(built.app(scope, receive, send), 10)
+    except Exception as error:  # noqa: BLE001 (whatever it is, the other way has to raise it too)
+        raised = (repr(error), repr(error.__cause__))
+    starts = [message for message in sent if message["type"] == "http.response.start"]
+    return {
+        "status": [message["status"] for message in starts],
+        "headers": [sorted(_lasting(message["headers"])) for message in starts],
+        "body": b"".join(message.get("body", b"") for message in sent),
+        "messages": [message["type"] for message in sent],
+        "raised": raised,
+        "trace": list(built.trace),
+    }
+
+
+def _lasting(headers: Any) -> list[tuple[bytes, bytes]]:
+    return [header for header in headers if header[0] != b"server-timing"]
+
+
+@settings(
+    max_examples=int(sys.argv[1]) if len(sys.argv) > 1 else 500,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.generate, Phase.shrink],
+    suppress_health_check=list(HealthCheck),
+)
+@given(
+    spec=applications, before=st.lists(requests, min_size=1, max_size=6), after=st.lists(requests, max_size=4)
+)
+def test_both_ways_are_alike(
+    spec: ApplicationSpec, before: list[dict[str, Any]], after: list[dict[str, Any]]
+) -> None:
+    """Ask the same requests of both, before and after a change; nothing differs."""
+    try:
+        own = build(spec, Plain)
+    except Exception as refused:  # noqa: BLE001 (FastAPI does not take every combination)
+        event(f"refused: {type(refused).__name__}")
+        return
+    direct = build(spec, Service)
+    counted["applications"] += 1
+    runner.run(_compare(spec, own, direct, before))
+    change(own, spec.later)
+    change(direct, spec.later)
+    runner.run(_compare(spec, own, direct, after))
+
+
+def is_direct(built: Built, scope: dict[str, Any]) -> bool:
+    """Return whether the request is for a direct route."""
+    return RouteTree(built.app.router).find(scope["method"], scope["path"]) is not None
+
+
+async def _compare(spec: ApplicationSpec, own: Built, direct: Built, asked: list[dict[str, Any]]) -> None:
+    for request in asked:
+        scope = scope_of(request, spec)
+        counted["requests"] += 1
+        counted["direct"] += not scope["root_path"] and is_direct(direct, scope)
+        expected, found = (
+            await answer(own, request, scope),
+            await answer(direct, request, scope_of(request, spec)),
+        )
+        for name, value in expected.items():
+            note(f"{name}: {value!r}\n   and: {found[name]!r}")
+        differing = [name for name, value in expected.items() if found[name] != value]
+        assert not differing, f"{differing} differ for {request}"
+
+
+logging.disable()
+with asyncio.Runner() as runner:
+    test_both_ways_are_alike()
+json.dump(counted, sys.stdout)

@@ -1,0 +1,53 @@
+"""A service answers alike with and without direct routes: clients, the server, and all that users add."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from tests.repository import TEMPLATE, VAR
+from tests.variants.environments import clean_environment, environment_of
+
+PROGRAM = Path(__file__).with_name("program.py")
+APPLICATIONS = 800
+# Of so many requests some hundred must have gone the direct way, or the comparison says little.
+LEAST_DIRECT = 300
+
+
+@pytest.fixture
+def hypothesis_alone(tmp_path: Path) -> Path:
+    """Return a folder with Hypothesis and what it imports, for an environment that has neither."""
+    installed = Path(hypothesis.__file__).parents[1]
+    for path in [
+        installed / "hypothesis",
+        installed / "sortedcontainers",
+        *installed.glob("_hypothesis_*.py"),
+    ]:
+        (tmp_path / path.name).symlink_to(path)
+    return tmp_path
+
+
+def test_no_application_and_no_request_is_answered_differently(hypothesis_alone: Path) -> None:
+    python = environment_of(TEMPLATE) / "bin/python"
+    path = os.pathsep.join([str(TEMPLATE), str(hypothesis_alone)])
+
+    ran = subprocess.run(
+        [str(python), "-W", "error", str(PROGRAM), str(APPLICATIONS)],
+        env=clean_environment(PYTHONPATH=path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    counted = json.loads(ran.stdout)
+    (VAR / "both-ways.json").write_text(ran.stdout + "\n")
+    print(
+        f"{counted['applications']} applications, {counted['requests']} requests, {counted['direct']} direct"
+    )
+    assert counted["direct"] >= LEAST_DIRECT

@@ -1,0 +1,1 @@
+"""Tools for maintainers of FastForge; no generated project has them."""

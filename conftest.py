@@ -1,8 +1,12 @@
 """What every test run of FastForge has: real servers, and a choice of variants."""
 
+import signal
 from pathlib import Path
 
 import pytest
+
+# `make test &`, nohup and some runners have it ignored, and all that a test starts would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = [
     "tests.servers.plugin",

@@ -32,21 +32,16 @@ OWN_DEVELOPMENT = REPOSITORY / "requirements" / "dev.txt"
 
 HEADER = """\
 # {title}, with the hashes of
-# their files, for CPython 3.11 and later on Linux, macOS and Windows. After a change there, write it anew:
-#   uv pip compile --universal --python-version 3.11 --generate-hashes{flags}
+# their files, for CPython 3.11 and later on Linux, macOS and Windows. After a change there, run `make lock`.
 """
 RUNTIME_HEADER = HEADER.format(
-    title="The exact versions that were tested of what pyproject.toml lists under dependencies",
-    flags=" pyproject.toml -o requirements.txt",
+    title="The exact versions that were tested of what pyproject.toml lists under dependencies"
 )
 DEVELOPMENT_HEADER = HEADER.format(
-    title="What tests and checks need beyond requirements.txt, as pyproject.toml lists it",
-    flags=" --group dev -c requirements.txt \\\n#     pyproject.toml -o requirements-dev.txt",
+    title="What tests and checks need beyond requirements.txt, as pyproject.toml lists it"
 )
 LOAD_HEADER = HEADER.format(
-    title="What `make load` needs beyond requirements-dev.txt, as pyproject.toml lists it",
-    flags=" --group dev --group load \\\n#     -c requirements-dev.txt pyproject.toml"
-    " -o requirements-load.txt",
+    title="What `make load` needs beyond requirements-dev.txt, as pyproject.toml lists it"
 )
 OWN_HEADER = (
     "# Made by `make lock` of pyproject.toml and its group {}: exact versions, with the files' hashes.\n\n"

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.conftest import GIT_IDENTITY, RunFastForge, git
 
@@ -155,3 +156,32 @@ def test_a_repository_of_somebody_else_around_it_is_said(fastforge: RunFastForge
     assert result.exit_code == 0
     assert "dubious ownership" in result.errors
     assert subprocess.run(["test", "-e", work / "a/.git"], check=False).returncode == 1
+
+
+@pytest.mark.parametrize("inside", ["orders", "services/my 'api' & more|x"])
+def test_a_workflow_inside_of_a_repository_can_be_copied_to_where_github_runs_it(
+    fastforge: RunFastForge, work: Path, inside: str
+) -> None:
+    git(work, "init", "--quiet")
+    (work / inside).parent.mkdir(parents=True, exist_ok=True)
+    result = fastforge("new", inside, "--project-name", "Orders API", "--json")
+    (note,) = [note for note in result.document["notes"] if "GitHub" in note]
+    commands = [line for line in note.splitlines() if line.startswith("  ")]
+    subprocess.run(["sh", "-ec", "\n".join(commands)], cwd="/", check=True)
+
+    (copied,) = (work / ".github/workflows").iterdir()
+    workflow, own = (
+        yaml.safe_load(path.read_text()) for path in (copied, work / inside / ".github/workflows/ci.yml")
+    )
+    assert workflow.pop("defaults") == {"run": {"working-directory": inside}}
+    (setup,) = [step["with"] for step in workflow["jobs"]["test"]["steps"] if "setup-python" in str(step)]
+    assert (work / setup["cache-dependency-path"]).is_file()
+    setup["cache-dependency-path"] = "requirements-dev.txt"
+    assert workflow == own
+
+
+def test_nothing_is_said_of_workflows_at_the_top_of_a_repository(fastforge: RunFastForge, work: Path) -> None:
+    assert "GitHub" not in fastforge("new", "alone").errors
+    (work / "filled").mkdir()
+    git(work / "filled", "init", "--quiet")
+    assert "GitHub" not in fastforge("new", "filled", "--overwrite").errors

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import RunFastForge
+from tests.conftest import REPOSITORY, RunFastForge
 from tests.repository import OPTIMIZATIONS
 
 STORE = "app/store/sqlite.py"
@@ -70,13 +71,33 @@ def test_a_line_that_none_touches_names_the_nearest(fastforge: RunFastForge, pro
 
     result = fastforge("explain", f"orders/{STORE}:{line}")
 
-    assert f"No optimization is in {STORE}:{line}. The nearest one:" in result.output
-    assert "(sqlite-wal, since 0.1.0)" in result.output
+    assert f"No optimization is in {STORE}:{line}. The nearest in the file:" in result.output
+    assert f"{STORE}:{line - 1}  A write-ahead log" in result.output
+    assert f"fastforge explain orders/{STORE}:{line - 1}" in result.output
+    document = fastforge("explain", f"orders/{STORE}:{line}", "--json").document
+    assert document["nearest"]
+    assert document["tunings"][0]["id"] == "sqlite-wal"
+    assert 1 < len(document["tunings"]) <= 3
+
+
+@pytest.mark.parametrize("readme", ["README.md", "template/README.md"])
+def test_the_examples_in_the_readmes_find_an_optimization(
+    fastforge: RunFastForge, project: Path, readme: str
+) -> None:
+    text = (REPOSITORY / readme).read_text()
+    examples = [path for path in re.findall(r"fastforge explain (?:myapi/)?(app/[\w./:]+)", text) if path]
+    assert examples
+    for example in examples:
+        document = fastforge("explain", example, "--json", cwd=project).document
+        assert document["tunings"], example
+        assert not document["nearest"], example
 
 
 def test_a_file_without_any_says_so(fastforge: RunFastForge, project: Path) -> None:
-    assert fastforge("explain", "orders/app/docs.py").output == "No optimization is in app/docs.py.\n"
-    assert fastforge("explain", "orders/app/docs.py:1").output == "No optimization is in app/docs.py:1.\n"
+    for place in ("app/docs.py", "app/docs.py:1"):
+        said, *files = fastforge("explain", f"orders/{place}").output.splitlines()
+        assert said == f"No optimization is in {place}."
+        assert STORE in " ".join(files)
 
 
 def test_the_undo_is_a_patch_that_git_applies(fastforge: RunFastForge, project: Path) -> None:

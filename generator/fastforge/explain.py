@@ -15,6 +15,8 @@ from fastforge.kit import OPTIMIZATIONS, kit_of
 from fastforge.project import ANSWERS_FILE
 from fastforge.tunings import ChangedHere, Place, Tuning, load_tunings
 
+# Of a line without any, so many optimizations around it are shown.
+_NEAREST = 3
 _LINE = re.compile(r"(?P<file>.+):(?P<line>\d+)")
 
 
@@ -77,11 +79,15 @@ class Found:
 
 @dataclass(frozen=True)
 class Explanation:
-    """The optimizations that are asked about, or the nearest one where no line of any is."""
+    """The optimizations that are asked about, or the nearest ones of the file if the line has none.
+
+    `files` are all files of the project that contain an optimization.
+    """
 
     subject: Subject
     found: Sequence[Found]
     is_nearest: bool
+    files: Sequence[str]
 
     def document(self) -> dict[str, Any]:
         """Return the answer of `--json`."""
@@ -104,11 +110,12 @@ def explain(path: str) -> Explanation:
     subject = _subject(path)
     found = [_find(tuning, subject.project) for tuning in _tunings(subject.project)]
     touching = [each for each in found if each.touches(subject)]
+    files = sorted({place.file for each in found for place in each.places})
     if touching or subject.line is None:
-        return Explanation(subject, touching, is_nearest=False)
-    nearest = min(found, key=lambda each: each.distance(subject), default=None)
-    is_there = nearest is not None and nearest.places and nearest.distance(subject) < float("inf")
-    return Explanation(subject, [nearest] if nearest and is_there else [], is_nearest=bool(is_there))
+        return Explanation(subject, touching, is_nearest=False, files=files)
+    in_file = [each for each in found if each.distance(subject) < float("inf")]
+    nearest = sorted(in_file, key=lambda each: each.distance(subject))[:_NEAREST]
+    return Explanation(subject, nearest, is_nearest=bool(nearest), files=files)
 
 
 def _subject(path: str) -> Subject:

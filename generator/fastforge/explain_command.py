@@ -74,9 +74,14 @@ def _lines(explanation: Explanation) -> Iterator[str]:
     where = file if line is None else f"{file}:{line}"
     if not explanation.found:
         yield f"No optimization is in {where or explanation.subject.project}."
+        if explanation.files:
+            yield from textwrap.wrap(f"Files with optimizations: {', '.join(explanation.files)}", _WIDTH)
         return
     if explanation.is_nearest:
-        yield f"No optimization is in {where}. The nearest one:\n"
+        yield f"No optimization is in {where}. The nearest in the file:\n"
+        for found in explanation.found:
+            yield from _in_short(found, explanation.subject.project)
+        return
     for number, found in enumerate(explanation.found):
         yield from [""] * bool(number)
         yield from _in_detail(found) if file else _in_short(found, explanation.subject.project)

@@ -14,7 +14,7 @@ import typer
 
 from fastforge.destination import Destination, dry_staging, place, staging
 from fastforge.render import Order, count_files, render
-from fastforge.repository import NoRepository, commit_project
+from fastforge.repository import NoRepository, commit_project, workflow_notes
 from fastforge.source import Source, SourceUnknown, find_source
 
 
@@ -101,6 +101,8 @@ def make_project(wanted: Wanted) -> NewProject:
                 commit, git_notes = _first_commit(project, wanted.destination, files)
                 notes += git_notes
             place(project, wanted.destination)
+            destination = wanted.destination
+            notes += workflow_notes(destination.folder, files, destination.existing_folder)
     return NewProject(
         wanted.path,
         wanted.destination.folder,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +13,7 @@ from fastforge.git import GitFailed, run_git
 
 FALLBACK_NAME = "FastForge"
 FALLBACK_EMAIL = "fastforge@localhost"
+_WORKFLOW = ".github/workflows/ci.yml"
 _SETTINGS = (
     # Hooks, signatures and line-ending checks are the user's, for commits that the user makes.
     "-c", "core.hooksPath=/dev/null",
@@ -54,6 +58,35 @@ def is_in_repository(folder: Path) -> bool:
             return False
         raise
     return True
+
+
+def workflow_notes(project: Path, files: Sequence[str], surroundings: Path) -> list[str]:
+    """Return how to make GitHub run the project's workflow, if the project is part of a larger repository."""
+    if _WORKFLOW not in files:
+        return []
+    try:
+        top = Path(run_git(surroundings, "rev-parse", "--show-toplevel"))
+    except GitFailed:
+        return []
+    inside = project.resolve().relative_to(top.resolve()).as_posix()
+    if inside == ".":
+        return []
+    note = f"""\
+GitHub runs only the workflows at the top of a repository, not {inside}/{_WORKFLOW}. Copy it there:
+  cd {shlex.quote(str(top))} && mkdir -p .github/workflows
+  {_copy_of_workflow(inside)}
+template-update.yml is for a repository of its own; here, run: {shlex.join(["fastforge", "check", inside])}"""
+    return [note]
+
+
+def _copy_of_workflow(inside: str) -> str:
+    """Return the shell command that writes the workflow of this folder for the repository around it."""
+    in_sed = re.sub(r"([\\&|])", r"\\\1", inside)
+    paths = f"s|: requirements-dev.txt|: {in_sed}/requirements-dev.txt|"
+    defaults = f"defaults: {json.dumps({'run': {'working-directory': inside}})}"
+    target = f".github/workflows/{re.sub(r'[^A-Za-z0-9_-]+', '-', inside)}.yml"
+    copied = shlex.join(["sed", paths, f"{inside}/{_WORKFLOW}"])
+    return f"{{ {copied}; {shlex.join(['echo', defaults])}; }} > {shlex.quote(target)}"
 
 
 def _commit(project: Path, files: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -80,17 +81,26 @@ def refuse_blocked(project: Project, merged: Merged) -> None:
     """
     inside = [f"{project.prefix}{path}" for path in merged.changed]
     tracked = [path for path, name in zip(inside, merged.changed, strict=True) if name in merged.yours]
+    left_out = _left_out(project, tracked)
+    if left_out:
+        raise WorkFailed(
+            f"This checkout is sparse, and leaves out files that the update changes: {_listed(left_out)}",
+            "Check them out first: git sparse-checkout disable",
+        )
     blocked = {*_uncommitted(project, tracked), *_flagged(project, tracked)}
     for path in inside:
         if path not in tracked and _is_in_the_way(project.top, path, set(tracked)):
             blocked.add(path)
     if blocked:
-        names = ", ".join(repr(path) for path in sorted(blocked)[:5])
         raise WorkFailed(
-            f"The update would change what is not committed: {names}"
-            + (f" and {len(blocked) - 5} more." if len(blocked) > 5 else "."),
+            f"The update would change what is not committed: {_listed(blocked)}",
             "Commit, stash or move it first; other changes may stay.",
         )
+
+
+def _listed(paths: set[str]) -> str:
+    names = ", ".join(repr(path) for path in sorted(paths)[:5])
+    return names + (f" and {len(paths) - 5} more." if len(paths) > 5 else ".")
 
 
 def _refuse_locked_folders(project: Project, merged: Merged) -> None:
@@ -217,6 +227,11 @@ def _flagged(project: Project, tracked: list[str]) -> set[str]:
     return {row[2:] for row in listed if row and row[0] != "H"}
 
 
+def _left_out(project: Project, tracked: list[str]) -> set[str]:
+    """Return the files that a sparse checkout left out, which git flags as well."""
+    return {path for path in _flagged(project, tracked) if not os.path.lexists(project.top / path)}
+
+
 def _is_in_the_way(top: Path, path: str, leaving: set[str]) -> bool:
     if os.path.lexists(top / path) and not (top / path).is_dir():
         return True
@@ -250,6 +265,22 @@ def _lay_out(project: Project, merged: Merged, state: Path) -> None:
     run_git(project.top, "update-index", "-z", "--index-info", stdin="".join(rows), variables=variables)
     run_git(project.top, "checkout-index", "--all", f"--prefix={state}/laid-out/", variables=variables)
     (state / "laid-out" / project.prefix).rename(state / "after") if rows else (state / "after").mkdir()
+    for path in merged.changed:
+        if path in merged.yours and path in merged.result:
+            _keep_permissions(project.top / project.prefix / path, state / "after" / path)
+
+
+def _keep_permissions(old: Path, new: Path) -> None:
+    """Give the new file the permissions of the old one; git itself knows only who may execute it."""
+    if old.is_symlink() or new.is_symlink():
+        return
+    permissions = stat.S_IMODE(old.stat().st_mode)
+    if new.stat().st_mode & stat.S_IXUSR:
+        # Whoever may read it may execute it, as git has it.
+        permissions |= (permissions & 0o444) >> 2
+    elif permissions & stat.S_IXUSR:
+        permissions &= ~0o111
+    new.chmod(permissions)
 
 
 def _keep_old_files(project: Project, merged: Merged, state: Path) -> None:

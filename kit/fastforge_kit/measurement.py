@@ -1,6 +1,7 @@
 """How fast the service answers a workload, in several short rounds that show the noise."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -9,10 +10,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import count
 from statistics import median, quantiles
+from time import monotonic
 from typing import NamedTuple
 
 from fastforge_kit.errors import CannotMeasure
 from fastforge_kit.generator import Job, Outcome
+from fastforge_kit.processes import busy_cpus
 from fastforge_kit.project import PROJECT
 from fastforge_kit.service import HOST, Service
 from fastforge_kit.workloads import Stock, Workload
@@ -22,6 +25,10 @@ FIRST_NUMBERS = count(0, 10_000_000)
 # Beyond, the generator rather than the service may be what is measured.
 GENERATOR_BUSY_LIMIT = 0.9
 GENERATOR_SHARE_LIMIT = 0.5
+# What other programs take is looked at while the service is idle: a database on this machine works for it otherwise.
+REST_SECONDS = 0.1
+OTHERS_LIMIT_CPUS = 0.2
+MACHINE_FULL = 0.9
 # More than a service deletes; where it is not, a round ends when everything is gone.
 DELETIONS_PER_SECOND = 6_000
 DELETIONS_LIMIT = 60_000
@@ -55,6 +62,9 @@ class Sample(NamedTuple):
     generator_busy: float
     # The generators' part of all CPU time of generators and service.
     generator_share: float | None
+    # Of other programs, and of them with generators and service, None where the system does not show it.
+    others_cpus: float | None = None
+    busy_cpus: float | None = None
 
 
 @dataclass
@@ -75,6 +85,13 @@ class Measurement:
         busy = self.median(lambda sample: sample.generator_busy) or 0
         share = self.median(lambda sample: sample.generator_share) or 0
         return busy > GENERATOR_BUSY_LIMIT or share > GENERATOR_SHARE_LIMIT
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether other programs took CPU time that the service could have used."""
+        others = self.median(lambda sample: sample.others_cpus) or 0
+        busy = self.median(lambda sample: sample.busy_cpus) or 0
+        return others > OTHERS_LIMIT_CPUS and busy > MACHINE_FULL * (os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
@@ -121,9 +138,10 @@ def measure(service: Service, workloads: Sequence[Workload], load: Load) -> Iter
 
 def sample(service: Service, question: Question, load: Load, round_number: int) -> Sample:
     """Return what one round shows. Raises `CannotMeasure` where the service answers nothing."""
-    cpu_before = service.cpu_seconds()
+    others = busy_cpus(REST_SECONDS)
+    cpu_before, began_at = service.cpu_seconds(), monotonic()
     outcomes = _send(question.jobs(service, load, round_number))
-    cpu_after = service.cpu_seconds()
+    cpu_after, took = service.cpu_seconds(), monotonic() - began_at
     latencies = [latency for outcome in outcomes for latency in outcome.latencies_ms]
     if len(latencies) < 2:
         raise CannotMeasure(
@@ -144,6 +162,8 @@ def sample(service: Service, question: Question, load: Load, round_number: int) 
         cpu_us=None if cpu is None else 1_000_000 * cpu / len(latencies),
         generator_busy=max(outcome.busy for outcome in outcomes),
         generator_share=None if cpu is None else generated / (generated + cpu),
+        others_cpus=others,
+        busy_cpus=None if cpu is None or others is None else others + (generated + cpu) / took,
     )
 
 

@@ -27,6 +27,22 @@ def cpu_seconds(root: int) -> float | None:
     return sum(_cpu_seconds(pid) for pid in tree(root))
 
 
+def busy_cpus(seconds: float) -> float | None:
+    """Return how many CPUs are busy or stolen by the host meanwhile, or None where the system does not show it."""
+    before, began_at = _busy_seconds(), time.monotonic()
+    time.sleep(seconds)
+    after, took = _busy_seconds(), time.monotonic() - began_at
+    return None if before is None or after is None else (after - before) / took
+
+
+def _busy_seconds() -> float | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    # user, nice, system, idle, iowait, irq, softirq, steal: man 5 proc_stat.
+    ticks = [int(value) for value in (PROC / "stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
+
+
 def end(process: subprocess.Popen[bytes], seconds: float) -> None:
     """End the process, which stops what it started; what is left after so many seconds is killed."""
     if process.poll() is not None:

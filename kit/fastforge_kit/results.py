@@ -48,7 +48,19 @@ class Results:
             "Figures are medians of all rounds; a verdict on which the rounds do not agree is undecided.",
             "A batch and an export are judged by their items.",
             *([] if shows_cpu else ["CPU time is read from /proc, which only Linux has."]),
+            *self._disturbance(),
             *([f"The load generator may have been the limit: {', '.join(limited)}."] if limited else []),
+        ]
+
+    def _disturbance(self) -> list[str]:
+        disturbed = [each for each in self.measurements if each.is_disturbed]
+        if not disturbed:
+            return []
+        others = max(each.median(attrgetter("others_cpus")) or 0 for each in disturbed)
+        names = ", ".join(each.workload.name for each in disturbed)
+        taken = f"Other programs took up to {others:.1f} of its {os.cpu_count()} CPUs"
+        return [
+            f"Inconclusive: the machine was busy. {taken}, so no target counts as missed for: {names}. Measure again."
         ]
 
     def document(self, page: str | None) -> dict[str, Any]:
@@ -72,6 +84,7 @@ def _endpoint(measurement: Measurement) -> dict[str, Any]:
         "endpoint": measurement.workload.endpoint,
         **{name: measurement.median(attrgetter(name)) for name in Sample._fields},
         "limited_by_generator": measurement.is_limited_by_generator,
+        "disturbed": measurement.is_disturbed,
         "targets": {target.name: verdict(target, measurement) for target in targets()},
         "rounds": [sample._asdict() for sample in measurement.samples],
     }

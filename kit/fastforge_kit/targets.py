@@ -63,9 +63,10 @@ def read_targets(file: Path) -> tuple[Target, ...]:
 
 
 def verdict(target: Target, measurement: Measurement) -> str:
-    """Return "pass" or "fail", or "undecided" if the rounds do not agree or the generator may be at fault."""
+    """Return "pass" or "fail", or "undecided" if the rounds disagree or something else may be at fault."""
     met = {target.is_met(sample) for sample in measurement.samples}
     if met == {True}:
         return "pass"
-    # What the generator adds makes figures worse, never better.
-    return "undecided" if True in met or measurement.is_limited_by_generator else "fail"
+    # What the generator and other programs add makes figures worse, never better.
+    is_at_fault = measurement.is_limited_by_generator or measurement.is_disturbed
+    return "undecided" if True in met or is_at_fault else "fail"

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from socket import getaddrinfo
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,13 +15,24 @@ def main() -> None:
     from pydantic import ValidationError
 
     from app.server import serve
-    from app.settings import Settings
+    from app.settings import settings_of_environment
 
     try:
-        settings = Settings()
+        settings = settings_of_environment()
     except ValidationError as error:
         sys.exit("\n".join(_faults(error)))
+    _refuse_unknown_host(settings.host)
     serve(settings)
+
+
+def _refuse_unknown_host(host: str) -> None:
+    try:
+        getaddrinfo(host, None)
+    except OSError as error:
+        sys.exit(
+            f"HOST={host} is not an address of this machine ({error}). conda sets HOST to the name of its compiler's "
+            f"target: unset it, or set HOST=127.0.0.1."
+        )
 
 
 def _faults(error: "ValidationError") -> Iterator[str]:

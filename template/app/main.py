@@ -17,7 +17,7 @@ from app.metrics import MetricsMiddleware
 from app.middleware import BodyLimitMiddleware, RequestIdMiddleware
 from app.problems import add_error_handlers
 from app.service import Service
-from app.settings import Settings
+from app.settings import Settings, settings_of_environment
 
 
 def telemetry() -> TelemetryConfig:
@@ -32,6 +32,10 @@ def telemetry() -> TelemetryConfig:
 def outermost(settings: Settings) -> Iterator[Middleware]:
     """Yield what a request passes before any middleware that is added to the service."""
     yield Middleware(RequestIdMiddleware)
+    if settings.access_log:
+        from app.access_log import AccessLogMiddleware
+
+        yield Middleware(AccessLogMiddleware)
     if settings.profile_secret is not None:
         # Here, so that nothing of it is loaded where it is not wanted.
         from app.request_profile import RequestProfileMiddleware
@@ -43,7 +47,7 @@ def outermost(settings: Settings) -> Iterator[Middleware]:
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Return the service with these settings, by default those of the environment."""
-    settings = settings or Settings()
+    settings = settings or settings_of_environment()
     app = Service(
         title=NAME,
         description=DESCRIPTION,

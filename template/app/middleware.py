@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.caching import NO_CACHE, say_what_caches_may_do
+from app.logs import REQUEST_ID
 from app.problems import CONTENT_TOO_LARGE, answer_unexpected_error, problem_response
 from app.websockets import serve_websocket
 
@@ -49,6 +50,7 @@ class RequestIdMiddleware:
         if request_id is None or not ACCEPTED_REQUEST_ID.fullmatch(request_id):
             request_id = token_hex(16).encode()
         scope.setdefault("state", {})["request_id"] = request_id.decode()
+        REQUEST_ID.set(request_id.decode())
         if scope["type"] == "websocket":
             await serve_websocket(self.app, scope, receive, send)
             return
@@ -76,7 +78,7 @@ class RequestIdMiddleware:
         try:
             await self.app(scope, receive, send_with_id)
         except Exception as error:
-            logger.exception("Unexpected error", extra={"request_id": request_id.decode()})
+            logger.exception("Unexpected error")
             # FastAPI's outermost layer knows what to do: to show the error, or to end the connection.
             if answered or scope["app"].debug:
                 raise

@@ -1,0 +1,16 @@
+"""The tests of the service. They owe nothing to the settings of this machine, in the environment or in .env."""
+
+import os
+import signal
+
+# Before anything of the service is imported. TEST_* in .env are read all the same.
+os.environ["ENV_FILE"] = os.devnull
+
+from app.settings import Settings
+
+for _name in Settings.model_fields:
+    for _variable in (_name, _name.upper()):
+        os.environ.pop(_variable, None)
+
+# `make test &`, nohup and some runners have it ignored, and every process that a test starts would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)

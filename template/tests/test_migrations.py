@@ -1,11 +1,19 @@
 """The migrations lead up, down and up again."""
 
 import asyncio
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.command import revision
+from alembic.config import Config
 
 from app.errors import Unavailable
 from app.settings import Settings
 from app.store import open_item_store
-from tests.migrate import migrate
+from tests.migrate import PROJECT, migrate
 
 
 async def is_migrated(settings: Settings) -> bool:
@@ -22,3 +30,18 @@ def test_migrations_lead_down_and_up_again(settings: Settings, database_url: str
     assert not asyncio.run(is_migrated(settings))
     migrate(database_url)
     assert asyncio.run(is_migrated(settings))
+
+
+@pytest.mark.parametrize("message", ["add a colour", 'say "hi" to \\n and %s', 'ends in "'])
+def test_a_new_revision_is_formatted_and_without_lint(tmp_path: Path, message: str) -> None:
+    folder = tmp_path / "migrations"
+    configuration = Config(PROJECT / "alembic.ini")
+    shutil.copytree(configuration.get_main_option("script_location") or "", folder)
+    configuration.set_main_option("script_location", str(folder))
+    revision(configuration, message)
+    settings = ["--config", str(PROJECT / "pyproject.toml"), "--no-cache", str(folder)]
+    for check in (["format", "--check"], ["check"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *check, *settings], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout

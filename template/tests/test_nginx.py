@@ -31,19 +31,26 @@ def port() -> int:
 
 
 @pytest.fixture(scope="module")
-def nginx(port: int, environment: dict[str, str]) -> Iterator[int]:
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("nginx") / "log"
+
+
+@pytest.fixture(scope="module")
+def nginx(port: int, environment: dict[str, str], log: Path) -> Iterator[int]:
     own = {
+        "ACCESS_LOG": "true",
         "WORKERS": "1",
         "MAX_BODY_BYTES": str(MAX_BODY_BYTES),
         "FORWARDED_ALLOW_IPS": "127.0.0.1",
+        "PORT": str(port),
         "PYTHONPATH": OWN_ROUTE,
     }
     command = [sys.executable, "-c", START]
-    with subprocess.Popen(command, env=environment | own | {"PORT": str(port)}) as process:
+    with log.open("a") as output, subprocess.Popen(command, env=environment | own, stderr=output) as process:
         deadline = time.monotonic() + START_SECONDS
         while not answers(port) and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert answers(port), "Nginx did not start; its reason is above."
+        assert answers(port), log.read_text()
         yield port
         process.send_signal(signal.SIGTERM)
 
@@ -87,6 +94,18 @@ def ask_raw(nginx: int) -> Callable[[bytes], bytes]:
         return received
 
     return answer_to
+
+
+def test_the_access_log_has_what_nginx_answers_by_itself(ask: Ask, log: Path) -> None:
+    body = b" " * (MAX_BODY_BYTES + 1)
+    ask("/api/v1/items?token=secret", method="POST", body=body, headers={"X-Request-ID": "too-large"})
+    ask("/nowhere", headers={"X-Request-ID": "from-a-worker"})
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    (refused,) = [line for line in lines if line.get("request_id") == "too-large"]
+    assert (refused["logger"], refused["path"], refused["status"]) == ("nginx", "/api/v1/items", 413)
+    assert 0 <= refused["milliseconds"] < 10_000
+    (passed,) = [line for line in lines if line.get("request_id") == "from-a-worker"]
+    assert passed["logger"] == "app.access_log"
 
 
 def test_a_body_over_the_limit_is_refused_with_a_problem(ask: Ask) -> None:

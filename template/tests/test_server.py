@@ -234,10 +234,29 @@ def test_a_port_in_use_ends_the_service(start: Callable[..., Service]) -> None:
         assert start(PORT=str(other.getsockname()[1])).process.wait(START_SECONDS) != 0
 
 
-def test_an_app_that_cannot_start_ends_the_service(start: Callable[..., Service], tmp_path: Path) -> None:
+def test_an_app_that_cannot_start_ends_the_service_with_its_reason_as_json(
+    start: Callable[..., Service], tmp_path: Path
+) -> None:
     # Only the workers import app.main.
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['app.main'] = None\n")
-    assert start(PYTHONPATH=str(tmp_path), WORKERS="1").process.wait(START_SECONDS) != 0
+    service = start(PYTHONPATH=str(tmp_path), WORKERS="1")
+    assert service.process.wait(START_SECONDS) != 0
+    *lines, last = service.log.read_text().splitlines()
+    assert any("app.main" in json.loads(line).get("exception", "") for line in lines)
+    # The last one may be for the person who started it.
+    assert last
+
+
+def test_the_access_log_has_a_line_for_each_request(start: Callable[..., Service]) -> None:
+    service = start(ACCESS_LOG="true", LOG_LEVEL="ERROR", WORKERS="1")
+    assert eventually(service.is_alive), service.log.read_text()
+    service.get("/nowhere?token=secret", {"X-Request-ID": "mine"})
+    assert eventually(lambda: "/nowhere" in service.log.read_text())
+    lines = [json.loads(line) for line in service.log.read_text().splitlines()]
+    (line,) = [line for line in lines if line.get("path") == "/nowhere"]
+    assert (line["status"], line["request_id"], line["client"]) == (404, "mine", "127.0.0.1")
+    assert "secret" not in str(lines)
+    assert {line["level"] for line in lines if "path" not in line} <= {"ERROR"}
 
 
 def test_a_wrong_setting_is_named_with_its_value(
@@ -246,6 +265,15 @@ def test_a_wrong_setting_is_named_with_its_value(
     for name, value in {**environment, "WORKERS": "none"}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit, match=r"\AWORKERS=none: [^\n]+\Z"):
+        main()
+
+
+def test_a_host_that_is_none_is_named_with_where_it_may_come_from(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**environment, "HOST": "x86_64-conda-linux-gnu"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit, match=r"\AHOST=x86_64-conda-linux-gnu is not an address.*conda.*HOST=127"):
         main()
 
 

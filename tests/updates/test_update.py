@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from fastforge.check import check_project
 from fastforge.errors import UserError, WorkFailed
 from fastforge.project import find_project
-from fastforge.transplant import undo
+from fastforge.transplant import _keep_permissions, undo
 
 from tests.conftest import git
 from tests.updates.conftest import append, commit, commit_new, contents, edit, prepend, release, state, update
@@ -124,6 +125,45 @@ def test_an_uncommitted_change_that_the_update_needs_is_refused(project: Path, c
         update(project)
 
     assert state(project) == before
+
+
+@pytest.mark.parametrize("permissions", [0o600, 0o640, 0o644, 0o664, 0o666])
+def test_a_file_keeps_its_permissions(project: Path, permissions: int) -> None:
+    file = project / "app/settings.py"
+    file.chmod(permissions)
+    before = state(project)
+
+    update(project)
+    assert "app/settings.py" in git(project, "diff", "--cached", "--name-only")
+    assert stat.S_IMODE(file.stat().st_mode) == permissions
+
+    undo(find_project(str(project)))
+    assert stat.S_IMODE(file.stat().st_mode) == permissions
+    assert state(project) == before
+
+
+def test_a_file_that_becomes_executable_is_so_for_those_who_may_read_it(project: Path) -> None:
+    old, new = project / "private", project / "executable"
+    old.write_text("old")
+    new.write_text("new")
+    for given, laid_out, expected in ((0o600, 0o755, 0o700), (0o640, 0o755, 0o750), (0o755, 0o644, 0o644)):
+        old.chmod(given)
+        new.chmod(laid_out)
+        _keep_permissions(old, new)
+        assert stat.S_IMODE(new.stat().st_mode) == expected
+
+
+def test_a_sparse_checkout_is_named_as_the_reason(project: Path) -> None:
+    git(project, "sparse-checkout", "set", "--no-cone", "/*", "!/app/settings.py")
+    before = state(project)
+
+    with pytest.raises(WorkFailed, match=r"sparse.*'app/settings\.py'") as refused:
+        update(project)
+
+    assert "git sparse-checkout disable" in refused.value.hint
+    assert state(project) == before
+    git(project, "sparse-checkout", "disable")
+    update(project)
 
 
 @pytest.mark.parametrize("ignored", ["", "tuning.py"])

@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 from typing_extensions import TypedDict
 
-STRICT = ConfigDict(strict=True, extra="forbid")
+from app.bodies import Body, body
 
 # Not every database can store NUL in text (PostgreSQL cannot), and no client needs it.
 NO_NUL = r"^[^\x00]*$"
@@ -21,10 +21,8 @@ Tags = Annotated[list[Tag], Field(max_length=20)]
 PriceCents = Annotated[int, Field(ge=0, le=MAX_EXACT_INTEGER)]
 
 
-class ItemDraft(BaseModel):
+class ItemDraft(Body):
     """What a client sends to create an item."""
-
-    model_config = STRICT
 
     name: Name
     description: Description | None = None
@@ -32,10 +30,9 @@ class ItemDraft(BaseModel):
     tags: Tags = []
 
 
+@body
 class ItemChanges(TypedDict, total=False):
     """What a client sends to change an item: only the fields that are given change."""
-
-    __pydantic_config__ = STRICT  # type: ignore[misc]
 
     name: Name
     description: Description | None

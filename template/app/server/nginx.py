@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.multiprocess import mark_process_dead
 
+from app.environment import Environment
 from app.logs import configure_logging
 from app.server.metrics_directory import metrics_directory
 from app.server.orphans import CLOSING_SECONDS, closed, end_after, pipe_to_workers, signal_after_parent
@@ -46,6 +47,12 @@ WORKER_BACKLOG = 2_048
 # The length of sockaddr_un.sun_path without its closing NUL: man 7 unix.
 LONGEST_SOCKET_PATH = 107
 WATCH_INTERVAL_SECONDS = 0.2
+
+
+class NginxSettings(Environment):
+    """Where Nginx is."""
+
+    nginx_path: str = "nginx"
 
 
 class CannotStart(SystemExit):
@@ -84,7 +91,7 @@ def serve(settings: "Settings") -> None:
 def find_nginx() -> str:
     """Return the path of Nginx: $NGINX_PATH, or the one on PATH. Raises `CannotStart` where there is none."""
     # Not $NGINX, in which Nginx hands its sockets to its successor.
-    wanted = os.environ.get("NGINX_PATH", "nginx")
+    wanted = NginxSettings().nginx_path
     # Debian keeps it in a folder that only root has on PATH.
     found = shutil.which(wanted, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
     if found is None:
@@ -119,6 +126,7 @@ def nginx_configuration(settings: "Settings", nginx: str, runtime: Path) -> str:
                 for number in range(settings.workers)
             ]
         ),
+        "ACCESS_LOG": "/dev/stderr json if=$answered_here" if settings.access_log else "off",
         "LISTEN": f"{host}:{settings.port} backlog={WORKER_BACKLOG}",
     }
     # Nginx's own variables ($host) stay as they are.
@@ -186,6 +194,7 @@ def serve_worker(descriptor: int, manager: int) -> None:
 
     from app.settings import Settings
 
+    configure_logging()
     settings = Settings()
     end_after(closed(manager), settings.graceful_timeout_seconds)
     uvicorn.run(

@@ -1,9 +1,16 @@
-"""${message}"""
+<%
+    # As `ruff format` writes them.
+    def quoted(value):
+        return repr(value).replace("'", '"')
+
+    docstring = message.replace("\\", "\\\\").replace('"', "'").strip()
+%>\
+"""${docstring}"""
 
 from alembic import op
 
-revision = ${repr(up_revision)}
-down_revision = ${repr(down_revision)}
+revision = ${quoted(up_revision)}
+down_revision = ${quoted(down_revision)}
 
 
 def upgrade() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 from pydantic import SecretStr
+from pydantic_settings import SettingsConfigDict
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -14,6 +15,7 @@ class TestSettings(Environment):
     """Where the cache for tests is."""
 
     __test__ = False
+    model_config = SettingsConfigDict(env_file=".env")
 
     test_redis_url: SecretStr = SecretStr("")
 

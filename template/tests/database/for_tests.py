@@ -3,6 +3,7 @@
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
+from pydantic_settings import SettingsConfigDict
 
 from app.environment import Environment
 from tests.errors import NoDatabase
@@ -11,6 +12,8 @@ HOW = "Set it in the environment or in .env, as .env.example does."
 
 
 class _ForTests(Environment):
+    model_config = SettingsConfigDict(env_file=".env")
+
     test_database_url: SecretStr = SecretStr("")
 
 

@@ -34,7 +34,7 @@ class VeryBroken(Broken):
 
 
 class Colour(Enum):
-    """What may be asked for by name."""
+    """Values that are chosen by name."""
 
     RED = "red"
     BLUE = "blue"

@@ -19,7 +19,7 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.routing import route_template
+from app.routing import UNMATCHED, route_template
 
 REQUESTS = Counter("http_requests", "Requests answered.", ["method", "route", "status"])
 DURATIONS = Histogram(
@@ -81,7 +81,9 @@ class MetricsMiddleware:
             nonlocal is_counted
             if not is_counted:
                 is_counted = True
-                REQUESTS.labels("GET", _route_of(scope), status).inc()
+                # The routing inside has noted nothing yet.
+                route = getattr(scope.get("route"), "path_format", UNMATCHED)
+                REQUESTS.labels("GET", route, status).inc()
 
         async def send_counting(message: Message) -> None:
             count(message.get("status") or HANDSHAKE_STATUSES.get(message["type"], 500))

@@ -28,7 +28,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     EVENT_LOOP: ("uvloop", "libuv", "asyncio", "_asyncio", "_asynciomodule"),
     UVICORN: ("uvicorn", "httptools", "llhttp"),
     FRAMEWORK: ("fastapi", "starlette"),
-    MIDDLEWARE: ("app/middleware", "app/metrics", "prometheus_client"),
+    MIDDLEWARE: ("app/middleware", "app/metrics", "app/routing", "prometheus_client"),
     DIRECT_ROUTES: ("app/direct_routes",),
     OWN: ("app", "benchmarks/baselines"),
     DRIVER: ("asyncpg", "pymongo", "bson", "redis", "sqlite3", "_sqlite3", "_sqlite", "libsqlite3"),

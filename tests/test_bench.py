@@ -137,10 +137,9 @@ def test_a_tuning_that_the_project_has_changed_is_named_and_left_out(
     fastforge: RunFastForge, project: Path, tmp_path: Path
 ) -> None:
     copy = Path(shutil.copytree(project, tmp_path / "changed", symlinks=True))
-    main = copy / "app/main.py"
-    main.write_text(
-        main.read_text().replace("app.add_middleware(DirectRoutesMiddleware", "app.add_middleware(Other")
-    )
+    service = copy / "app/service.py"
+    code = service.read_text()
+    service.write_text(code.replace("Middleware(DirectRoutesMiddleware", "Middleware(Other"))
 
     document = fastforge(
         "bench", str(copy), "--json", *BRIEFLY, "--endpoints=none", "--tunings=direct-routes"
@@ -148,7 +147,7 @@ def test_a_tuning_that_the_project_has_changed_is_named_and_left_out(
 
     (tuning,) = document["tunings"]
     assert (tuning["verdict"], tuning["rounds"]) == ("not measured", [])
-    assert "app/main.py has been changed here" in tuning["obstacle"]
+    assert "app/service.py has been changed here" in tuning["obstacle"]
 
 
 def interrupted(

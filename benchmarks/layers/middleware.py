@@ -9,8 +9,8 @@ import json
 import sys
 
 from app.main import create_app
+from app.service import Service
 from app.settings import Settings
-from fastapi import FastAPI
 from starlette.middleware.base import BaseHTTPMiddleware
 
 from benchmarks.baselines.asgi import App, Receive, Scope, Send, answer
@@ -33,10 +33,10 @@ async def _pass_on(request, call_next):  # noqa: ANN001, ANN202
     return await call_next(request)
 
 
-def _inside(service: FastAPI) -> App:
-    """Return the constant callable inside of all middleware that the service has added."""
+def _inside(service: Service) -> App:
+    """Return the constant callable inside of all middleware of the service."""
     app: App = constant
-    for middleware in reversed(service.user_middleware):
+    for middleware in reversed([*service.outermost, *service.routing()]):
         app = middleware.cls(app, *middleware.args, **middleware.kwargs)
     return app
 

@@ -32,7 +32,7 @@ def routes_of(path: str) -> tuple[Path, Sequence[DeclaredRoute]]:
     """Return the project's folder and its routes in the order in which FastAPI looks at them.
 
     Raises:
-        UserError: The folder is no project.
+        UserError: The folder is not a project.
         WorkFailed: The project has no environment, its template is too old, or its service cannot be made.
     """
     folder = find_answered_folder(path)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from importlib.util import find_spec
 
-from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from starlette.middleware import Middleware
 
@@ -45,7 +44,7 @@ def outermost(settings: Settings) -> Iterator[Middleware]:
     yield Middleware(BodyLimitMiddleware, max_body_bytes=settings.max_body_bytes)
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None) -> Service:
     """Return the service with these settings, by default those of the environment."""
     settings = settings or settings_of_environment()
     app = Service(

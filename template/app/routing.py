@@ -1,4 +1,4 @@
-"""What FastAPI's router leaves open: HEAD, redirects that do not repeat the client's Host, the name of a route."""
+"""HEAD, redirects without the client's Host, and names of routes, which FastAPI's router leaves open."""
 
 import asyncio
 from collections.abc import Iterator, MutableMapping

@@ -37,13 +37,14 @@ class Service(FastAPI):
     def build_middleware_stack(self) -> ASGIApp:
         """Return the layers around the router; FastAPI asks for them at its first request."""
         added = self.user_middleware
-        self.user_middleware = [*self.outermost, *added, *self._routing()]
+        self.user_middleware = [*self.outermost, *added, *self.routing()]
         try:
             return super().build_middleware_stack()
         finally:
             self.user_middleware = added
 
-    def _routing(self) -> list[Middleware]:
+    def routing(self) -> list[Middleware]:
+        """Return direct routes, and what else is inside of all that is added."""
         # FastAPI's two outer layers answer these.
         handlers = {key: each for key, each in self.exception_handlers.items() if key not in (500, Exception)}
         return [

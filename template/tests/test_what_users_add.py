@@ -1,4 +1,4 @@
-"""What is added to the service after it was made sees every request, whichever way it goes."""
+"""Middleware and handlers that are added to the service see every request, whichever way it goes."""
 
 import re
 from collections.abc import Awaitable, Callable, Iterator

@@ -34,7 +34,7 @@ class VeryBroken(Broken):
 
 
 class Colour(Enum):
-    """What may be asked for by name."""
+    """Values that are chosen by name."""
 
     RED = "red"
     BLUE = "blue"
@@ -103,8 +103,8 @@ class ApplicationSpec:
 class Plain(Service):
     """The service without direct routes."""
 
-    def _routing(self) -> list[Middleware]:
-        return [each for each in super()._routing() if each.cls is not DirectRoutesMiddleware]
+    def routing(self) -> list[Middleware]:
+        return [each for each in super().routing() if each.cls is not DirectRoutesMiddleware]
 
 
 @dataclass

@@ -45,7 +45,7 @@ class UseFastAPI(Exception):
 
 @dataclass(frozen=True)
 class DirectRoute:
-    """What is known of a route before any request: how to find the arguments of its endpoint."""
+    """A route with all that is known before any request: how to find the arguments of its endpoint."""
 
     route: APIRoute
     path: str

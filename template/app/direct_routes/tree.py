@@ -13,7 +13,7 @@ from app.direct_routes.route import DirectRoute, UseFastAPI, direct_route
 
 @dataclass
 class Node:
-    """Where paths that begin alike go on: with a literal segment, else with a parameter."""
+    """The continuations of paths that begin alike: literal segments, else a parameter."""
 
     literals: dict[str, "Node"] = field(default_factory=dict)
     parameter: "Node | None" = None

@@ -81,7 +81,7 @@ class MetricsMiddleware:
             nonlocal is_counted
             if not is_counted:
                 is_counted = True
-                REQUESTS.labels("GET", _route_of(scope), status).inc()
+                REQUESTS.labels("GET", route_template(scope), status).inc()
 
         async def send_counting(message: Message) -> None:
             count(message.get("status") or HANDSHAKE_STATUSES.get(message["type"], 500))

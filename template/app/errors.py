@@ -41,6 +41,7 @@ class Unavailable(ServiceError):
         super().__init__(detail)
         self.dependency = dependency
 
+
 class TransactionConflict(ServiceError):
     """The transaction met another that changed the same rows; nothing was committed, and it may be tried again."""
 

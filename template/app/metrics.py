@@ -81,7 +81,8 @@ class MetricsMiddleware:
             nonlocal is_counted
             if not is_counted:
                 is_counted = True
-                REQUESTS.labels("GET", route_template(scope), status).inc()
+                route = getattr(scope.get("route"), "path_format", route_template(scope))
+                REQUESTS.labels("GET", route, status).inc()
 
         async def send_counting(message: Message) -> None:
             count(message.get("status") or HANDSHAKE_STATUSES.get(message["type"], 500))

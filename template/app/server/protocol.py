@@ -62,6 +62,9 @@ CONNECT = Refusal(HTTPStatus.NOT_IMPLEMENTED, "This service is not a proxy: CONN
 class HttpProtocol(HttpToolsProtocol):
     """A connection of a client: `uvicorn --http app.server.protocol:HttpProtocol`."""
 
+    # Slots, because Uvicorn's own attributes are nearly as many as CPython keeps in a dictionary's fast form.
+    __slots__ = ("_head_timer", "_in_head", "_unfinished_bytes")
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # Received since the parser last finished something: a head, a piece of a body, a message. What came in one

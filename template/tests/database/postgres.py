@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import asyncpg
 
+from app.store.postgres_url import parse_url
 from tests.database.for_tests import url_for_tests
 from tests.errors import NoDatabase
 from tests.migrate import migrate
@@ -44,7 +45,7 @@ def _execute(url: str, sql: str) -> None:
 
 
 async def _executed(url: str, sql: str) -> None:
-    connection = await asyncpg.connect(url, timeout=5)
+    connection = await parse_url(url).connect(timeout_seconds=5, server_settings={})
     try:
         await connection.execute(sql)
     finally:

@@ -30,9 +30,8 @@ async def open_pool(settings: Settings) -> AsyncIterator[OpenPool]:
     pools: list[ConnectionPool] = []
 
     def open_pool(size: int, max_waiting: int = 100) -> ConnectionPool:
-        dsn = settings.database_url.get_secret_value()
         bounds = {"size": size, "max_waiting": max_waiting, "timeout_seconds": TIMEOUT_SECONDS}
-        pools.append(ConnectionPool(dsn, application_name="pool", **bounds))  # type: ignore[arg-type]
+        pools.append(ConnectionPool(settings.server, application_name="pool", **bounds))  # type: ignore[arg-type]
         return pools[-1]
 
     yield open_pool

@@ -1,11 +1,15 @@
 """The migrations lead up, down and up again."""
 
 import asyncio
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 from app.errors import Unavailable
 from app.settings import Settings
 from app.store import open_item_store
-from tests.migrate import migrate
+from tests.migrate import PROJECT, migrate
 
 
 async def is_migrated(settings: Settings) -> bool:
@@ -22,3 +26,17 @@ def test_migrations_lead_down_and_up_again(settings: Settings, database_url: str
     assert not asyncio.run(is_migrated(settings))
     migrate(database_url)
     assert asyncio.run(is_migrated(settings))
+
+
+def test_a_project_may_lie_in_a_folder_with_a_percent_sign(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    project = tmp_path / "feature%2Ffoo %(here)s"
+    for part in ("app", "migrations"):
+        shutil.copytree(PROJECT / part, project / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(PROJECT / "alembic.ini", project)
+    command = [sys.executable, "-m", "alembic", "upgrade", "head"]
+    done = subprocess.run(
+        command, cwd=project, env=environment, check=False, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,7 +1,7 @@
 """PgBouncer in front of a PostgreSQL server, one release for each way in which a service can use it.
 
-The first of these is taken: the executable that FASTFORGE_PGBOUNCER names, one of this system, Debian's packages
-unpacked beside the system, which takes neither root nor an installation.
+The first of these is taken: the executable that FASTFORGE_PGBOUNCER names, one of this system, Debian's
+packages unpacked beside the system, which takes neither root nor an installation.
 """
 
 from __future__ import annotations
@@ -142,9 +142,7 @@ def find_pgbouncer(pooler: str) -> list[str]:
 def version_of(command: list[str]) -> tuple[int, ...]:
     """Return the version of a PgBouncer, or raise `NotUsable`."""
     try:
-        done = subprocess.run(
-            [*command, "--version"], check=True, capture_output=True, text=True, timeout=20
-        )
+        done = subprocess.run([*command, "--version"], check=True, capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.SubprocessError) as failure:
         raise NotUsable(f"{command[0]} does not run: {failure}") from failure
     found = re.search(r"PgBouncer (\d+)\.(\d+)\.(\d+)", done.stdout)
@@ -189,7 +187,8 @@ def _unpack(release: Release, target: Path) -> None:
         for part in ("lists/partial", "cache/archives/partial", "parts", "debs"):
             (work / part).mkdir(parents=True)
         (work / "parts/debian.sources").write_text(
-            f"Types: deb\nURIs: {_mirror()}\nSuites: {release.suite}\nComponents: main\nSigned-By: {KEYRING}\n"
+            f"Types: deb\nURIs: {_mirror()}\nSuites: {release.suite}\n"
+            f"Components: main\nSigned-By: {KEYRING}\n"
         )
         places = {
             "Dir::Etc::sourcelist": "/dev/null",
@@ -199,7 +198,11 @@ def _unpack(release: Release, target: Path) -> None:
             "APT::Sandbox::User": "",
             "Acquire::Languages": "none",
         }
-        apt = ["apt-get", "-qq", *(word for item in places.items() for word in ("-o", f"{item[0]}={item[1]}"))]
+        apt = [
+            "apt-get",
+            "-qq",
+            *(word for item in places.items() for word in ("-o", f"{item[0]}={item[1]}")),
+        ]
         _run([*apt, "update"], work)
         _run([*apt, "download", *packages], work / "debs")
         for package in sorted((work / "debs").glob("*.deb")):

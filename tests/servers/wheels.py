@@ -32,7 +32,7 @@ def _key() -> str:
 
 
 def server_home() -> Path:
-    """Return the folder of what was installed for tests: in the repository, unless the servers' user cannot get there."""
+    """Return where servers are installed: in the repository, unless their user cannot get there."""
     home = REPOSITORY / "var" / "servers"
     if not is_reachable(home / "x" if home.exists() else REPOSITORY / "x"):
         home = temporary_root() / f"fastforge-wheels-{os.geteuid()}"

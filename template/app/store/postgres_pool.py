@@ -139,7 +139,7 @@ class ConnectionPool:
         except BaseException as error:
             self._allow_another()
             if isinstance(error, CONNECT_ERRORS):
-                raise Unavailable(NOT_REACHED) from error
+                raise Unavailable(NOT_REACHED) from _explained(error)
             raise
         self._open_connections.add(connection)
         return connection
@@ -200,6 +200,12 @@ class ConnectionPool:
             self._unopened += 1
         else:
             self._idle.append(connection)
+
+
+def _explained(error: Exception) -> Exception:
+    if "unsupported startup parameter: statement_timeout" in str(error):
+        return ConnectionError(f"{error}. Behind PgBouncer, set DATABASE_POOLER.")
+    return error
 
 
 async def _cancel_and_close(connection: asyncpg.Connection) -> None:

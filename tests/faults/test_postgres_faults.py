@@ -8,9 +8,10 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -20,7 +21,7 @@ from tests.faults.databases import NAME, Postgres
 from tests.faults.deployment import Deployment
 from tests.faults.plugin import Note
 from tests.faults.test_database_faults import LONGEST_SECONDS, RECOVERY_SECONDS, must_be_unavailable
-from tests.servers import PostgresServer
+from tests.servers import PostgresServer, ServerUnavailable
 from tests.servers.pgbouncer import PgBouncer, running_pgbouncer
 from tests.servers.postgres_standby import execute, promote, running_standby
 from tests.servers.privileges import give_away, temporary_root
@@ -28,6 +29,7 @@ from tests.variants.environments import clean_environment
 
 pytestmark = pytest.mark.only(database={"postgres"})
 
+T = TypeVar("T")
 STEP_SECONDS = 180
 # A service that starts in this time says by then why it is not ready.
 UNTOLD_SECONDS = 15
@@ -79,10 +81,23 @@ def elsewhere(deployment: Deployment, url: str, **variables: str) -> Deployment:
     )
 
 
+@contextmanager
+def to_be_had(server: AbstractContextManager[T], config: pytest.Config) -> Iterator[T]:
+    """Yield the server; if it cannot be had the test fails, or is skipped where that is asked for."""
+    with ExitStack() as stack:
+        try:
+            running = stack.enter_context(server)
+        except ServerUnavailable as reason:
+            if config.getoption("--skip-missing-servers"):
+                pytest.skip(str(reason).splitlines()[0])
+            pytest.fail(str(reason), pytrace=False)
+        yield running
+
+
 @pytest.fixture
-def standby(server: PostgresServer, folder: Path) -> Iterator[PostgresServer]:
+def standby(server: PostgresServer, folder: Path, pytestconfig: pytest.Config) -> Iterator[PostgresServer]:
     """A standby of the variant's server, which takes changes by itself again at the end."""
-    with running_standby(server, folder / "standby") as standby:
+    with to_be_had(running_standby(server, folder / "standby"), pytestconfig) as standby:
         yield standby
     server.resume()
     server.kill()
@@ -172,9 +187,12 @@ def pooler(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def pgbouncer(server: PostgresServer, pooler: str, folder: Path) -> Iterator[PgBouncer]:
+def pgbouncer(
+    server: PostgresServer, pooler: str, folder: Path, pytestconfig: pytest.Config
+) -> Iterator[PgBouncer]:
     """A PgBouncer in transaction mode, of a release that the service is told of."""
-    with running_pgbouncer(server, pooler, folder / "pgbouncer") as pgbouncer:
+    wanted = running_pgbouncer(server, pooler, folder / "pgbouncer")
+    with to_be_had(wanted, pytestconfig) as pgbouncer:
         yield pgbouncer
 
 
@@ -286,6 +304,8 @@ def test_a_pooler_that_is_killed_is_an_outage_like_any_other(
     )
 
 
+@pytest.mark.only(cache={"none"})
+@pytest.mark.parametrize("pooler", ["transaction"], indirect=True)
 def test_a_pooler_that_the_service_is_not_told_of_is_named(
     deployment: Deployment, pgbouncer: PgBouncer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -348,6 +368,7 @@ def run_openssl(*words: str, folder: Path) -> None:
     subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True, timeout=60)
 
 
+@pytest.mark.only(cache={"none"})
 def test_encryption_is_as_the_url_asks_for_the_service_and_its_migrations(
     deployment: Deployment, server: PostgresServer, certificates: Path, note: Note
 ) -> None:

@@ -28,6 +28,7 @@ from app.store.postgres_url import CONNECT_ERRORS, PostgresServer
 
 # How long a statement that was given up is tried to be cancelled before its connection is cut.
 CANCEL_SECONDS = 1.0
+MIGRATIONS_SECONDS = 1.0
 MIGRATIONS: LiteralString = "SELECT FROM alembic_version"
 
 
@@ -92,7 +93,7 @@ class ConnectionPool:
 
     async def _is_migrated(self) -> bool:
         try:
-            async with asyncio.timeout(self._timeout_seconds):
+            async with asyncio.timeout(MIGRATIONS_SECONDS):
                 return bool(await self._fetch(MIGRATIONS, ()))
         except (*UNAVAILABLE_ERRORS, asyncpg.UndefinedTableError):
             return False

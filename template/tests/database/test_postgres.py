@@ -75,6 +75,18 @@ async def test_a_connection_whose_statement_was_given_up_is_not_used_again(open_
     assert other != session
 
 
+async def test_a_connection_whose_request_was_cancelled_is_not_used_again(open_pool: OpenPool) -> None:
+    pool = open_pool(size=1)
+    ((session,),) = await pool.fetch(SESSION)
+    statement = asyncio.create_task(pool.fetch(SLEEP, 10.0))
+    await asyncio.sleep(0.1)
+    statement.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await statement
+    ((other,),) = await pool.fetch(SESSION)
+    assert other != session
+
+
 async def test_a_connection_that_the_server_hangs_up_on_is_replaced(
     open_pool: OpenPool, settings: Settings
 ) -> None:

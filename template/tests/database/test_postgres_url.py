@@ -49,8 +49,7 @@ def test_a_url_is_understood_as_libpq_does(url: str, hosts: list[Any], arguments
         ("host=h user=secret", "postgresql://"),
         ("postgresql+asyncpg://u:secret@h/d", r"postgresql\+asyncpg://"),
         ("mysql://u:secret@h/d", "mysql://"),
-        ("sqlite:///secret.db", "sqlite:///?"),
-        ("mongodb://u:secret@h/d", "mongodb://"),
+        ("oracle:///secret.db", "oracle://"),
         ("u:secret@h://", "postgresql://"),
         ("postgresql://u:secret@h:port/d", "port"),
         ("postgresql://u:secret@h:70000/d", "port"),
@@ -83,7 +82,7 @@ def test_what_is_not_understood_is_refused_by_name_without_secrets(url: str, nam
     with pytest.raises(ValidationError, match=named) as refusal:
         StoreSettings(_env_file=None, database_url=url)
     assert "database_url" in str(refusal.value)
-    assert "secret" not in str(refusal.value).replace("sqlite:///secret.db", "")
+    assert "secret" not in str(refusal.value)
 
 
 def test_a_certificate_that_is_none_is_refused(tmp_path: Any) -> None:

@@ -180,6 +180,52 @@ def test_a_server_that_takes_no_changes_for_a_while_is_not_ready_and_then_is(
     )
 
 
+def test_a_mistake_in_sql_is_500_and_logged_with_its_stack_and_request(
+    service: Deployment, note: Note
+) -> None:
+    url = service.variables["DATABASE_URL"]
+    with ExitStack() as stack, new_client(service.url) as client:
+        stack.callback(execute, url, "ALTER TABLE items RENAME COLUMN labels TO tags")
+        execute(url, "ALTER TABLE items RENAME COLUMN tags TO labels")
+        failed = ask(client, "GET", ITEMS)
+        mistaken = json.loads(failed.text)
+    with new_client(service.url) as client:
+        assert ask(client, "GET", ITEMS).status == 200
+    lines = map(json.loads, service.log.read_text().splitlines())
+    logged = [line for line in lines if line.get("request_id") == mistaken["request_id"]]
+
+    assert (failed.status, failed.headers["Content-Type"]) == (500, "application/problem+json")
+    assert not service.leaks(failed.text)
+    assert len(logged) == 1
+    assert "UndefinedColumnError" in json.dumps(logged)
+    assert "Traceback" in json.dumps(logged)
+    note("a column that is not there", failed.seconds, "500, logged once with its stack and request id")
+
+
+def test_a_database_without_tables_is_unavailable_until_it_is_migrated(
+    service: Deployment, note: Note
+) -> None:
+    url = service.variables["DATABASE_URL"]
+    tables = ("items", "alembic_version")
+    with ExitStack() as stack, new_client(service.url) as client:
+        stack.callback(
+            execute, url, *(f"ALTER TABLE IF EXISTS moved_{table} RENAME TO {table}" for table in tables)
+        )
+        execute(url, *(f"ALTER TABLE {table} RENAME TO moved_{table}" for table in tables))
+        answers = [ask(client, "GET", ITEMS), create(client)]
+        readiness = ask(client, "GET", "/health/ready")
+    with new_client(service.url) as client:
+        recovered = create(client)
+
+    must_be_unavailable(answers, service)
+    assert {json.loads(answer.text)["detail"] for answer in answers} == {
+        "The database has not been migrated yet."
+    }
+    assert readiness.status == 503
+    assert recovered.status == 201
+    note("a database that is not migrated", recovered.seconds, "the next 201, once it is; 503 until then")
+
+
 @pytest.fixture(params=["transaction", "prepared"])
 def pooler(request: pytest.FixtureRequest) -> str:
     """What the service is told of its pooler."""

@@ -180,7 +180,7 @@ def _debians(release: Release) -> list[str]:
 
 def _unpack(release: Release, target: Path) -> None:
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb") or not KEYRING.exists():
-        raise NotUsable("this is no Debian, whose packages could be unpacked")
+        raise NotUsable("apt-get, dpkg-deb or the keyring of Debian is missing")
     packages = ["pgbouncer", *LIBRARIES, *release.libraries]
     with TemporaryDirectory(prefix="pgbouncer-") as name:
         work = Path(name)

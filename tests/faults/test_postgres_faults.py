@@ -1,4 +1,4 @@
-"""What PostgreSQL goes through in production: failover, poolers, servers for reading only, encryption."""
+"""PostgreSQL in production: failover, poolers, servers for reading only, encryption."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ def test_a_database_without_tables_is_unavailable_until_it_is_migrated(
 
 @pytest.fixture(params=["transaction", "prepared"])
 def pooler(request: pytest.FixtureRequest) -> str:
-    """What the service is told of its pooler."""
+    """The service's DATABASE_POOLER."""
     return str(request.param)
 
 

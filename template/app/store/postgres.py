@@ -143,7 +143,7 @@ def _no_item(item_id: UUID) -> NotFound:
 
 
 def _name_taken(error: asyncpg.UniqueViolationError, detail: str) -> Exception:
-    # Of another constraint the service knows nothing, so that is no fault of the client.
+    # The service knows no other constraint, so its violation is not the client's mistake.
     return NameTaken(detail) if error.constraint_name == UNIQUE_NAME else error
 
 

@@ -1,14 +1,14 @@
-"""What an error says of the database: that it is away (503), or that the statement is wrong (500)."""
+"""Errors of PostgreSQL, sorted: the database is unavailable (503), or the statement is wrong (500)."""
 
 import asyncpg
 from asyncpg import exceptions
 
 from app.errors import Unavailable
 
-# The server has gone, is stopping, or takes no more changes: its other connections are of no use either.
+# The server has gone, is stopping, or no longer takes changes: its other connections are useless too.
 LOST_ERRORS = (
     OSError,
-    # Where the server hangs up on a connection that nobody uses, and its last words are not yet read.
+    # The server has closed an idle connection, and its last message has not been read yet.
     asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     exceptions.AdminShutdownError,

@@ -75,7 +75,7 @@ class ConnectionPool:
             async with asyncio.timeout(self._timeout_seconds):
                 return await self._fetch(sql, values)
         except TimeoutError as error:
-            # If the server has gone without a word, so have those that nobody uses.
+            # If the server has gone silently, idle connections are useless too.
             self._close_idle()
             raise Unavailable(NOT_IN_TIME) from error
         except UNAVAILABLE_ERRORS as error:

@@ -17,7 +17,7 @@ import asyncpg
 
 SCHEMES = ("postgresql", "postgres")
 EXAMPLE = "postgresql://user:password@host:5432/name"
-ENCODE = "In a user name or password / : @ ? and % are written %2F %3A %40 %3F and %25."
+ENCODE = "In a user name or password / : @ ? and % are written as %2F, %3A, %40, %3F and %25."
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 CHOICES = {
     "sslmode": SSL_MODES,

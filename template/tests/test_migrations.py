@@ -36,7 +36,7 @@ def test_migrations_lead_down_and_up_again(settings: Settings, database_url: str
 def test_a_new_revision_is_formatted_and_without_lint(tmp_path: Path, message: str) -> None:
     folder = tmp_path / "migrations"
     configuration = Config(PROJECT / "alembic.ini")
-    shutil.copytree(configuration.get_main_option("script_location") or "", folder)
+    shutil.copytree(PROJECT / (configuration.get_main_option("script_location") or ""), folder)
     configuration.set_main_option("script_location", str(folder))
     revision(configuration, message)
     settings = ["--config", str(PROJECT / "pyproject.toml"), "--no-cache", str(folder)]
@@ -45,3 +45,17 @@ def test_a_new_revision_is_formatted_and_without_lint(tmp_path: Path, message: s
             [sys.executable, "-m", "ruff", *check, *settings], capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout
+
+
+def test_a_project_may_lie_in_a_folder_with_a_percent_sign(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    project = tmp_path / "feature%2Ffoo %(here)s"
+    for part in ("app", "migrations"):
+        shutil.copytree(PROJECT / part, project / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(PROJECT / "alembic.ini", project)
+    command = [sys.executable, "-m", "alembic", "upgrade", "head"]
+    done = subprocess.run(
+        command, cwd=project, env=environment, check=False, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr

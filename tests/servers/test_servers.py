@@ -25,6 +25,7 @@ from tests.servers import (
     ServerUnavailable,
     running_servers,
 )
+from tests.servers.pgbouncer import KEEPS_STATEMENTS_SINCE, find_pgbouncer, version_of
 from tests.servers.postgres import run
 from tests.servers.process import processes_in
 from tests.servers.program import Program
@@ -258,3 +259,25 @@ def test_a_system_postgres_without_initdb_is_passed_over(
     program = Program("PostgreSQL", "X", ("postgres",), "w", "w", "get it", companions=("initdb",))
     with pytest.raises(ServerUnavailable, match=r"has no initdb beside it"):
         program.find(("system",))
+
+
+@pytest.mark.parametrize("pooler", ["transaction", "prepared"])
+def test_a_pgbouncer_fits_what_the_service_is_told_of_it(pooler: str) -> None:
+    keeps_statements = version_of(find_pgbouncer(pooler)) >= KEEPS_STATEMENTS_SINCE
+    assert keeps_statements == (pooler == "prepared")
+
+
+def test_a_missing_pgbouncer_names_itself_what_was_tried_and_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FASTFORGE_PGBOUNCER", str(tmp_path / "pgbouncer"))
+    monkeypatch.setattr("tests.servers.pgbouncer.PATHS", ())
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("tests.servers.pgbouncer.server_home", lambda: tmp_path)
+    with pytest.raises(ServerUnavailable) as failure:
+        find_pgbouncer("prepared")
+    message = str(failure.value)
+    assert message.startswith("PgBouncer 1.21 or newer is not available.")
+    assert "pgbouncer does not run" in message
+    assert "keyring of Debian is missing" in message
+    assert "apt-get install pgbouncer" in message

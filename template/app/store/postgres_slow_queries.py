@@ -20,10 +20,10 @@ NOT_FINISHED = "The statement was not finished."
 _numbers = count()
 
 
-def slow_query_connection(slow_seconds: float) -> type[asyncpg.Connection]:
-    """Return a class of connections that log what takes this long or longer."""
+def slow_query_connection(slow_seconds: float, base: type[asyncpg.Connection]) -> type[asyncpg.Connection]:
+    """Return a subclass of `base` whose connections log what takes this long or longer."""
 
-    class Connection(SlowQueryConnection):
+    class Connection(SlowQueryConnection, base):  # type: ignore[misc]
         pass
 
     Connection.slow_seconds = slow_seconds

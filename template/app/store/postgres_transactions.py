@@ -11,7 +11,8 @@ from typing import Any, Literal, LiteralString, TypeVar
 import asyncpg
 
 from app.errors import OutcomeUnknown, TransactionConflict, Unavailable
-from app.store.postgres_pool import UNAVAILABLE_ERRORS, ConnectionPool
+from app.store.postgres_errors import ENDED_ERRORS, LOST_ERRORS, NOT_IN_TIME, unavailable
+from app.store.postgres_pool import ConnectionPool
 from app.transactions import (
     Background,
     ChangeListener,
@@ -25,6 +26,8 @@ Isolation = Literal["read committed", "repeatable read", "serializable"]
 
 # What PostgreSQL asks its clients to try again: https://www.postgresql.org/docs/current/mvcc-serialization-failure-handling.html
 RETRIABLE_ERRORS = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+# What says that the transaction is over, and not that its work is wrong.
+UNAVAILABLE_ERRORS = (*LOST_ERRORS, *ENDED_ERRORS)
 # What a semicolon or a keyword inside of does not count.
 QUOTED = re.compile(r"\$(\w*)\$.*?\$\1\$|'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)
 # Statements that would end the transaction, or begin one that nothing ends. A text without values may hold several.
@@ -46,11 +49,9 @@ def _control(sql: str) -> str | None:
 
 
 def _is_unavailable(error: BaseException, connection: asyncpg.Connection) -> bool:
-    # asyncpg's own error on a connection that works, and a table that is missing, are mistakes in the work.
+    # asyncpg's own error on a connection that works is a mistake in the work.
     if connection.is_closed():
         return isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError | OSError)
-    if isinstance(error, asyncpg.UndefinedTableError | asyncpg.InterfaceError):
-        return False
     return isinstance(error, UNAVAILABLE_ERRORS)
 
 
@@ -60,9 +61,11 @@ class Transaction(TransactionScope):
     Methods take and return what asyncpg's do, and raise its errors, or `Unavailable`.
     """
 
-    def __init__(self, connection: asyncpg.Connection) -> None:
+    def __init__(self, connection: asyncpg.Connection, pool: ConnectionPool, *, read_only: bool) -> None:
         super().__init__()
         self._connection = connection
+        self._pool = pool
+        self._read_only = read_only
         self._savepoints = 0
 
     async def execute(self, sql: LiteralString, *values: object) -> str:
@@ -110,8 +113,12 @@ class Transaction(TransactionScope):
         try:
             return await method(sql, *values)
         except Exception as error:
+            if self._read_only and isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+                # The work changes what it said it would only read.
+                raise
             if _is_unavailable(error, self._connection):
-                raise Unavailable("The database did not answer in time.") from error
+                self._pool.note_failure(self._connection, error)
+                raise unavailable(error) from error
             raise
 
 
@@ -120,6 +127,9 @@ class _Attempt:
 
     scope: Transaction | None = None
     is_committing = False
+
+    def __init__(self, *, read_only: bool) -> None:
+        self.read_only = read_only
 
 
 class Database(ChangeListener):
@@ -152,7 +162,7 @@ class Database(ChangeListener):
         refuse_nesting(INSTEAD)
         seconds = timeout_seconds or self._timeout_seconds
         begin = _begin(isolation, seconds, read_only=read_only)
-        attempt = _Attempt()
+        attempt = _Attempt(read_only=read_only)
         try:
             async with asyncio.timeout(seconds) as bound:
                 return await self._with_retries(work, begin, seconds, retries, attempt)
@@ -162,7 +172,7 @@ class Database(ChangeListener):
             if attempt.is_committing and attempt.scope is not None:
                 await self.tell(attempt.scope)
                 raise _unknown() from error
-            raise Unavailable("The database did not answer in time.") from error
+            raise Unavailable(NOT_IN_TIME) from error
 
     async def close(self) -> None:
         """Return when what was still being committed or rolled back has ended."""
@@ -196,7 +206,7 @@ class Database(ChangeListener):
     ) -> Result:
         attempt.is_committing = False
         connection = await self._pool.lend()
-        scope = attempt.scope = Transaction(connection)
+        scope = attempt.scope = Transaction(connection, self._pool, read_only=attempt.read_only)
         try:
             await self._begin(connection, begin)
             result = await in_scope(scope, work)
@@ -215,8 +225,9 @@ class Database(ChangeListener):
     async def _begin(self, connection: asyncpg.Connection, begin: str) -> None:
         try:
             await connection.execute(begin)
-        except UNAVAILABLE_ERRORS as error:
-            raise Unavailable("The database did not answer in time.") from error
+        except (*UNAVAILABLE_ERRORS, asyncpg.InterfaceError) as error:
+            self._pool.note_failure(connection, error)
+            raise unavailable(error) from error
 
     async def _commit(self, scope: Transaction, connection: asyncpg.Connection, seconds: float) -> None:
         try:
@@ -224,7 +235,7 @@ class Database(ChangeListener):
         except asyncpg.QueryCanceledError as error:
             # By statement_timeout, in what is checked last: PostgreSQL has rolled back.
             raise Unavailable("The database did not commit in time.") from error
-        except UNAVAILABLE_ERRORS as error:
+        except (*UNAVAILABLE_ERRORS, asyncpg.InterfaceError) as error:
             raise _unknown() from error
         if status != "COMMIT":
             raise RuntimeError(
@@ -257,8 +268,9 @@ class Database(ChangeListener):
                 # After the commit: what is read from now on is new.
                 await self.tell(scope)
             outcome.set_result(status)
-            async with asyncio.timeout(seconds):
-                await _reset(connection)
+            if not self._pool.is_behind_pooler:
+                async with asyncio.timeout(seconds):
+                    await _reset(connection)
         except BaseException as error:
             if not outcome.done():
                 outcome.set_exception(error)

@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from app.store import Transaction
+from app.store.postgres_url import parse_url
 from tests.database.for_tests import url_for_tests
 from tests.errors import NoDatabase
 from tests.gates import Gate
@@ -70,7 +71,7 @@ def _execute(url: str, sql: str) -> None:
 
 
 async def _executed(url: str, sql: str) -> None:
-    connection = await asyncpg.connect(url, timeout=5)
+    connection = await parse_url(url).connect(timeout_seconds=5, server_settings={})
     try:
         await connection.execute(sql)
     finally:

@@ -1,21 +1,26 @@
 """What is particular to PostgreSQL: a pool whose connections and whose waiting have an end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
 from time import monotonic
+from typing import Any, LiteralString
 
 import asyncpg
 import pytest
 from uuid_utils.compat import uuid7
 
-from app.errors import Unavailable
+from app.errors import NameTaken, Unavailable
 from app.items.store import ItemRow
 from app.settings import Settings
 from app.store import postgres_slow_queries
 from app.store.postgres import PostgresItemStore, open_item_store
 from app.store.postgres_pool import ConnectionPool
+from app.store.postgres_pooler import UnnamedStatements
+from app.store.postgres_url import parse_url
+from tests.migrate import migrate
 
 TIMEOUT_SECONDS = 0.5
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -29,10 +34,9 @@ OpenPool = Callable[..., ConnectionPool]
 async def open_pool(settings: Settings) -> AsyncIterator[OpenPool]:
     pools: list[ConnectionPool] = []
 
-    def open_pool(size: int, max_waiting: int = 100) -> ConnectionPool:
-        dsn = settings.database_url.get_secret_value()
+    def open_pool(size: int, max_waiting: int = 100, **more: Any) -> ConnectionPool:
         bounds = {"size": size, "max_waiting": max_waiting, "timeout_seconds": TIMEOUT_SECONDS}
-        pools.append(ConnectionPool(dsn, application_name="pool", **bounds))  # type: ignore[arg-type]
+        pools.append(ConnectionPool(settings.server, application_name="pool", **bounds, **more))  # type: ignore[arg-type]
         return pools[-1]
 
     yield open_pool
@@ -71,6 +75,18 @@ async def test_a_connection_whose_statement_was_given_up_is_not_used_again(open_
     assert other != session
 
 
+async def test_a_connection_whose_request_was_cancelled_is_not_used_again(open_pool: OpenPool) -> None:
+    pool = open_pool(size=1)
+    ((session,),) = await pool.fetch(SESSION)
+    statement = asyncio.create_task(pool.fetch(SLEEP, 10.0))
+    await asyncio.sleep(0.1)
+    statement.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await statement
+    ((other,),) = await pool.fetch(SESSION)
+    assert other != session
+
+
 async def test_a_connection_that_the_server_hangs_up_on_is_replaced(
     open_pool: OpenPool, settings: Settings
 ) -> None:
@@ -87,6 +103,197 @@ async def test_a_connection_that_the_server_hangs_up_on_is_replaced(
         await connection.close()
     ((other,),) = await pool.fetch(SESSION)
     assert other != session
+
+
+@pytest.fixture
+async def outside(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
+    """Yield a connection beside the service's."""
+    connection = await settings.server.connect(timeout_seconds=5, server_settings={})
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def take_no_changes(outside: asyncpg.Connection) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Yield what makes every new session of the database a read-only one, until the end of the test."""
+    name = await outside.fetchval("SELECT quote_ident(current_database())")
+
+    async def take_no_changes() -> None:
+        await outside.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+
+    yield take_no_changes
+    await outside.execute("SET default_transaction_read_only = off")
+    await outside.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+
+
+READ_ONLY = "SELECT set_config('default_transaction_read_only', 'on', false)"
+
+
+async def test_no_session_that_has_become_read_only_is_used_again(open_pool: OpenPool) -> None:
+    pool = open_pool(size=4)
+    sessions = await asyncio.gather(*(pool.fetch(f"{SESSION}, pg_sleep(0.1)") for _ in range(4)))
+    for _ in sessions:
+        await pool.fetch(READ_ONLY)
+    with pytest.raises(Unavailable, match="takes no changes"):
+        await pool.fetch("INSERT INTO items DEFAULT VALUES")
+    after = await asyncio.gather(*(pool.fetch(f"{SESSION}, pg_sleep(0.1)") for _ in range(4)))
+    assert not {rows[0][0] for rows in sessions} & {rows[0][0] for rows in after}
+
+
+async def test_a_connection_in_use_is_retired_with_the_others(open_pool: OpenPool) -> None:
+    pool = open_pool(size=2)
+    reading = asyncio.create_task(pool.fetch(f"{SESSION}, pg_sleep(0.2)"))
+    await asyncio.sleep(0.1)
+    await pool.fetch(READ_ONLY)
+    with pytest.raises(Unavailable):
+        await pool.fetch("INSERT INTO items DEFAULT VALUES")
+    ((session, _),) = await reading
+    assert pool._idle == []
+    assert session not in {rows[0][0] for rows in [await pool.fetch(SESSION) for _ in range(2)]}
+
+
+async def test_a_database_that_takes_no_changes_is_not_ready_until_it_does(
+    settings: Settings, outside: asyncpg.Connection, take_no_changes: Callable[[], Awaitable[None]]
+) -> None:
+    await take_no_changes()
+    async with open_item_store(settings) as store:
+        for _ in range(3):
+            with pytest.raises(Unavailable, match="takes no changes"):
+                await store.ping()
+        await outside.execute("SET default_transaction_read_only = off")
+        name = await outside.fetchval("SELECT quote_ident(current_database())")
+        await outside.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+        await store.ping()
+
+
+async def test_after_an_answer_that_did_not_come_no_idle_connection_is_trusted(open_pool: OpenPool) -> None:
+    pool = open_pool(size=3)
+    await asyncio.gather(*(pool.fetch(f"{SESSION}, pg_sleep(0.1)") for _ in range(3)))
+    assert len(pool._idle) == 3
+    with pytest.raises(Unavailable, match="in time"):
+        await pool.fetch(SLEEP, 10.0)
+    assert pool._idle == []
+
+
+@pytest.mark.parametrize("pooler", ["none", "transaction", "prepared"])
+async def test_a_statement_that_was_given_up_is_cancelled(
+    open_pool: OpenPool, outside: asyncpg.Connection, pooler: str
+) -> None:
+    pool = open_pool(size=1, pooler=pooler)
+    with pytest.raises(Unavailable):
+        await pool.fetch("SELECT pg_sleep(60), 'given up'")
+    await asyncio.gather(*pool._closing)
+    left = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%given u_%' AND state = 'active'"
+    assert await outside.fetchval(f"{left} AND pid <> pg_backend_pid()") == 0
+
+
+@pytest.mark.parametrize(
+    ("sql", "values", "error"),
+    [
+        ("SELECT nothing FROM items", (), asyncpg.UndefinedColumnError),
+        ("SELECT FROM nowhere", (), asyncpg.UndefinedTableError),
+        ("SELEC 1", (), asyncpg.PostgresSyntaxError),
+        ("SELECT $1::int", ("text",), asyncpg.DataError),
+        ("SELECT $1::int", (), asyncpg.InterfaceError),
+        ("SELECT 1 / 0", (), asyncpg.DivisionByZeroError),
+    ],
+)
+async def test_a_mistake_is_not_called_an_outage(
+    open_pool: OpenPool, sql: LiteralString, values: tuple[object, ...], error: type[Exception]
+) -> None:
+    pool = open_pool(size=1)
+    with pytest.raises(error):
+        await pool.fetch(sql, *values)
+    assert await pool.fetch("SELECT 1") == [(1,)]
+
+
+@pytest.mark.usefixtures("_empty_database")
+async def test_a_database_without_its_tables_says_that_it_has_not_been_migrated(
+    open_pool: OpenPool, database_url: str
+) -> None:
+    pool = open_pool(size=1)
+    await asyncio.to_thread(migrate, database_url, "base")
+    try:
+        with pytest.raises(Unavailable, match="not been migrated") as failure:
+            await pool.fetch("SELECT FROM items")
+        assert isinstance(failure.value.__cause__, asyncpg.UndefinedTableError)
+    finally:
+        await asyncio.to_thread(migrate, database_url)
+
+
+async def test_an_outage_has_its_cause(open_pool: OpenPool) -> None:
+    pool = open_pool(size=1)
+    with pytest.raises(Unavailable) as failure:
+        await pool.fetch("SELECT pg_terminate_backend(pg_backend_pid())")
+    assert "administrator command" in str(failure.value.__cause__)
+    pool._server = parse_url("postgresql://127.0.0.1:9/d")
+    with pytest.raises(Unavailable, match="cannot be reached") as failure:
+        await pool.fetch("SELECT 1")
+    assert isinstance(failure.value.__cause__, ConnectionRefusedError)
+
+
+async def test_a_deadlock_is_answered_as_unavailable_and_costs_no_connection(open_pool: OpenPool) -> None:
+    pool = open_pool(size=1)
+    before = await pool.fetch(SESSION)
+    with pytest.raises(Unavailable, match="at the same time"):
+        await pool.fetch("DO $$BEGIN RAISE EXCEPTION USING ERRCODE = 'deadlock_detected'; END$$")
+    assert await pool.fetch(SESSION) == before
+
+
+@pytest.mark.usefixtures("_empty_database")
+async def test_only_a_name_that_is_taken_is_called_so(settings: Settings) -> None:
+    async with open_item_store(settings) as store:
+        row = secret_item("a")
+        await store.insert(row)
+        with pytest.raises(NameTaken):
+            await store.insert({**row, "id": uuid7()})
+        with pytest.raises(asyncpg.UniqueViolationError, match="items_pkey"):
+            await store.insert({**row, "name": "another"})
+        with pytest.raises(asyncpg.CheckViolationError):
+            await store.insert({**secret_item("b"), "price_cents": -1})
+        with pytest.raises(asyncpg.NotNullViolationError):
+            await store.insert({**secret_item("c"), "tags": None})  # type: ignore[typeddict-item]
+
+
+@pytest.mark.usefixtures("_empty_database")
+async def test_a_pooler_without_prepared_statements_is_given_none(settings: Settings) -> None:
+    behind = settings.model_copy(update={"database_pooler": "transaction"})
+    async with open_item_store(behind) as store:
+        row = secret_item("a")
+        await store.insert(row)
+        for _ in range(3):
+            assert b"secret a" in (await store.get(row["id"])).body
+        assert await store._pool.fetch("SELECT FROM pg_prepared_statements WHERE name <> ''") == []
+        assert await store._pool.fetch("SHOW timezone") == [("UTC",)]
+
+
+async def test_a_statement_whose_description_is_outdated_is_described_again(
+    settings: Settings, outside: asyncpg.Connection
+) -> None:
+    await outside.execute("CREATE TABLE described AS SELECT 1::bigint AS value")
+    behind = settings.model_copy(update={"database_pooler": "transaction"})
+    try:
+        async with open_item_store(behind) as store:
+            assert await store._pool.fetch("SELECT value FROM described WHERE value = $1", 1) == [(1,)]
+            await outside.execute("ALTER TABLE described ALTER value TYPE text")
+            with suppress(Unavailable, asyncpg.PostgresError, ValueError):
+                await store._pool.fetch("SELECT value FROM described WHERE value = $1", 1)
+            assert await store._pool.fetch("SELECT value FROM described WHERE value = $1", "1") == [("1",)]
+    finally:
+        await outside.execute("DROP TABLE described")
+
+
+@pytest.mark.usefixtures("_empty_database")
+@pytest.mark.parametrize("pooler", ["none", "transaction"])
+async def test_a_slow_statement_is_explained_behind_a_pooler_too(
+    settings: Settings, pooler: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(postgres_slow_queries, "perf_counter", count(step=0.1).__next__)
+    behind = settings.model_copy(update={"slow_query_ms": 1, "database_pooler": pooler})
+    async with open_item_store(behind) as store:
+        await store.insert(secret_item("a"))
+        assert (UnnamedStatements in type(store._pool._idle[0]).__mro__) == (pooler == "transaction")
+    assert "Insert on items" in caplog.records[0].plan  # type: ignore[attr-defined]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What `make test` shows: a line for each phase while it runs, failures at once, and where the time went.
+"""The output of `make test`: a line for each phase while it runs, failures at once, and where the time went.
 
 On a terminal the lines stay in place; elsewhere each is written when its phase begins and ends, and once a
 minute in between.
@@ -63,7 +63,7 @@ LEFT_OUT = pytest.StashKey[Counter[str]]()
 
 @dataclass
 class Tally:
-    """How far one phase is. Seconds are those of all processes together."""
+    """The state of one phase. Seconds are those of all processes together."""
 
     phase: Phase
     tests: int = 0
@@ -76,12 +76,12 @@ class Tally:
 
     @property
     def is_over(self) -> bool:
-        """Whether all its tests have run."""
+        """True once all its tests have run."""
         return self.done >= self.tests
 
     @property
     def seconds_left(self) -> float:
-        """How many seconds its other tests will take, if they are like those before them."""
+        """The seconds that its other tests will take, if they are like those before them."""
         prior = 1 + PRIOR_SHARE * self.tests
         expected = prior * self.phase.expected_seconds + self.seconds
         return max(self.tests - self.done, 0) * expected / (prior + self.done)
@@ -106,7 +106,7 @@ class Progress:
 
     @property
     def in_place(self) -> bool:
-        """Whether lines can be written over."""
+        """True on a terminal on which lines can be written over."""
         return bool(self.reporter.isatty()) and os.environ.get("TERM", "dumb") != "dumb"
 
     @pytest.hookimpl(optionalhook=True)
@@ -166,16 +166,13 @@ class Progress:
         if report.failed:
             self._show(report, "cannot be collected")
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_sessionfinish(self) -> Generator[None, Any, Any]:
-        """Leave the lines as they are; what has failed was shown already, and is only named at the end."""
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Leave the lines as they are. What has failed was shown already, and is only named at the end."""
         self._redraw(at_once=True)
         self._lines = 0
         self.is_running = False
-        shown, self.config.option.tbstyle = self.config.option.tbstyle, "no"
-        result = yield
-        self.config.option.tbstyle = shown
-        return result
+        self.config.option.tbstyle = "no"
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -190,7 +187,7 @@ class Progress:
         for line in aligned([COLUMNS, *rows]):
             terminalreporter.write_line(line)
         elapsed = time.monotonic() - self.began_at
-        words = f"in {spelled(elapsed)}; `took` adds up what all processes spent, waiting included"
+        words = f"{spelled(elapsed)} in all; `took` is the time of all processes together, waiting included"
         terminalreporter.write_line(words)
 
     def _tally(self, nodeid: str) -> Tally:
@@ -208,7 +205,7 @@ class Progress:
         self._redraw(at_once=True)
 
     def _say(self, tally: Tally) -> None:
-        """Where lines cannot be written over: write this one when it is time."""
+        """Write the line of the phase when it is due, unless lines can be written over."""
         now = time.monotonic()
         due = now - tally.shown_at > REPEATED_SECONDS or tally.done in {0, tally.tests}
         if not self.in_place and due:

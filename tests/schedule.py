@@ -1,4 +1,4 @@
-"""Which process of a parallel run takes which tests: one takes all that share servers or renderings.
+"""Distribution of tests over processes: one process takes all that share servers or renderings.
 
 pytest-xdist 3.8 marks its groups in a private attribute that pytest 9.2 no longer reads, so that
 `--dist loadgroup` on its own spreads the tests of a group over all processes.

@@ -1,4 +1,4 @@
-"""What a run covers of all that could be run, phase by phase, and the command for the rest."""
+"""Coverage of a run, phase by phase, with the command for the rest."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def rows_of(config: pytest.Config, tally: Any, left_out: int) -> list[Row]:
     """Return the rows of a phase: what ran, how long that took, what did not run, and how to run it."""
     name, took = tally.phase.name, f"{tally.seconds:.0f} s"
     failed = f", {tally.failed} failed" if tally.failed else ""
-    ran = f"{tally.done} tests{failed}"
+    ran = f"{counted(tally.done)}{failed}"
     if name == "variants, end to end" and tally.tests:
         return [(name, ran, took, *_variants_left(config))]
     if not tally.tests and not left_out:
         return []
-    return [(name, ran, took, f"{left_out} tests" if left_out else "", COVERING if left_out else "")]
+    return [(name, ran, took, counted(left_out) if left_out else "", COVERING if left_out else "")]
 
 
 def _variants_left(config: pytest.Config) -> tuple[str, str]:
@@ -37,3 +37,8 @@ def _variants_left(config: pytest.Config) -> tuple[str, str]:
     if not facts:
         return "", ""
     return " and ".join(facts), EVERY if wish == "covering" and others else COVERING
+
+
+def counted(tests: int) -> str:
+    """Return how many tests there are in words."""
+    return f"{tests} test" if tests == 1 else f"{tests} tests"

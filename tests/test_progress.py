@@ -1,4 +1,4 @@
-"""What `make test` shows of a run: phases and counts, failures at once, what ran and what did not."""
+"""The output of `make test`: phases and counts, failures at once, what ran and what did not."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_the_table_has_what_did_not_run_and_how_to_run_it(shown: str) -> None:
     (row,) = [line for line in shown.splitlines() if line.startswith("FastForge itself") and "make" in line]
 
     assert "2 tests, 1 failed" in row
-    assert "1 tests" in row.partition("failed")[2]
+    assert "1 test " in row.partition("failed")[2]
     assert row.endswith("make test VARIANTS=covering")
 
 
@@ -84,9 +84,10 @@ def test_on_a_terminal_lines_are_written_over(command: list[str], tmp_path: Path
         command[0], command[1:], cwd=str(tmp_path), env=environment, encoding="utf-8", dimensions=(40, 100)
     )
     terminal.expect(pexpect.EOF, timeout=120)
+    shown = str(terminal.before)
 
-    assert "\x1b[2F\x1b[J" in terminal.before
-    assert "about" in terminal.before
+    assert "\x1b[2F\x1b[J" in shown
+    assert "about" in shown
 
 
 def test_every_phase_has_tests() -> None:

@@ -70,7 +70,7 @@ def _apt_options(work: Path) -> list[str]:
     mirror = next(mirrors(), None)
     missing = [tool for tool in ("apt-get", "dpkg") if which(tool) is None]
     if missing or mirror is None or not KEYRING.exists():
-        raise NotFetched("this is no Debian whose apt settings name a mirror")
+        raise NotFetched("this is not a Debian system whose apt settings name a mirror")
     for name in ("lists/partial", "cache/archives/partial", "sources", "packages"):
         (work / name).mkdir(parents=True)
     fields = {"Types": "deb", "URIs": mirror, "Suites": SUITE, "Components": "main", "Signed-By": KEYRING}

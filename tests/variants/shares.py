@@ -1,4 +1,4 @@
-"""Which variants run on which of the other Pythons: each variant on one, every answer on each."""
+"""Distribution of variants over the other Pythons: each variant on one, every answer on each."""
 
 from __future__ import annotations
 

@@ -65,6 +65,6 @@ def test_the_mirror_is_the_one_that_this_machine_uses(settings: Path, text: str)
 
 
 def test_where_no_mirror_is_known_it_is_said(settings: Path, tmp_path: Path) -> None:
-    with pytest.raises(NotFetched, match="no Debian whose apt settings name a mirror"):
+    with pytest.raises(NotFetched, match="not a Debian system whose apt settings name a mirror"):
         fetch(tmp_path / "python", SUPPORTED[-1])
     assert not (tmp_path / "python").exists()

@@ -113,7 +113,7 @@ def _make(folder: Path, requirements: Path, base: str) -> None:
 
 
 def _take_over_bytecode(folder: Path) -> None:
-    """Link the bytecode of the same files in other environments: compiling it again takes seconds of each run.
+    """Link the bytecode of the same files in other environments: compiling it takes seconds of each run.
 
     Python itself compares it with its source's date and size, and uv links the sources from one cache.
     """

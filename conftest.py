@@ -14,9 +14,16 @@ pytest_plugins = [
     "tests.faults.plugin",
     "tests.updates.plugin",
     "tests.schedule",
+    "tests.progress",
 ]
 
 ACCEPTANCE = Path(__file__).parent / "tests" / "acceptance"
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach what the tests start: shells ignore it in the background, which children inherit."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

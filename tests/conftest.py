@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.shared import shared_folder
+
 REPOSITORY = Path(__file__).parents[1]
 GIT_IDENTITY = {
     "GIT_AUTHOR_NAME": "Tess Ter",
@@ -98,15 +100,19 @@ def build(kind: str, folder: Path, target: Path) -> Path:
 @pytest.fixture(scope="session")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     """Return FastForge installed by `pip install ./clone`, from a clone of the checkout under test."""
-    folder = tmp_path_factory.mktemp("installation")
-    clone = copy_checkout(folder / "clone")
-    # A version without anything: what projects of old templates record.
-    git(clone, "init", "--quiet")
-    git(clone, "commit", "--quiet", "--allow-empty", "-m", "Nothing")
-    git(clone, "tag", "v0.0.0")
-    commit_all(clone, "v0.0.1")
-    environment = pip_install(clone, folder / "site")
-    return Installation((sys.executable, str(folder / "site/bin/fastforge")), environment, clone)
+
+    def install(folder: Path) -> None:
+        clone = copy_checkout(folder / "clone")
+        # A version without anything: what projects of old templates record.
+        git(clone, "init", "--quiet")
+        git(clone, "commit", "--quiet", "--allow-empty", "-m", "Nothing")
+        git(clone, "tag", "v0.0.0")
+        commit_all(clone, "v0.0.1")
+        pip_install(clone, folder / "site")
+
+    folder = shared_folder(tmp_path_factory, "installation", install)
+    command = (sys.executable, str(folder / "site/bin/fastforge"))
+    return Installation(command, os.environ | {"PYTHONPATH": str(folder / "site")}, folder / "clone")
 
 
 @pytest.fixture

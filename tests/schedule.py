@@ -1,4 +1,4 @@
-"""Which process of a parallel run takes which tests: one takes all that a variant's servers are started for.
+"""Distribution of tests over processes: one process takes all that share servers or renderings.
 
 pytest-xdist 3.8 marks its groups in a private attribute that pytest 9.2 no longer reads, so that
 `--dist loadgroup` on its own spreads the tests of a group over all processes.
@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from tests.variants.batches import batch_name
 from tests.variants.space import every_variant
 
 FOLDER_AND_PARAMETERS = re.compile(r"tests/(faults|updates|variants)/(?!test_running).*?\[([^\]]*)")
+RENDERED_TOGETHER = "variants"
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -40,5 +42,8 @@ def group_of(nodeid: str) -> str:
     found = FOLDER_AND_PARAMETERS.match(nodeid)
     if found is None:
         return nodeid
-    names = [variant.name for variant in every_variant() if found[2].startswith(variant.name)]
-    return f"{found[1]} of {max(names, key=len)}" if names else nodeid
+    named = [variant for variant in every_variant() if found[2].startswith(variant.name)]
+    if not named:
+        return nodeid
+    variant = max(named, key=lambda variant: len(variant.name))
+    return f"{found[1]} of {batch_name(variant) if found[1] == RENDERED_TOGETHER else variant.name}"

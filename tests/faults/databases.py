@@ -122,7 +122,8 @@ class WithServer(Database):
     def __init__(self, server: Server, url: str) -> None:
         self.server = server
         self.url = url
-        self.secrets = (str(urlsplit(url).port), NAME)
+        # With its colon: a request id of hexadecimal digits may hold the port's digits alone.
+        self.secrets = (f":{urlsplit(url).port}", NAME)
 
     @property
     def variables(self) -> dict[str, str]:

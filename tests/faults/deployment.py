@@ -22,6 +22,7 @@ from tests.repository import REPOSITORY, TEMPLATE, VAR
 from tests.servers import RedisServer
 from tests.servers.process import free_port, kill_processes_in
 from tests.variants.environments import clean_environment
+from tests.variants.interpreters import Interpreter
 from tests.variants.running import Run
 from tests.variants.space import Variant
 
@@ -55,8 +56,10 @@ COMMAND_OF_WORKERS = {"uvicorn": "spawn_main", "gunicorn": "-m app", "nginx": "s
 class FaultRun(Run):
     """A variant's project in a folder of its own, beside that of the tests of all variants."""
 
-    def __init__(self, variant: Variant, servers: Mapping[str, str] = {}) -> None:
-        super().__init__(variant, servers)
+    def __init__(
+        self, variant: Variant, servers: Mapping[str, str] = {}, interpreter: Interpreter | None = None
+    ) -> None:
+        super().__init__(variant, servers, interpreter)
         self.folder = FOLDER / variant.name
         self.project = self.folder / "project"
 

@@ -14,7 +14,14 @@ from tests.faults.databases import Database, Mongo, Postgres, Sqlite
 from tests.faults.deployment import FOLDER, Deployment, FaultRun
 from tests.servers import Servers, running_servers
 from tests.servers.postgres import TUNING
+from tests.variants.interpreters import (
+    Interpreter,
+    found_interpreters,
+    interpreters_named,
+    this_interpreter,
+)
 from tests.variants.rendering import Renderer
+from tests.variants.running import run_name
 from tests.variants.space import Variant, covering_variants, variants_named
 
 SERVERS = {"postgres", "mongodb", "redis", "nginx"}
@@ -35,6 +42,19 @@ class Fault:
 def fault_variants(wish: str) -> tuple[Variant, ...]:
     """Return the variants to put under faults: the covering set, for `all` too, or those that are named."""
     return covering_variants() if wish == "all" else variants_named(wish)
+
+
+def fault_interpreter(variant: Variant, wish: str, interpreters: str) -> Interpreter:
+    """Return what the variant runs on: the variants of the covering set take the Pythons in turn.
+
+    Others run on this Python, or on the first of those that are named.
+    """
+    if interpreters:
+        return interpreters_named(interpreters)[0]
+    if wish not in {"covering", "all"}:
+        return this_interpreter()
+    pythons = found_interpreters()
+    return pythons[covering_variants().index(variant) % len(pythons)]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -124,12 +144,24 @@ def _row(fault: Fault) -> tuple[str, ...]:
 Note = Callable[[str, float, str], None]
 
 
+@pytest.fixture(scope="session")
+def interpreter_under_faults(fault_variant: Variant, pytestconfig: pytest.Config) -> Interpreter:
+    """The Python on which the variant is put under faults."""
+    chosen = pytestconfig.getoption("--variants"), pytestconfig.getoption("--interpreters")
+    return fault_interpreter(fault_variant, *chosen)
+
+
 @pytest.fixture
-def note(fault_variant: Variant, record_property: Callable[[str, object], None]) -> Note:
+def note(
+    fault_variant: Variant,
+    interpreter_under_faults: Interpreter,
+    record_property: Callable[[str, object], None],
+) -> Note:
     """What adds a line to the table: the fault, how many seconds were measured, and of what."""
 
     def note(fault: str, seconds: float, measured: str) -> None:
-        record_property("fault", asdict(Fault(fault, fault_variant.name, measured, seconds)))
+        name = run_name(fault_variant, interpreter_under_faults)
+        record_property("fault", asdict(Fault(fault, name, measured, seconds)))
 
     return note
 
@@ -153,9 +185,14 @@ def database_of(variant: Variant, servers: Servers, run: FaultRun) -> Database:
 
 
 @pytest.fixture(scope="session")
-def deployment(fault_variant: Variant, fault_servers: Servers, renderer: Renderer) -> Iterator[Deployment]:
+def deployment(
+    fault_variant: Variant,
+    interpreter_under_faults: Interpreter,
+    fault_servers: Servers,
+    renderer: Renderer,
+) -> Iterator[Deployment]:
     """The variant, rendered, installed, migrated and not yet started."""
-    run = FaultRun(fault_variant)
+    run = FaultRun(fault_variant, interpreter=interpreter_under_faults)
     run.render(renderer)
     run.add_routes_of_an_owner()
     run.install()

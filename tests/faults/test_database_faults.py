@@ -33,6 +33,7 @@ def must_be_unavailable(answers: Iterable[Answer], service: Deployment) -> None:
         assert not service.leaks(answer.text), answer
 
 
+@pytest.mark.quick(database="postgres")
 @with_server
 def test_a_killed_database_answers_503_until_it_is_back_and_has_lost_nothing(
     service: Deployment, note: Note
@@ -70,6 +71,7 @@ def test_a_killed_database_answers_503_until_it_is_back_and_has_lost_nothing(
     )
 
 
+@pytest.mark.quick(database="sqlite")
 @pytest.mark.only(database={"sqlite"})
 def test_a_service_killed_while_it_writes_has_lost_no_acknowledged_write(
     service: Deployment, note: Note

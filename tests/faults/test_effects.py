@@ -204,7 +204,7 @@ def sibling(counted: Deployment, fault_variant: Variant, renderer: Renderer) -> 
     """The same service with the other serializer, on the same database."""
     answers = dict(fault_variant.answers) | {"serializer": SERIALIZERS[str(fault_variant["serializer"])]}
     variant = next(variant for variant in every_variant() if dict(variant.answers) == answers)
-    run = FaultRun(variant)
+    run = FaultRun(variant, interpreter=counted.run.interpreter)
     run.folder = counted.run.folder / "sibling"
     run.project = run.folder / "project"
     run.render(renderer)

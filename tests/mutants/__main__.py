@@ -2,7 +2,7 @@
 
 Each mutant is one edit of one file; `suite` and `tests` say who must fail: `own`, the rendered project's
 tests; `contract`, the acceptance suite against the service in production; `faults`, the tests of faults and
-effects. `make test` runs all three on the whole covering set. A mutant that nobody sees is a missing test.
+effects. CI runs all three on the whole covering set. A mutant that nobody sees is a missing test.
 """
 
 from __future__ import annotations

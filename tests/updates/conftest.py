@@ -20,6 +20,7 @@ from fastforge.source import Source
 from fastforge.update import Update, Wanted, update_project
 
 from tests.conftest import GIT_IDENTITY, build, commit_all, copy_checkout, git, pip_install
+from tests.shared import shared_folder
 
 URL = "git+https://example.org/fastforge"
 UNPACK = History.unpack
@@ -122,27 +123,33 @@ only = { database = ["postgres"] }
 @pytest.fixture(scope="session")
 def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a repository of the template with the releases v1.0.0, v1.1.0 and v1.2.0."""
-    clone = copy_checkout(tmp_path_factory.mktemp("releases") / "clone")
-    shutil.rmtree(clone / "docs/releases", ignore_errors=True)
-    commit_all(clone, "v1.0.0")
-    release_1_1(clone)
-    release_1_2(clone)
-    return clone
+
+    def make(folder: Path) -> None:
+        clone = copy_checkout(folder / "clone")
+        shutil.rmtree(clone / "docs/releases", ignore_errors=True)
+        commit_all(clone, "v1.0.0")
+        release_1_1(clone)
+        release_1_2(clone)
+
+    return shared_folder(tmp_path_factory, "releases", make) / "clone"
 
 
 @pytest.fixture(scope="session")
 def wheels(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Return the folder that each release's wheel was installed into; the repository is out of reach."""
-    folder = tmp_path_factory.mktemp("wheels")
-    sites = {}
-    for tag in ("v1.0.0", "v1.1.0"):
-        clone = folder / f"{tag}-clone"
-        git(folder, "clone", "--quiet", "--branch", tag, str(releases), clone.name)
-        # Nobody knew of the later releases then.
-        git(clone, "tag", "--delete", *(later for later in TAGS if later > tag))
-        wheel = build("wheel", clone, folder / f"{tag}-wheel")
-        sites[tag] = Path(pip_install(wheel, folder / f"{tag}-site")["PYTHONPATH"])
-    return sites
+    tags = ("v1.0.0", "v1.1.0")
+
+    def make(folder: Path) -> None:
+        for tag in tags:
+            clone = folder / f"{tag}-clone"
+            git(folder, "clone", "--quiet", "--branch", tag, str(releases), clone.name)
+            # Nobody knew of the later releases then.
+            git(clone, "tag", "--delete", *(later for later in TAGS if later > tag))
+            wheel = build("wheel", clone, folder / f"{tag}-wheel")
+            pip_install(wheel, folder / f"{tag}-site")
+
+    folder = shared_folder(tmp_path_factory, "wheels", make)
+    return {tag: folder / f"{tag}-site" for tag in tags}
 
 
 @pytest.fixture(autouse=True)

@@ -32,7 +32,7 @@ def tested_variants(wish: str) -> tuple[Variant, ...]:
 
     The default one as a rule, the covering set for `all`, or those that are named.
     """
-    if wish == "covering":
+    if wish in {"covering", "quick"}:
         return (default_variant(),)
     return covering_variants() if wish == "all" else variants_named(wish)
 

@@ -74,6 +74,7 @@ def test_an_unedited_project_becomes_a_fresh_one_and_then_stays(
     count(f"{old} to {new}", updated_variant)
 
 
+@pytest.mark.quick(database="sqlite", old="v1.0.0", new="v1.2.0")
 @pytest.mark.parametrize(("old", "new"), PAIRS)
 def test_what_owners_wrote_stays_or_is_a_marked_conflict(
     rendered: Rendered,

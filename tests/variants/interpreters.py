@@ -1,7 +1,8 @@
-"""The Pythons that variants run on: this one, and those others of the supported versions that are found."""
+"""The Pythons that variants run on: this one, and those others of the supported versions that can be had."""
 
 from __future__ import annotations
 
+import fcntl
 import platform
 import shutil
 import subprocess
@@ -11,7 +12,16 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-SUPPORTED = ("3.11", "3.12", "3.13")
+import uv
+
+from tests.repository import VAR
+from tests.variants.debian import NotFetched, fetch, python_in
+
+SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
+NEWEST = SUPPORTED[-1]
+# Interpreters that were fetched, for this and all later runs.
+FETCHED = VAR / "interpreters"
+UV_SECONDS = 60
 THIS = ".".join(platform.python_version_tuple()[:2])
 ASK_FOR_VERSION = "import sys, ssl, venv; print('%d.%d' % sys.version_info[:2])"
 
@@ -69,10 +79,46 @@ def find_interpreter(version: str) -> Interpreter | None:
     return None
 
 
+def fetch_missing() -> list[str]:
+    """Fetch the supported versions that are not here, and return one line for each that could not be had.
+
+    They stay in `var/interpreters`. uv knows builds for most systems; Debian's packages are the other way.
+    """
+    failures = []
+    for version in missing_versions():
+        FETCHED.mkdir(parents=True, exist_ok=True)
+        with (FETCHED / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                if find_interpreter(version) is None:
+                    _fetch(version)
+            except NotFetched as reason:
+                failures.append(f"Python {version} is not here and could not be fetched: {reason}")
+    found_interpreters.cache_clear()
+    return failures
+
+
+def _fetch(version: str) -> None:
+    """Fetch this version, or raise `NotFetched` with what both ways said."""
+    try:
+        fetch(FETCHED / version, version)
+    except NotFetched as debian:
+        command = [uv.find_uv_bin(), "python", "install", "--quiet", "--no-bin"]
+        command += ["--install-dir", str(FETCHED), version]
+        try:
+            done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=UV_SECONDS)
+        except subprocess.TimeoutExpired as late:
+            raise NotFetched(f"{debian}; uv took longer than {UV_SECONDS} s") from late
+        if done.returncode != 0:
+            raise NotFetched(f"{debian}; uv said: {done.stderr.strip().splitlines()[-1:]}") from debian
+
+
 def _candidates(version: str) -> Iterator[str]:
-    """Yield what may be this version: on PATH, or beside this interpreter, as pyenv and uv keep theirs."""
+    """Yield what may be this version: on PATH, beside this interpreter, as pyenv has them, or fetched."""
     on_path = shutil.which(f"python{version}")
     if on_path:
         yield on_path
     siblings = Path(sys.base_prefix).parent.glob(f"*{version}*/bin/python{version}")
     yield from map(str, sorted(siblings))
+    fetched = (python_in(FETCHED / version, version), *FETCHED.glob(f"*{version}*/bin/python{version}"))
+    yield from (str(path) for path in fetched if path.exists())

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.repository import REPOSITORY, VAR
+from tests.variants.batches import Batch, Batches
+from tests.variants.environments import environment_of_all
 from tests.variants.interpreters import (
     Interpreter,
+    fetch_missing,
     found_interpreters,
     interpreters_named,
     this_interpreter,
 )
 from tests.variants.rendering import Project, Renderer
 from tests.variants.running import run_name
+from tests.variants.shares import shares
 from tests.variants.space import Variant, covering_variants, every_variant, variants_named
 from tests.variants.table import Outcome, closing_line, table, write_results
 
 RESULTS = VAR / "results"
-WORDS = "variants to install, test and boot: covering (default), all, or names separated by commas"
-PYTHONS = "versions such as 3.12,3.13; by default this one, and the others found here for the covering set"
+WORDS = "variants to install, test and boot: covering (default), quick, all, or names separated by commas"
+PYTHONS = (
+    "versions such as 3.12,3.13; by default this one, and shares of the covering set on the others found"
+)
+FETCH = "fetch the supported Pythons that are not here, if the chosen variants run on them"
 RESUME = "take over variants that passed before, where neither project nor tests have changed since"
 ISOLATED = "install each variant with its own `make install`, not into environments that equal ones share"
 
@@ -31,6 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the choice of variants, which VARIANTS in the environment makes too."""
     parser.addoption("--variants", default=os.environ.get("VARIANTS") or "covering", help=WORDS)
     parser.addoption("--interpreters", default=os.environ.get("INTERPRETERS", ""), help=PYTHONS)
+    parser.addoption("--fetch-interpreters", action="store_true", help=FETCH)
     parser.addoption("--resume", action="store_true", default=bool(os.environ.get("RESUME")), help=RESUME)
     parser.addoption(
         "--isolated", action="store_true", default=bool(os.environ.get("ISOLATED")), help=ISOLATED
@@ -39,12 +48,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse names of no variant or interpreter, and listen to what the tests of the others say."""
+    not_fetched = _fetch(config)
     try:
         runs_named(config.getoption("--variants"), config.getoption("--interpreters"))
     except ValueError as error:
         raise pytest.UsageError(str(error)) from error
     if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Summary())
+        config.pluginmanager.register(Summary(not_fetched))
+
+
+def _fetch(config: pytest.Config) -> list[str]:
+    """Fetch the Pythons that this run needs and lacks; return what to say of those that cannot be had."""
+    on_others = config.getoption("--variants") in {"covering", "all"} or config.getoption("--interpreters")
+    in_control = not hasattr(config, "workerinput")
+    wanted = config.getoption("--fetch-interpreters") and on_others and in_control
+    return fetch_missing() if wanted else []
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -54,23 +72,36 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         runs = runs_named(wish, metafunc.config.getoption("--interpreters"))
         metafunc.parametrize(("variant", "interpreter"), runs, ids=[run_name(*run) for run in runs])
     if "any_variant" in metafunc.fixturenames:
-        chosen = every_variant() if wish == "covering" else variants_named(wish)
+        chosen = checked_variants(wish)
         # All tests of one variant find it rendered by the first.
         ids = [variant.name for variant in chosen]
         metafunc.parametrize("any_variant", chosen, ids=ids, scope="session")
 
 
-def runs_named(variants: str, interpreters: str) -> list[tuple[Variant, Interpreter]]:
-    """Return each chosen variant on this interpreter, those of the covering set on all that are found.
+def checked_variants(wish: str) -> tuple[Variant, ...]:
+    """Return the variants to render and check: all of them, unless some are named."""
+    return every_variant() if wish in {"quick", "covering"} else variants_named(wish)
 
-    Interpreters that are named, and no others, are for all chosen variants. Raises `ValueError`.
+
+def runs_named(variants: str, interpreters: str) -> list[tuple[Variant, Interpreter]]:
+    """Return each chosen variant on this interpreter, and the covering set on the others that are found.
+
+    The others share it, unless all variants are chosen. Interpreters that are named, and no others, are for
+    all chosen variants. Raises `ValueError`.
     """
     chosen = variants_named(variants)
     if interpreters:
         return [(variant, python) for python in interpreters_named(interpreters) for variant in chosen]
-    others = found_interpreters()[1:] if variants in {"covering", "all"} else ()
     here = [(variant, this_interpreter()) for variant in chosen]
-    return [*here, *((variant, python) for python in others for variant in covering_variants())]
+    return [*here, *_runs_on_others(variants)]
+
+
+def _runs_on_others(variants: str) -> Iterator[tuple[Variant, Interpreter]]:
+    others = found_interpreters()[1:] if variants in {"covering", "all"} else ()
+    whole = [list(covering_variants())] * len(others)
+    parts = whole if variants == "all" else shares(covering_variants(), len(others))
+    for python, share in zip(others, parts, strict=True):
+        yield from ((variant, python) for variant in share)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -81,7 +112,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 class Summary:
     """What the tests of this run said about variants, whichever process they ran in."""
 
-    def __init__(self) -> None:
+    def __init__(self, not_fetched: list[str]) -> None:
+        self.not_fetched = not_fetched
         self.rendered: set[str] = set()
         self._outcomes: dict[str, Outcome] = {}
 
@@ -117,6 +149,8 @@ class Summary:
         skipped = len(terminalreporter.stats.get("skipped", ()))
         closing = closing_line(len(self.rendered), self.outcomes, skipped)
         write_results(RESULTS, self.outcomes, closing)
+        for line in self.not_fetched:
+            terminalreporter.write_line(line)
         terminalreporter.write_line(f"The same as Markdown and JSON: {RESULTS.relative_to(REPOSITORY)}")
         terminalreporter.write_line(closing)
 
@@ -128,16 +162,27 @@ def renderer(tmp_path_factory: pytest.TempPathFactory) -> Renderer:
 
 
 @pytest.fixture(scope="session")
-def _rendered(renderer: Renderer, any_variant: Variant) -> Iterator[Project]:
-    rendered = renderer.render_variant(any_variant)
-    yield rendered
-    renderer.remove(rendered)
+def tools() -> Path:
+    """The environment that has what any variant needs."""
+    return environment_of_all()
+
+
+@pytest.fixture(scope="session")
+def _batches(renderer: Renderer, tools: Path, pytestconfig: pytest.Config) -> Iterator[Batches]:
+    chosen = checked_variants(pytestconfig.getoption("--variants"))
+    batches = Batches(renderer, chosen, tools)
+    yield batches
+    batches.close()
 
 
 @pytest.fixture
-def project(
-    _rendered: Project, any_variant: Variant, record_property: Callable[[str, object], None]
-) -> Project:
+def batch(_batches: Batches, any_variant: Variant) -> Batch:
+    """The variants that are rendered and linted together with this one."""
+    return _batches.of(any_variant)
+
+
+@pytest.fixture
+def project(batch: Batch, any_variant: Variant, record_property: Callable[[str, object], None]) -> Project:
     """The project of one of all variants, rendered once for all its tests."""
     record_property("rendered", any_variant.name)
-    return _rendered
+    return batch.projects[any_variant]

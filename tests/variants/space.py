@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations, product
@@ -73,17 +73,24 @@ def covering_variants() -> tuple[Variant, ...]:
     return tuple(chosen)
 
 
+def quick_variants() -> tuple[Variant, ...]:
+    """Return the two variants of a quick run: the default one, and one with a server of each kind."""
+    with_servers = {"database": "postgres", "cache": "redis", "deployment": "nginx"}
+    wanted = dict(default_variant().answers) | with_servers
+    return default_variant(), next(each for each in every_variant() if dict(each.answers) == wanted)
+
+
 def variants_named(wish: str) -> tuple[Variant, ...]:
-    """Return the variants for `covering`, `all`, or names and commas; raise `ValueError` for others."""
-    if wish == "all":
-        return every_variant()
-    if wish == "covering":
-        return covering_variants()
+    """Return the variants for quick, covering, all, or names and commas; raise `ValueError` for others."""
+    sets: dict[str, Callable[[], tuple[Variant, ...]]]
+    sets = {"quick": quick_variants, "covering": covering_variants, "all": every_variant}
+    if wish in sets:
+        return sets[wish]()
     by_name = {variant.name: variant for variant in every_variant()}
     unknown = [name for name in wish.split(",") if name not in by_name]
     if unknown:
         names = "names such as " + next(iter(by_name))
-        raise ValueError(f"{unknown[0]!r} is no variant. Use covering, all, or {names}.")
+        raise ValueError(f"{unknown[0]!r} is no variant. Use quick, covering, all, or {names}.")
     return tuple(by_name[name] for name in wish.split(","))
 
 

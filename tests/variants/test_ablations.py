@@ -62,6 +62,9 @@ def variables_of(name: str, servers: Servers) -> dict[str, str]:
     return {"DATABASE_URL": database, "REDIS_URL": servers.redis.database()}
 
 
+pytestmark = pytest.mark.thorough
+
+
 # Of two that edit the same lines, the first goes; so once in this order and once in the other.
 @pytest.mark.parametrize("order", [1, -1], ids=["forwards", "backwards"])
 @pytest.mark.parametrize("name", VARIANTS)

@@ -18,6 +18,8 @@ from tests.variants.rendering import Renderer
 from tests.variants.running import Run
 from tests.variants.space import default_variant
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def project(renderer: Renderer) -> Iterator[Path]:

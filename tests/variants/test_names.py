@@ -113,6 +113,7 @@ def test_compose_names_are_names(named_project: Project) -> None:
     assert compose["name"] == tomllib.loads(named_project.read("pyproject.toml"))["project"]["name"]
 
 
+@pytest.mark.thorough
 def test_they_come_out_of_the_running_service(named_project: Project, name: str, description: str) -> None:
     done = subprocess.run(
         [environment_of_all() / "bin" / "python", "-c", ASK_THE_SERVICE],

@@ -1,0 +1,63 @@
+"""The phases of a run: what a person wants to see progress of, and what a quick run leaves out of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from tests.variants.space import Variant, quick_variants
+
+COVERING = "make test VARIANTS=covering"
+EVERY = "make test VARIANTS=all"
+PARTS_OF_VARIANTS = ("tests/faults/", "tests/updates/")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Tests that belong together; one is expected to take so many seconds until the first ones have run."""
+
+    name: str
+    begins_with: tuple[str, ...]
+    expected_seconds: float
+
+
+# A test belongs to the first phase that fits.
+PHASES = (
+    Phase("variants, end to end", ("tests/variants/test_running",), 30),
+    Phase("variants, checked", ("tests/variants/test_static", "tests/variants/test_tunings"), 0.05),
+    Phase("faults", ("tests/faults/",), 2),
+    Phase("updates", ("tests/updates/",), 1.5),
+    Phase("lint and types", ("tests/test_lint",), 10),
+    Phase("FastForge itself", ("",), 0.6),
+)
+
+
+def phase_of(nodeid: str) -> Phase:
+    """Return the phase of a test."""
+    return next(phase for phase in PHASES if nodeid.startswith(phase.begins_with))
+
+
+def is_quick(item: pytest.Item) -> bool:
+    """Return whether a quick run has the test.
+
+    Of faults and updates those that are marked as quick; of the others all, but thorough ones only for the
+    variants of a quick run.
+    """
+    parameters = _parameters(item)
+    if item.nodeid.startswith(PARTS_OF_VARIANTS):
+        return any(_names(mark, parameters) for mark in item.iter_markers("quick"))
+    is_thorough = item.get_closest_marker("thorough") is not None
+    return not is_thorough or any(value in quick_variants() for value in parameters.values())
+
+
+def _names(mark: pytest.Mark, parameters: dict[str, object]) -> bool:
+    """Return whether these are the parameters, or the answers of the variant, that the mark names."""
+    variants = [value for value in parameters.values() if isinstance(value, Variant)]
+    answers = {name: value for variant in variants for name, value in variant.answers}
+    return all((parameters | answers).get(name) == value for name, value in mark.kwargs.items())
+
+
+def _parameters(item: pytest.Item) -> dict[str, object]:
+    specification = getattr(item, "callspec", None)
+    return dict(specification.params) if specification else {}

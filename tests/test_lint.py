@@ -1,0 +1,28 @@
+"""FastForge's own code is formatted, without lint and strictly typed: what `make lint` checks."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.repository import REPOSITORY
+from tests.variants.environments import clean_environment
+
+TOOLS = Path(sys.executable).parent
+
+
+@pytest.mark.parametrize("command", ["ruff format --check", "ruff check", "mypy"])
+def test_nothing_is_left_to_complain_about(command: str) -> None:
+    tool, *arguments = command.split()
+    done = subprocess.run(
+        [str(TOOLS / tool), *arguments],
+        cwd=REPOSITORY,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}:\n{done.stdout}{done.stderr}"

@@ -1,0 +1,36 @@
+"""Distribution of variants over the other Pythons: each variant on one, every answer on each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tests.variants.space import Answer, Variant
+
+
+def shares(variants: Sequence[Variant], pythons: int) -> list[list[Variant]]:
+    """Return for each of so many Pythons its share of the variants.
+
+    Together they have every variant, thus every pair of answers that the variants have; each alone has every
+    answer. Greedy: a share takes the variant with the most answers that it lacks, if there is a choice one
+    that is in no other share; what is left over then goes to the smallest shares.
+    """
+    taken: set[Variant] = set()
+    made = []
+    for _ in range(pythons):
+        share = _with_every_answer(variants, taken)
+        taken |= set(share)
+        made.append(share)
+    for variant in variants:
+        if made and variant not in taken:
+            min(made, key=len).append(variant)
+    return made
+
+
+def _with_every_answer(variants: Sequence[Variant], taken: set[Variant]) -> list[Variant]:
+    missing: set[Answer] = {answer for variant in variants for answer in variant.answers}
+    share: list[Variant] = []
+    while missing:
+        best = max(variants, key=lambda variant: (len(missing & set(variant.answers)), variant not in taken))
+        share.append(best)
+        missing -= set(best.answers)
+    return share

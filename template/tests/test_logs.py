@@ -40,6 +40,12 @@ def lines() -> Iterator[Lines]:
         each.setLevel("NOTSET")
 
 
+@pytest.fixture(autouse=True)
+def _websockets_are_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The test client needs no library.
+    monkeypatch.setattr("app.websockets.find_spec", lambda _name: True)
+
+
 @pytest.fixture
 def logging_app(settings: Settings) -> FastAPI:
     """Return the service with routes that log, each in its own way."""

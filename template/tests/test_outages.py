@@ -15,6 +15,8 @@ from app.health import Dependency
 from app.items.store import ItemStore
 from app.middleware import RequestIdMiddleware
 from app.problems import add_error_handlers
+from app.settings import Settings
+from app.store import open_item_store
 
 
 class Clock:
@@ -189,12 +191,16 @@ def test_a_service_starts_without_its_database_and_says_why(
     app: FastAPI, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @asynccontextmanager
-    async def open_broken(_settings: object) -> AsyncIterator[ItemStore]:
+    async def open_broken(settings: Settings) -> AsyncIterator[ItemStore]:
         class Broken:
+            def __init__(self, store: ItemStore) -> None:
+                self.database = store.database  # type: ignore[attr-defined]
+
             async def ping(self) -> None:
                 await ping_in_vain()
 
-        yield Broken()  # type: ignore[misc]
+        async with open_item_store(settings) as store:
+            yield Broken(store)  # type: ignore[misc]
 
     monkeypatch.setattr("app.lifespan.open_item_store", open_broken)
     with TestClient(app) as client:

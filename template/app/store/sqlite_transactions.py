@@ -180,7 +180,7 @@ class Database(ChangeListener):
             return await self._writer.run(partial(_run, work, bound, scope))
         except _GivenUp as error:
             raise Unavailable(IN_TIME.format("written")) from error
-        except UNAVAILABLE_ERRORS as error:
+        except sqlite3.OperationalError as error:
             if may_pass(error):
                 raise Unavailable(IN_TIME.format("written")) from error
             raise
@@ -194,13 +194,17 @@ class Database(ChangeListener):
             return await loop.run_in_executor(self._readers, self._read_in_thread, work, bound)
         except _GivenUp as error:
             raise Unavailable(IN_TIME.format("read")) from error
-        except UNAVAILABLE_ERRORS as error:
-            if may_pass(error):
+        except sqlite3.OperationalError as error:
+            # A reader's connection takes no changes, which is no outage but a mistake in the work.
+            if may_pass(error) and error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY:
                 raise Unavailable(IN_TIME.format("read")) from error
             raise
 
     def _read_in_thread(self, work: Callable[[Transaction], Result], bound: _Bound) -> Result:
-        connection = self._borrow_reader()
+        try:
+            connection = self._borrow_reader()
+        except UNAVAILABLE_ERRORS as error:
+            raise Unavailable("The database could not be opened.") from error
         try:
             connection.execute("BEGIN")
             return _run(work, bound, TransactionScope(), connection)

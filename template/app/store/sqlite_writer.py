@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 from app.errors import Unavailable
+from app.store.sqlite_errors import UNAVAILABLE_ERRORS, may_pass
 
 # Bounds how long one flush may make the others wait, and how much a crash can interrupt.
 GROUP_MAX_WRITES = 256
@@ -91,7 +92,7 @@ class GroupCommitWriter:
         try:
             connection = self._connection = self._connection or self._connect()
         except Exception as error:
-            return _failed(group, error)
+            return _failed(group, _unopened(error))
         try:
             # IMMEDIATE takes the lock at once: a read lock could not be upgraded after another process wrote.
             connection.execute("BEGIN IMMEDIATE")
@@ -123,6 +124,14 @@ def _attempt(connection: sqlite3.Connection, waiting: _Waiting) -> _Done:
         connection.execute("RELEASE one_write")
         return _Done(waiting.outcome, None, error)
     return _Done(waiting.outcome, result, None)
+
+
+def _unopened(error: Exception) -> Exception:
+    if not isinstance(error, UNAVAILABLE_ERRORS) or not may_pass(error):
+        return error
+    unavailable = Unavailable("The database could not be opened.")
+    unavailable.__cause__ = error
+    return unavailable
 
 
 def _failed(group: list[_Waiting], error: Exception) -> list[_Done]:

@@ -1,6 +1,7 @@
 """SQLite alone: one writer, files, migrations, and the errors that are outages."""
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -25,6 +26,7 @@ from uuid_utils.compat import uuid7
 from app import outages
 from app.errors import NameTaken, Unavailable
 from app.items.store import ItemRow
+from app.logs import JsonFormatter
 from app.main import create_app
 from app.settings import Settings
 from app.store import sqlite_slow_queries
@@ -266,11 +268,12 @@ def test_a_mistake_in_sql_is_500_with_its_stack_and_request_id(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("app.store.sqlite.PAGE", "SELECT id, colour FROM items WHERE id < ? LIMIT ?")
+    monkeypatch.setattr(caplog.handler, "formatter", JsonFormatter())
     answer = client.get("/api/v1/items", headers={"X-Request-ID": "mistaken"})
     assert answer.status_code == 500
-    (record,) = [record for record in caplog.records if record.exc_info]
-    assert record.request_id == "mistaken"  # type: ignore[attr-defined]
-    assert "no such column: colour" in str(record.exc_info)
+    (line,) = [json.loads(line) for line in caplog.text.splitlines() if "Unexpected error" in line]
+    assert line["request_id"] == "mistaken"
+    assert "no such column: colour" in line["exception"]
     assert not outages._outages
 
 

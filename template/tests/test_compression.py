@@ -226,7 +226,9 @@ def request_for(path: str) -> Scope:
 async def test_each_streamed_line_is_sent_at_once(app: FastAPI) -> None:
     decoder = zlib.decompressobj(zlib.MAX_WBITS | 16)
     bodies = [message["body"] for message in await answer_to(app, request_for("/lines")) if "body" in message]
-    assert [decoder.decompress(body).decode() for body in bodies][:3] == list(lines())
+    texts = [decoder.decompress(body).decode() for body in bodies]
+    # The beginning of the format may leave before the first line.
+    assert [text for text in texts if text] == list(lines())
 
 
 @pytest.mark.anyio

@@ -277,7 +277,11 @@ def test_a_host_that_is_none_is_named_with_where_it_may_come_from(
         main()
 
 
-def test_a_worker_looks_for_garbage_but_not_in_what_it_is_made_of() -> None:
+def test_a_worker_looks_for_garbage_but_not_in_what_it_is_made_of(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
     try:
         app = create_app()
         assert gc.isenabled()

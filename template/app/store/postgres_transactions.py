@@ -49,10 +49,10 @@ def _control(sql: str) -> str | None:
 
 
 def _is_unavailable(error: BaseException, connection: asyncpg.Connection) -> bool:
-    # asyncpg's own error on a connection that works is a mistake in the work.
-    if connection.is_closed():
-        return isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError | OSError)
-    return isinstance(error, UNAVAILABLE_ERRORS)
+    if isinstance(error, UNAVAILABLE_ERRORS):
+        return True
+    # On a connection that works, asyncpg's own error is a mistake in the work.
+    return connection.is_closed() and isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError)
 
 
 class Transaction(TransactionScope):

@@ -16,7 +16,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app import outages
 from app.caching import NO_CACHE, say_what_caches_may_do
+from app.errors import Unavailable
 from app.logs import REQUEST_ID
 from app.problems import CONTENT_TOO_LARGE, answer_unexpected_error, problem_response
 from app.websockets import serve_websocket
@@ -78,12 +80,25 @@ class RequestIdMiddleware:
         try:
             await self.app(scope, receive, send_with_id)
         except Exception as error:
-            logger.exception("Unexpected error")
-            # FastAPI's outermost layer knows what to do: to show the error, or to end the connection.
+            outage = _outage_behind(error) if answered else None
+            if outage is not None:
+                # The server ends the connection of an answer that is not complete, and logs that it does.
+                outages.report(outage.dependency, outage)
+                return
+            # FastAPI's outermost layer shows the error or not; the server logs it, and ends the connection.
             if answered or scope["app"].debug:
                 raise
+            logger.exception("Unexpected error")
             response = await unexpected_error_response(Request(scope), error)
             await response(scope, receive, send_with_id)
+
+
+def _outage_behind(error: Exception) -> Unavailable | None:
+    # Starlette raises what it has a handler for as the cause of another error, once the answer has begun.
+    for each in (error, error.__cause__):
+        if isinstance(each, Unavailable):
+            return each
+    return None
 
 
 async def unexpected_error_response(request: Request, error: Exception) -> Response:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from app.errors import Unavailable
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import StreamingResponse
 
@@ -45,6 +46,26 @@ async def raise_directly(status: int, detail: str = "null") -> Response:
 def raise_by_fastapi(status: int, detail: str = "null") -> None:
     """Raise on FastAPI's own way, in a thread."""
     raise HTTPException(status, json.loads(detail), headers={"X-Why": "because"})
+
+
+async def cut_off(kind: str) -> AsyncIterator[str]:
+    """Yield one chunk, then fail: because of an outage, or by mistake."""
+    yield "begun"
+    if kind == "outage":
+        raise Unavailable("The database did not answer.") from ConnectionResetError("gone midway")
+    raise ValueError("broken midway")
+
+
+@router.get("/directly/cut-off/{kind}")
+async def cut_off_directly(kind: str) -> StreamingResponse:
+    """Fail midway on the short way."""
+    return StreamingResponse(cut_off(kind), media_type="text/event-stream")
+
+
+@router.get("/by-fastapi/cut-off/{kind}")
+async def cut_off_by_fastapi(kind: str):  # noqa: ANN201 - that is the point
+    """Fail midway on FastAPI's own way."""
+    return StreamingResponse(cut_off(kind), media_type="text/event-stream")
 
 
 @router.get("/fresh")

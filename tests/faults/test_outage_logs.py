@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from uuid import uuid4
 
+import httpx2
 import pytest
 import redis
 
@@ -23,7 +26,7 @@ def lines_since(service: Deployment, start: int, text: str) -> list[str]:
     """Return the lines with this text that were logged behind `start`."""
     with service.log.open("rb") as log:
         log.seek(start)
-        return [line for line in log.read().decode(errors="replace").splitlines() if text in line]
+        return [line for line in log.read().decode(errors="replace").split("\n") if text in line]
 
 
 def until(service: Deployment, start: int, text: str, count: int) -> list[str]:
@@ -117,6 +120,33 @@ def test_an_outage_of_the_cache_is_logged_once_with_its_cause_and_the_service_go
     began = must_be_one_outage(service, start, "cache")
     assert all(re.search("Error|Timeout", line) for line in began), began
     assert not any("unknown" in line for line in began), began
+
+
+def cut_off(service: Deployment, way: str, kind: str, request_id: str) -> list[str]:
+    """Return what was logged about a response that fails midway: its client sees that the end is missing."""
+    start = service.log.stat().st_size
+    path, headers = f"/owner/{way}/cut-off/{kind}", {"X-Request-ID": request_id}
+    with new_client(service.url) as client, pytest.raises(httpx2.RemoteProtocolError):
+        client.get(path, headers=headers)
+    return until(service, start, request_id, 1)
+
+
+@pytest.mark.parametrize("way", ["directly", "by-fastapi"])
+def test_a_response_that_fails_midway_is_cut_off_and_logged_once_with_its_stack(
+    service: Deployment, way: str
+) -> None:
+    (line,) = cut_off(service, way, "mistake", request_id := uuid4().hex)
+    logged = json.loads(line)
+    assert (logged["level"], logged["request_id"]) == ("ERROR", request_id)
+    assert "ValueError: broken midway" in logged["exception"]
+
+
+@pytest.mark.parametrize("way", ["directly", "by-fastapi"])
+def test_an_outage_midway_cuts_the_response_off_and_is_logged_as_one(service: Deployment, way: str) -> None:
+    start = service.log.stat().st_size
+    cut_off(service, way, "outage", uuid4().hex)
+    (began,) = must_be_one_outage(service, start, "database")
+    assert "The database did not answer. ConnectionResetError: gone midway" in began
 
 
 def passwords(service: Deployment) -> list[str]:

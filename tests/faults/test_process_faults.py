@@ -146,6 +146,8 @@ def test_the_directories_of_a_service_that_runs_are_left_alone(service: Deployme
     assert all(path.exists() for path in held)
 
 
+# Until the manager knows that a worker serves: it asks twice a second, and reads the answer at its next turn.
+KNOWN_SECONDS = 3.0
 SLOW_START_SECONDS = 8
 # In the workers only: Uvicorn's are Pythons of their own, and in the others it is what imports the app.
 SLOW_START = f"""
@@ -193,6 +195,7 @@ def test_a_worker_that_starts_slowly_is_not_killed(impatient: Deployment, tmp_pa
 @pytest.mark.only(deployment={"uvicorn", "gunicorn"})
 def test_a_worker_that_hangs_is_replaced(impatient: Deployment, note: Note) -> None:
     impatient.running()
+    time.sleep(KNOWN_SECONDS)
     victim = impatient.workers()[0]
     impatient.starts += 1
     stopped_at = time.monotonic()

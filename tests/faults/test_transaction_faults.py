@@ -100,7 +100,8 @@ class Transfers:
     def moved(self) -> tuple[int, int]:
         """Return how many cents one item has lost and the other has won, as the database has them."""
         with new_client(self.service.url) as client:
-            items = [json.loads(line) for line in client.get(f"{ITEMS}/export").text.splitlines()]
+            # Of bytes, since text has more ends of lines: names may hold U+0085.
+            items = [json.loads(line) for line in client.get(f"{ITEMS}/export").content.splitlines()]
         cents = {item["id"]: item["price_cents"] for item in items}
         return CENTS - cents[self.source], cents[self.target] - CENTS
 

@@ -70,7 +70,16 @@ class RedisConnection:
             raise RedisConnectionError("The connection has failed.")
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._answers.append(answer)
-        await self._connection.send_command(*command, check_health=False)
+        try:
+            await self._connection.send_command(*command, check_health=False)
+        except RedisError as error:
+            self.fail(error)
+            raise
+        except Exception as error:
+            # uvloop raises `RuntimeError` where a connection has been closed.
+            failure = RedisConnectionError(f"The command cannot be sent: {type(error).__name__}: {error}")
+            self.fail(failure)
+            raise failure from error
         return await answer
 
     async def wait_for_failure(self, timeout_seconds: float | None = None) -> None:

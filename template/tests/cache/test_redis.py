@@ -15,10 +15,12 @@ from uuid import UUID, uuid4
 import pytest
 from pydantic import ValidationError
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from app import outages
 from app.cache.cached_store import HIT, CachedItemStore, Lease
 from app.cache.redis import CacheSettings, RedisItemCache, _key, open_item_cache
+from app.cache.redis_connection import open_connection
 from app.errors import Unavailable
 from app.items.documents import ItemDocument, item_document
 from app.items.models import ItemChanges
@@ -222,6 +224,24 @@ async def test_redis_that_hangs_holds_all_requests_up_once_and_briefly(
     for _ in range(20):
         await lease(cache, uuid4())
     assert monotonic() - started_at < 2
+
+
+@pytest.mark.parametrize("rounds", range(4))
+def test_a_command_on_a_connection_that_has_just_closed_is_one_that_redis_does_not_answer(
+    redis_url: str, rounds: int
+) -> None:
+    uvloop = pytest.importorskip("uvloop")
+
+    async def send_after_the_end() -> None:
+        async with open_connection(redis_url) as connection:
+            connection._connection._writer.transport.abort()
+            # Until the loop has closed it, and before the connection is told.
+            for _ in range(rounds):
+                await asyncio.sleep(0)
+            await connection.execute("GET", "a")
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, pytest.raises(RedisError):
+        runner.run(send_after_the_end())
 
 
 async def test_redis_that_comes_back_is_used_again(open_cache: OpenCache, line: Line) -> None:
@@ -428,6 +448,8 @@ async def test_a_redis_that_goes_away_is_logged_once_and_its_return_too(
     monkeypatch.setattr("app.outages.PROBE_SECONDS", 0.02)
     monkeypatch.setattr("app.outages.QUIET_SECONDS", 0.1)
     cache = await open_cache()
+    # Until then the line may not have reached Redis.
+    await cache.ping()
     async with outages.watched({"cache": cache.ping}):
         await line.cut()
         for _ in range(10):

@@ -76,7 +76,7 @@ def main() -> int:
     Raises `SystemExit` naming the arguments that no mutant is called.
     """
     began_at = time.monotonic()
-    chosen = _chosen(sys.argv[1:])
+    chosen = chosen_mutants(sys.argv[1:])
     kinds = {value for mutant in chosen for value in mutant.variant.split("-")} & KINDS
     fates: list[Fate] = []
     with running_servers(kinds) as servers, _renderer() as renderer:
@@ -93,7 +93,7 @@ def main() -> int:
     return 1 if survivors else 0
 
 
-def _chosen(names: list[str]) -> list[Mutant]:
+def chosen_mutants(names: list[str]) -> list[Mutant]:
     """Return the mutants of these names; without any name all."""
     mutants = [Mutant(**entry) for entry in tomllib.loads(LIST.read_text(encoding="utf-8"))["mutant"]]
     if unknown := set(names) - {mutant.name for mutant in mutants}:

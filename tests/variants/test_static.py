@@ -50,6 +50,7 @@ ANSWERS_FILE = ".copier-answers.yml"
 # Declared, though nothing imports it.
 REASONS = {
     "uvicorn": "whatever the deployment, its workers are Uvicorn's, and `make dev` runs it",
+    "fastapi-swagger": "the service serves Swagger UI's files out of it, without importing it",
     "httptools": "Uvicorn parses HTTP with it where it is installed",
     "uvloop": "Uvicorn runs on it where it is installed",
     "alembic": "`make migrate` runs it",

@@ -88,12 +88,14 @@ def running(
     variables = {"DATABASE_URL": urls[contender.database], "REDIS_URL": urls["redis"], "LOG_LEVEL": "ERROR"}
     variables |= dict(contender.settings)
     if contender.baseline:
-        where, application = REPOSITORY, [f"benchmarks.baselines.{contender.baseline}:app"]
+        where = REPOSITORY
+        application = [f"benchmarks.baselines.{contender.baseline}:app", "--http", "httptools"]
     else:
         where = _rendered(contender, variables, folder)
-        application = ["--factory", "app.server.worker:create_app"]
-    options = ["--port", str(port), "--http", "httptools", "--loop", "uvloop", "--no-access-log"]
-    command = [sys.executable, "-m", "uvicorn", *application, *options, "--log-level", "error"]
+        # As every deployment serves it: with limits on heads, which Uvicorn's own protocol has not.
+        application = ["--factory", "app.server.worker:create_app", "--http", "app.server.protocol:HttpProtocol"]
+    options = ["--port", str(port), "--loop", "uvloop", "--no-access-log", "--log-level", "error"]
+    command = [sys.executable, "-m", "uvicorn", *application, *options]
     with ExitStack() as stack:
         # Long cache times, because some read what was cached before their round.
         environment = {**os.environ, **variables, "CACHE_TTL_SECONDS": "3600", "WORKERS": "1"}

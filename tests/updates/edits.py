@@ -208,8 +208,16 @@ EDITS = (
         {"cache": ["ttl"]},
     ),
     Edit(
+        "a changed cache", ".env.example", replaced("CACHE_MAX_ITEMS=10000", "CACHE_MAX_ITEMS=20000"),
+        {"cache": ["ttl"]},
+    ),
+    Edit(
         "a changed cache", "app/cache/redis.py",
         replaced("cache_ttl_seconds: PositiveFloat = 30.0", "cache_ttl_seconds: PositiveFloat = 20.0"),
+        {"cache": ["redis"]},
+    ),
+    Edit(
+        "a changed cache", ".env.example", replaced("CACHE_TTL_SECONDS=30.0", "CACHE_TTL_SECONDS=20.0"),
         {"cache": ["redis"]},
     ),
     Edit(

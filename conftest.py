@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 # `make test &`, nohup and some runners have it ignored, and all that a test starts would inherit that.
-signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = [
     "tests.servers.plugin",
@@ -18,12 +19,6 @@ pytest_plugins = [
 ]
 
 ACCEPTANCE = Path(__file__).parent / "tests" / "acceptance"
-
-
-def pytest_configure() -> None:
-    """Let Ctrl-C reach what the tests start: shells ignore it in the background, which children inherit."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

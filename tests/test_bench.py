@@ -306,7 +306,9 @@ def test_the_project_s_targets_decide(fastforge: RunFastForge, project: Path, tm
     ).document
 
     (measured,) = document["endpoints"]
-    assert measured["targets"]["p99 < 0 ms"] == "fail"
+    # What other programs do to a machine counts against no target.
+    is_excused = measured["disturbed"] or measured["limited_by_generator"]
+    assert measured["targets"]["p99 < 0 ms"] == ("undecided" if is_excused else "fail")
     assert measured["targets"]["> 0/s"] == "pass"
 
 

@@ -13,4 +13,5 @@ for _name in Settings.model_fields:
         os.environ.pop(_variable, None)
 
 # `make test &`, nohup and some runners have it ignored, and every process that a test starts would inherit that.
-signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

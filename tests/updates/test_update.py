@@ -99,8 +99,8 @@ def test_whitespace_settings_lose_nothing(project: Path) -> None:
 
 def test_other_changes_and_ignored_files_are_not_touched(project: Path) -> None:
     append(project / "README.md", "dirty\n")
-    append(project / "app/settings.py", "staged = 1\n")
-    git(project, "add", "app/settings.py")
+    append(project / "app/problems.py", "staged = 1\n")
+    git(project, "add", "app/problems.py")
     (project / "untracked.txt").write_text("mine")
     (project / ".env").write_text("SECRET=1\n")
 
@@ -109,7 +109,7 @@ def test_other_changes_and_ignored_files_are_not_touched(project: Path) -> None:
     assert (project / "README.md").read_text().endswith("dirty\n")
     assert (project / "untracked.txt").read_text() == "mine"
     assert (project / ".env").read_text() == "SECRET=1\n"
-    assert "app/settings.py" in git(project, "diff", "--cached", "--name-only")
+    assert "app/problems.py" in git(project, "diff", "--cached", "--name-only")
     assert git(project, "diff", "--name-only") == "README.md"
 
 

@@ -31,7 +31,7 @@ def require_websocket_library(app: FastAPI) -> None:
     if path is not None and not (find_spec("websockets") or find_spec("wsproto")):
         raise NoWebSocketLibrary(
             f"The WebSocket at {path} needs the package websockets, which is not installed. Add it to the "
-            "dependencies in pyproject.toml and to the requirement files."
+            "dependencies in pyproject.toml, then run: make lock install"
         )
 
 

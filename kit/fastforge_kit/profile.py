@@ -4,7 +4,6 @@ py-spy samples it from outside, so that it runs as ever.
 """
 
 import argparse
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,7 @@ from fastforge_kit.flame_graph import own_samples
 from fastforge_kit.measurement import Load, measure
 from fastforge_kit.options import between
 from fastforge_kit.processes import end, end_tree
-from fastforge_kit.project import PROJECT, throwaway_database
+from fastforge_kit.project import ENVIRONMENT, PROJECT, throwaway_database
 from fastforge_kit.service import STOP_SECONDS, Service, available_port
 from fastforge_kit.workloads import workloads
 
@@ -68,7 +67,7 @@ def _sampler(py_spy: Path, url: str, seconds: int, svg: Path) -> Iterator[_Sampl
     with subprocess.Popen(
         [sys.executable, "-m", "fastforge_kit.sampler", str(py_spy), str(port), str(seconds), str(svg)],
         cwd=PROJECT,
-        env={**os.environ, "DATABASE_URL": url},
+        env={**ENVIRONMENT, "DATABASE_URL": url},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

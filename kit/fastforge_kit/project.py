@@ -1,5 +1,6 @@
 """The project that is measured: the one in the current directory."""
 
+import os
 import tomllib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -10,6 +11,8 @@ from typing import Any, Protocol, cast
 from fastforge_kit.errors import CannotMeasure
 
 PROJECT = Path.cwd()
+# The service is measured with its settings, which the project's tests take out of `os.environ` once they are imported.
+ENVIRONMENT = dict(os.environ)
 # What is expected of the service, and what is asked of it beyond its contract.
 TARGETS = Path("benchmarks/targets.toml")
 REQUESTS = "request"

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from typing import BinaryIO, NamedTuple
 
 from fastforge_kit.errors import CannotMeasure
 from fastforge_kit.processes import cpu_seconds, end
+from fastforge_kit.project import ENVIRONMENT
 
 HOST = "127.0.0.1"
 START_SECONDS = 30
@@ -107,7 +107,7 @@ def _started(start: Start) -> Iterator[tuple[Service, subprocess.Popen[bytes], B
 
 def _own_environment() -> dict[str, str]:
     # The service must not find the kit.
-    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return {name: value for name, value in ENVIRONMENT.items() if name != "PYTHONPATH"}
 
 
 def _wait_until_ready(service: Service, process: subprocess.Popen[bytes], log: BinaryIO) -> None:

@@ -21,7 +21,7 @@ PREFACE = """\
 Shares are those of samples by py-spy, {per_second} a second, of the server at work with 64 connections; sums
 are what the goals' rows have measured without a sampler. A sample counts for the innermost package of its
 stack, and what the standard library and the interpreter do for who called them. Of 300 samples a tenth is one
-of 8 to 12 %. The kernel's are reading, writing and polling of sockets; the limit's endpoint is its callable.
+of 8 to 12%. The kernel's are reading, writing and polling of sockets; the limit's endpoint is its callable.
 A start is the CPU time until the application is built, without its resources and first answer, shared out by
 `-X importtime`.
 """

@@ -31,7 +31,7 @@ def words_of(value: str, tunings: Iterable[Tuning]) -> str:
     measured = next((each.measured for each in tunings if each.id == name), None)
     if measured is None or measured.verdict != "pays":
         return ""
-    saving = f"{100 * (1 - 1 / measured.ratio):.0f} %"
+    saving = f"{100 * (1 - 1 / measured.ratio):.0f}%"
     return MARK + words.format(saving=saving, ratio=f"{measured.ratio:.1f}")
 
 

@@ -39,7 +39,7 @@ CATALOGUE = REPOSITORY / "kit/optimizations"
 # What pays less is flagged, to be taken out of the template.
 WORTH_IT = 1.02
 PAYS = "pays"
-PAYS_LITTLE = "pays less than 2 %"
+PAYS_LITTLE = "pays less than 2%"
 UNDECIDED = "undecided"
 TABLE_OF_MEASURED = re.compile(rb"\n*\n\[measured\]\n.*", re.DOTALL)
 
@@ -260,7 +260,7 @@ def _document(tunings: Sequence[Tuning]) -> Iterator[str]:
     yield table(tunings)
     little = [each.id for each in tunings if each.measured and each.measured.verdict == PAYS_LITTLE]
     if little:
-        yield f"\nThese pay less than 2 % of what was measured: {', '.join(little)}."
+        yield f"\nThese pay less than 2% of what was measured: {', '.join(little)}."
     yield ""
 
 

@@ -99,7 +99,7 @@ def test_every_answer_that_has_words_gets_its_record_s_figure() -> None:
     text = with_prompts(QUESTIONS.read_text(), measured(ratio=2.0))
 
     assert text.count(MARK) == len(WORDS)
-    assert f"{MARK}saves 50 % of a read's CPU on PostgreSQL\": ttl" in text
+    assert f"{MARK}saves 50% of a read's CPU on PostgreSQL\": ttl" in text
     assert f'{MARK}a page takes 2.0 times the CPU": pydantic' in text
     assert with_prompts(text, measured(verdict="undecided")).count(MARK) == 0
     assert with_prompts(with_prompts(text, []), tunings()) == QUESTIONS.read_text()

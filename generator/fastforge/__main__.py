@@ -11,7 +11,7 @@ from fastforge import errors, interrupts
 
 def main() -> None:
     """Run the command line in `sys.argv` and exit."""
-    # Most of the run is imports, whose objects live to the end: collecting costs 5 % and frees nothing.
+    # Most of the run is imports, whose objects live to the end: collecting costs 5% and frees nothing.
     gc.disable()
     sys.exit(_run(sys.argv[1:]))
 

@@ -141,7 +141,7 @@ def _tuning_sections(comparisons: Sequence[Comparison]) -> list[str]:
     shown = [each for each in comparisons if each.interval is not None]
     caption = (
         "CPU time of a request without the tuning, in percent more than with it. The true value lies within the "
-        f"line, all but surely; a tuning pays where all of it is beyond {100 * WORTH_RATIO - 100:.0f} %."
+        f"line, all but surely; a tuning pays where all of it is beyond {100 * WORTH_RATIO - 100:.0f}%."
     )
     return [
         "<h2>Do its tunings pay on this machine?</h2>",
@@ -162,7 +162,7 @@ def _effects(comparisons: Sequence[Comparison]) -> str:
     for each in comparisons:
         low, high = (100 * end - 100 for end in each.interval or (1, 1))
         effect = None if each.ratio is None else 100 * each.ratio - 100
-        text = "undecided" if effect is None else f"{effect:+.0f} %"
+        text = "undecided" if effect is None else f"{effect:+.0f}%"
         rows.append(Row(each.tuning.id, low, high, effect, text, each.verdict.replace(" ", "-")))
     scale = LinearScale([end for row in rows for end in (row.low, row.high)])
     return plot("What each tuning saves", rows, scale, [("worth it", 100 * WORTH_RATIO - 100)])

@@ -58,8 +58,8 @@ def tuning_verdicts(comparisons: Sequence[Comparison]) -> list[list[str]]:
         *[
             [
                 each.tuning.id,
-                "" if each.ratio is None else f"{100 * each.ratio - 100:+.0f} %",
-                "" if each.noise_percent is None else f"± {each.noise_percent:.1f} %",
+                "" if each.ratio is None else f"{100 * each.ratio - 100:+.0f}%",
+                "" if each.noise_percent is None else f"± {each.noise_percent:.1f}%",
                 each.verdict,
             ]
             for each in comparisons

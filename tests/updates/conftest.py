@@ -97,7 +97,7 @@ CHANGES_OF_1_2 = [
     ("compose.yaml", "restart: unless-stopped\n", "restart: always\n"),
     ("README.md", "## Start\n", "## How to start\n"),
     (".env.example", "\n\n", "\n# See the README as well.\n\n"),
-    (".env.example", "# LOG_LEVEL=INFO\n", "# LOG_LEVEL=INFO\n# Where a line was logged.\n# LOG_SOURCE=false\n"),
+    (".env.example", "# LOG_LEVEL=INFO\n", "# LOG_LEVEL=INFO\n# Where from.\n# LOG_SOURCE=false\n"),
 ]
 RECORD = """
 version = "1.1.0"

@@ -120,10 +120,12 @@ def service(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="module")
 def strict(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Yield a service that believes no proxy here, and waits for requests for a second when it is stopped."""
+    """Yield a service that believes no proxy here, logs requests, and waits a second for them when stopped."""
     own = {
+        "ACCESS_LOG": "true",
         "FORWARDED_ALLOW_IPS": "192.0.2.0/24",
         "GRACEFUL_TIMEOUT_SECONDS": "1",
+        "LOG_LEVEL": "ERROR",
         "WORKERS": "1",
         "PYTHONPATH": OWN_ROUTE,
     }
@@ -219,6 +221,16 @@ def test_a_forwarded_scheme_is_not_believed_of_anyone_else(strict: Service) -> N
     assert strict.get("/own/scheme", {"X-Forwarded-Proto": "https"})[1] == b'"http"'
 
 
+def test_the_access_log_has_a_line_for_each_request(strict: Service) -> None:
+    strict.get("/nowhere?token=secret", {"X-Request-ID": "mine"})
+    assert eventually(lambda: "/nowhere" in strict.log.read_text())
+    lines = [json.loads(line) for line in strict.log.read_text().splitlines()]
+    (line,) = [line for line in lines if line.get("path") == "/nowhere"]
+    assert (line["status"], line["request_id"], line["client"]) == (404, "mine", "127.0.0.1")
+    assert "secret" not in str(lines)
+    assert {line["level"] for line in lines if "path" not in line} <= {"ERROR"}
+
+
 def test_sigterm_waits_no_longer_than_it_may(strict: Service) -> None:
     # The last test with this service, because it ends it.
     with request_without_its_end(strict.port):
@@ -245,18 +257,6 @@ def test_an_app_that_cannot_start_ends_the_service_with_its_reason_as_json(
     assert any("app.main" in json.loads(line).get("exception", "") for line in lines)
     # The last one may be for the person who started it.
     assert last
-
-
-def test_the_access_log_has_a_line_for_each_request(start: Callable[..., Service]) -> None:
-    service = start(ACCESS_LOG="true", LOG_LEVEL="ERROR", WORKERS="1")
-    assert eventually(service.is_alive), service.log.read_text()
-    service.get("/nowhere?token=secret", {"X-Request-ID": "mine"})
-    assert eventually(lambda: "/nowhere" in service.log.read_text())
-    lines = [json.loads(line) for line in service.log.read_text().splitlines()]
-    (line,) = [line for line in lines if line.get("path") == "/nowhere"]
-    assert (line["status"], line["request_id"], line["client"]) == (404, "mine", "127.0.0.1")
-    assert "secret" not in str(lines)
-    assert {line["level"] for line in lines if "path" not in line} <= {"ERROR"}
 
 
 def test_a_wrong_setting_is_named_with_its_value(

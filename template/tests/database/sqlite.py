@@ -36,6 +36,8 @@ def another_database(_url: str) -> AbstractContextManager[str]:
 def empty_database(url: str) -> None:
     """Delete all items."""
     with closing(sqlite3.connect(database_path(url), timeout=5)) as connection:
+        # Nothing here must outlast a power failure.
+        connection.execute("PRAGMA synchronous = OFF")
         connection.execute("DELETE FROM items")
         connection.commit()
 

@@ -124,7 +124,7 @@ class _Load:
         self.latencies_ms: dict[int, float] = {}
         self._selector = selector
         self._requests = cycle([request.encode() for request in job.requests])
-        self._expected = b"HTTP/1.1%d " % job.status
+        self._expected = b"HTTP/1.1 %d " % job.status
         self._waiting: deque[int] = deque()
         # In turn, because Uvicorn closes those that it hears nothing of for five seconds.
         self._free = deque(_Connection(job) for _ in range(job.connections))

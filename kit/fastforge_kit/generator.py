@@ -60,7 +60,7 @@ class _Connection:
     def __init__(self, job: Job) -> None:
         self.socket = socket.create_connection((job.host, job.port), PATIENCE_SECONDS)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._expected = b"HTTP/1.1%d " % job.status
+        self._expected = b"HTTP/1.1 %d " % job.status
         self._received = b""
         self._sent_at = 0.0
 

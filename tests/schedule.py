@@ -42,8 +42,10 @@ def group_of(nodeid: str) -> str:
     found = FOLDER_AND_PARAMETERS.match(nodeid)
     if found is None:
         return nodeid
-    named = [variant for variant in every_variant() if found[2].startswith(variant.name)]
+    # A fixture's own parameters come before the variant; one name may begin with another.
+    places = [(found[2].find(variant.name), -len(variant.name), variant) for variant in every_variant()]
+    named = [place for place in places if place[0] >= 0]
     if not named:
         return nodeid
-    variant = max(named, key=lambda variant: len(variant.name))
+    *_, variant = min(named, key=lambda place: place[:2])
     return f"{found[1]} of {batch_name(variant) if found[1] == RENDERED_TOGETHER else variant.name}"

@@ -27,7 +27,10 @@ def is_known(scope: Scope, etag: str) -> bool:
     """Return whether the request's `If-None-Match` names the tag, so that 304 is the answer."""
     # Several headers of this name are one list (RFC 9110, section 5.3).
     given = [value for name, value in scope["headers"] if name == b"if-none-match"]
-    return bool(given) and _matches(b", ".join(given).decode("latin-1"), etag)
+    if not given:
+        return False
+    # Most clients repeat the one tag that they have.
+    return given == [etag.encode()] or _matches(b", ".join(given).decode("latin-1"), etag)
 
 
 def _matches(if_none_match: str, etag: str) -> bool:

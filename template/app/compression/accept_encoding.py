@@ -95,7 +95,10 @@ def complete_headers(status: int, raw_headers: list[tuple[bytes, bytes]]) -> Non
         return
     if status in (206, 304):
         # They have to say what the whole answer would have said.
-        MutableHeaders(raw=raw_headers).add_vary_header("Accept-Encoding")
+        if b"vary" in headers:
+            MutableHeaders(raw=raw_headers).add_vary_header("Accept-Encoding")
+        else:
+            raw_headers.append((b"vary", b"Accept-Encoding"))
     elif b"content-encoding" in headers and not etag.startswith(b"W/"):
         # A strong tag promises the same bytes. Weakened, as Nginx does it, the tag still matches If-None-Match in
         # every encoding, so a client revalidates what it has whichever encoding it asks for.

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import pytest
+import uvloop
 from pydantic import ValidationError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -230,11 +231,11 @@ async def test_redis_that_hangs_holds_all_requests_up_once_and_briefly(
 def test_a_command_on_a_connection_that_has_just_closed_is_one_that_redis_does_not_answer(
     redis_url: str, rounds: int
 ) -> None:
-    uvloop = pytest.importorskip("uvloop")
-
     async def send_after_the_end() -> None:
         async with open_connection(redis_url) as connection:
-            connection._connection._writer.transport.abort()
+            writer = connection._connection._writer
+            assert writer is not None
+            writer.transport.abort()
             # Until the loop has closed it, and before the connection is told.
             for _ in range(rounds):
                 await asyncio.sleep(0)

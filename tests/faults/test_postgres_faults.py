@@ -158,13 +158,13 @@ def test_a_server_that_takes_no_changes_for_a_while_is_not_ready_and_then_is(
         readiness = ask(client, "GET", "/health/ready")
         reads = [read_absent(client) for _ in range(4)]
         time.sleep(0.5)
+        ends_at = time.monotonic()
         execute(server.url, WRITABLE, RELOAD)
         writable_at = time.monotonic()
         first = load.wait_for(
             lambda answer: answer.status == 201 and answer.sent_at > writable_at, RECOVERY_SECONDS
         )
-    during = load.during(settled_at, writable_at)
-    writes = [answer for answer in during if answer.method == "POST"]
+    writes = [answer for answer in load.during(settled_at, ends_at) if answer.method == "POST"]
 
     assert readiness.status == 503
     assert "database is down" in readiness.text

@@ -17,11 +17,11 @@ new: .venv/fastforge ## Generate a service: make new DIR=../myapi
 # In CI every pair of answers, on a person's machine what fits into five minutes.
 CHOSEN = $(or $(VARIANTS),$(if $(filter-out false 0,$(CI)),covering,quick))
 
-# Servers, signals and clocks on a busy machine: what fails is run once more, and the closing line counts it.
+# Servers, signals and clocks on a busy machine: what fails is run up to twice more, and the closing line counts it.
 .PHONY: test
 test: install ## Check and test; VARIANTS=covering, all or a variant's name takes more than a quick run
 	@$(BIN)/python -m pytest --quiet --phases --fetch-interpreters --variants $(CHOSEN) \
-		--numprocesses $(JOBS) --maxprocesses 6 --dist loadgroup --reruns 1
+		--numprocesses $(JOBS) --maxprocesses 4 --dist loadgroup --reruns 2
 
 .PHONY: mutants
 mutants: install ## Break copies of the template on purpose, and see that its tests fail; NAMES chooses

@@ -15,7 +15,7 @@ from app.settings import Settings
 from app.store import Database, Transaction, open_item_store
 from app.store.mongodb import MongoItemStore, StoreSettings
 
-TIMEOUT_SECONDS = 0.5
+TIMEOUT_SECONDS = 2.0
 Work = Callable[[Transaction], Any]
 
 

@@ -15,7 +15,7 @@ from app.errors import OutcomeUnknown, TransactionConflict, Unavailable
 from app.settings import Settings
 from app.store import Database, Transaction, open_item_store, postgres_slow_queries
 
-TIMEOUT_SECONDS = 0.5
+TIMEOUT_SECONDS = 2.0
 COUNT = "SELECT count(*) FROM items"
 INSERT = "INSERT INTO items VALUES ($1, $2, NULL, 1, '{}', now(), now())"
 PRICE = "SELECT price_cents FROM items WHERE name = $1"

@@ -16,7 +16,7 @@ from app.store import Database, Transaction, open_item_store
 from app.store.sqlite import SqliteItemStore
 from tests.gates import Gate
 
-TIMEOUT_SECONDS = 0.5
+TIMEOUT_SECONDS = 2.0
 COUNT = "SELECT count(*) FROM items"
 INSERT = "INSERT INTO items VALUES (?, ?, NULL, 1, '[]', '2026-01-01T00:00:00Z', '2026-01-01T00:00:00Z')"
 FOREVER = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"

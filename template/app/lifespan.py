@@ -6,15 +6,15 @@ from typing import TypedDict
 
 from fastapi import FastAPI
 
-from app import outages
-from app.cache import CachedItemStore, open_item_cache
-from app.health import Dependency
+from app.forge.database import outages
+from app.forge.cache import CachedItemStore, open_item_cache
+from app.forge.http.health import Dependency
 from app.items.service import ItemService
 from app.items.store import ItemStore
-from app.logs import configure_logging
+from app.forge.observability.logs import configure_logging
 from app.settings import Settings
-from app.store import Database, open_item_store
-from app.websockets import require_websocket_library
+from app.forge.database import Database, open_item_store
+from app.forge.http.websockets import require_websocket_library
 
 
 class State(TypedDict):
@@ -34,7 +34,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
     async with AsyncExitStack() as stack:
         if settings.event_loop_blocked_ms:
             # Here, because its metric is there as soon as it is imported.
-            from app.event_loop_lag import watched_event_loop
+            from app.forge.observability.event_loop_monitor import watched_event_loop
 
             stack.enter_context(watched_event_loop(settings.event_loop_blocked_ms / 1_000))
         opened = await stack.enter_async_context(open_item_store(settings))

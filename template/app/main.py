@@ -6,16 +6,18 @@ from importlib.util import find_spec
 from fastapi.telemetry import TelemetryConfig
 from starlette.middleware import Middleware
 
-from app import docs, health, metrics
-from app.about import DESCRIPTION, NAME, VERSION
-from app.compression import CompressionMiddleware
-from app.compression.responses import CompressedResponses
+from app.forge.http import docs, health
+
+from app.forge.observability import metrics
+from app.forge.about import DESCRIPTION, NAME, VERSION
+from app.forge.http.compression import CompressionMiddleware
+from app.forge.http.compression.responses import CompressedResponses
 from app.items import routes as items
 from app.lifespan import lifespan
-from app.metrics import MetricsMiddleware
-from app.middleware import BodyLimitMiddleware, RequestIdMiddleware
-from app.problems import add_error_handlers
-from app.service import Service
+from app.forge.observability.metrics import MetricsMiddleware
+from app.forge.http.middleware import BodyLimitMiddleware, RequestIdMiddleware
+from app.forge.http.problems import add_error_handlers
+from app.forge.service import Service
 from app.settings import Settings, settings_of_environment
 
 
@@ -32,12 +34,12 @@ def outermost(settings: Settings) -> Iterator[Middleware]:
     """Yield what a request passes before any middleware that is added to the service."""
     yield Middleware(RequestIdMiddleware)
     if settings.access_log:
-        from app.access_log import AccessLogMiddleware
+        from app.forge.observability.access_log import AccessLogMiddleware
 
         yield Middleware(AccessLogMiddleware)
     if settings.profile_secret is not None:
         # Here, so that nothing of it is loaded where it is not wanted.
-        from app.request_profile import RequestProfileMiddleware
+        from app.forge.observability.request_profile import RequestProfileMiddleware
 
         yield Middleware(RequestProfileMiddleware, secret=settings.profile_secret.get_secret_value())
     yield Middleware(MetricsMiddleware)

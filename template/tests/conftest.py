@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from app.items.store import ItemStore
 from app.main import create_app
 from app.settings import Settings
-from app.store import open_item_store
+from app.forge.database import open_item_store
 from tests.database import empty_database, throwaway_database
 from tests.errors import NoDatabase
 

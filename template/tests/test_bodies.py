@@ -17,9 +17,9 @@ from fastapi.testclient import TestClient
 from pydantic import Field, HttpUrl, NaiveDatetime, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from app.bodies import Body, body
-from app.direct_routes.tree import RouteTree
-from app.fields import Day, Finite, FromText, Moment, Reference, exact
+from app.forge.bodies import Body, body
+from app.forge.http.fast_path.tree import RouteTree
+from app.forge.fields import Day, Finite, FromText, Moment, Reference, exact
 from app.main import create_app
 from app.settings import Settings
 

@@ -9,8 +9,8 @@ from fastapi.staticfiles import StaticFiles
 from fastapi.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
-from app.caching import entity_tag, is_known
-from app.middleware import RequestIdMiddleware
+from app.forge.http.caching import entity_tag, is_known
+from app.forge.http.middleware import RequestIdMiddleware
 
 ITEMS = "/api/v1/items"
 SAID = [

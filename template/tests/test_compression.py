@@ -11,8 +11,8 @@ from fastapi.responses import StreamingResponse
 from httpx2 import ASGITransport, AsyncClient
 from starlette.types import Message, Scope
 
-from app.compression import CompressionMiddleware
-from app.compression.accept_encoding import preferred_encoding
+from app.forge.http.compression import CompressionMiddleware
+from app.forge.http.compression.accept_encoding import preferred_encoding
 
 ALL = ("zstd", "br", "gzip")
 TEXT = "[" + ",".join(f'"item {number}"' for number in range(500)) + "]"

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app import docs
+from app.forge.http import docs
 from app.main import create_app
 from app.settings import Settings
 

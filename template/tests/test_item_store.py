@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from uuid_utils.compat import uuid7
 
-from app.errors import NameTaken, NotFound
+from app.forge.errors import NameTaken, NotFound
 from app.items.store import ItemRow, ItemStore
 
 CREATED_AT = datetime(2026, 1, 2, 3, 4, 5, 678_000, UTC)

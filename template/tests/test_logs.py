@@ -15,7 +15,7 @@ from fastapi import BackgroundTasks, FastAPI, WebSocket
 from fastapi.concurrency import run_in_threadpool
 from fastapi.testclient import TestClient
 
-from app.logs import JsonFormatter, configure_logging
+from app.forge.observability.logs import JsonFormatter, configure_logging
 from app.main import create_app
 from app.settings import Settings
 
@@ -43,7 +43,7 @@ def lines() -> Iterator[Lines]:
 @pytest.fixture(autouse=True)
 def _websockets_are_open(monkeypatch: pytest.MonkeyPatch) -> None:
     # The test client needs no library.
-    monkeypatch.setattr("app.websockets.find_spec", lambda _name: True)
+    monkeypatch.setattr("app.forge.http.websockets.find_spec", lambda _name: True)
 
 
 @pytest.fixture
@@ -201,7 +201,7 @@ def logged(settings: Settings, lines: Lines) -> Iterator[tuple[TestClient, Lines
         await websocket.close()
 
     def access_lines() -> list[dict[str, Any]]:
-        return [line for line in lines() if line["logger"] == "app.access_log"]
+        return [line for line in lines() if line["logger"] == "app.forge.observability.access_log"]
 
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client, access_lines
@@ -246,4 +246,4 @@ def test_the_access_log_has_websockets(logged: tuple[TestClient, Lines]) -> None
 
 def test_without_the_setting_there_is_no_access_log(client: TestClient, lines: Lines) -> None:
     client.get("/health/live")
-    assert [line for line in lines() if line["logger"] == "app.access_log"] == []
+    assert [line for line in lines() if line["logger"] == "app.forge.observability.access_log"] == []

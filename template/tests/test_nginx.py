@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from app.server.nginx import DEPLOYMENT, CannotStart, find_nginx
+from app.forge.server.nginx import DEPLOYMENT, CannotStart, find_nginx
 
 START_SECONDS = 30
-START = "from app.server.nginx import serve; from app.settings import Settings; serve(Settings())"
+START = "from app.forge.server.nginx import serve; from app.settings import Settings; serve(Settings())"
 MAX_BODY_BYTES = 100_000
 OWN_ROUTE = str(Path(__file__).parent / "own_route")
 
@@ -116,7 +116,7 @@ def test_the_access_log_has_what_nginx_answers_by_itself(ask: Ask, log: Path) ->
     (refused,), (passed,) = logged(log, "too-large"), logged(log, "from-a-worker")
     assert (refused["logger"], refused["path"], refused["status"]) == ("nginx", "/api/v1/items", 413)
     assert 0 <= refused["milliseconds"] < 10_000
-    assert passed["logger"] == "app.access_log"
+    assert passed["logger"] == "app.forge.observability.access_log"
 
 
 def test_a_body_over_the_limit_is_refused_with_a_problem(ask: Ask) -> None:

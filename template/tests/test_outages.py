@@ -9,14 +9,16 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app import health, outages
-from app.errors import Unavailable
-from app.health import Dependency
+from app.forge.database import outages
+
+from app.forge.http import health
+from app.forge.errors import Unavailable
+from app.forge.http.health import Dependency
 from app.items.store import ItemStore
-from app.middleware import RequestIdMiddleware
-from app.problems import add_error_handlers
+from app.forge.http.middleware import RequestIdMiddleware
+from app.forge.http.problems import add_error_handlers
 from app.settings import Settings
-from app.store import open_item_store
+from app.forge.database import open_item_store
 
 
 class Clock:

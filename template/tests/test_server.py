@@ -19,11 +19,11 @@ from typing import NamedTuple
 import pytest
 
 from app.__main__ import main
-from app.server.metrics_directory import metrics_directory
-from app.server.runtime_directory import hold, runtime_directory
-from app.server.settings import ServerSettings
-from app.server.sizing import TooManyWorkers, cgroup_cpu_limit, share, usable_cpus
-from app.server.worker import create_app
+from app.forge.server.metrics_directory import metrics_directory
+from app.forge.server.runtime_directory import hold, runtime_directory
+from app.forge.server.settings import ServerSettings
+from app.forge.server.sizing import TooManyWorkers, cgroup_cpu_limit, share, usable_cpus
+from app.forge.server.worker import create_app
 
 START_SECONDS = 30
 WORKERS = 2

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.environment import Environment, unknown_settings
+from app.forge.environment import Environment, unknown_settings
 from app.settings import Settings, settings_of_environment
 
 EXAMPLE = Path(__file__).parents[1] / ".env.example"
@@ -57,7 +57,7 @@ def assigned() -> list[tuple[str, str, str]]:
 
 
 def test_the_example_has_every_setting_once_and_nothing_else() -> None:
-    import app.server  # noqa: F401 (the server may have settings of its own)
+    import app.forge.server  # noqa: F401 (the server may have settings of its own)
 
     names = [name.lower() for _, name, _ in assigned()]
     assert len(names) == len(set(names))

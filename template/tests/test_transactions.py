@@ -13,10 +13,10 @@ import pytest
 from fastapi.testclient import TestClient
 from uuid_utils.compat import uuid7
 
-from app.errors import OutcomeUnknown, Unavailable
+from app.forge.errors import OutcomeUnknown, Unavailable
 from app.items.store import ItemRow, ItemStore
 from app.settings import Settings
-from app.store import Database, open_item_store
+from app.forge.database import Database, open_item_store
 from tests.database import RETRIES, moving
 from tests.gates import Gate
 

@@ -9,8 +9,8 @@ from fastapi.testclient import TestClient
 from starlette.testclient import WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
-from app.errors import NotFound, Unavailable
-from app.websockets import NoWebSocketLibrary, require_websocket_library
+from app.forge.errors import NotFound, Unavailable
+from app.forge.http.websockets import NoWebSocketLibrary, require_websocket_library
 
 ERRORS = {
     "http": HTTPException(401, "Who are you?", {"WWW-Authenticate": "Bearer"}),
@@ -40,7 +40,7 @@ def chat(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
         await websocket.close(1000)
 
     # The test client needs no library.
-    monkeypatch.setattr("app.websockets.find_spec", lambda _name: True)
+    monkeypatch.setattr("app.forge.http.websockets.find_spec", lambda _name: True)
     with TestClient(app) as client:
         yield client
 
@@ -101,7 +101,7 @@ def test_handshakes_are_counted_by_route_and_status(chat: TestClient) -> None:
 def test_a_websocket_without_a_library_is_named_at_the_start(
     app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.websockets.find_spec", lambda _name: None)
+    monkeypatch.setattr("app.forge.http.websockets.find_spec", lambda _name: None)
     require_websocket_library(app)
     router = APIRouter(prefix="/rooms")
     inner = FastAPI()

@@ -15,7 +15,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.items import routes as items
-from app.service import Service
+from app.forge.service import Service
 
 ITEMS = "/api/v1/items"
 ID = "01890a5d-ac96-774b-bcce-b302099a8057"

@@ -66,14 +66,14 @@ def test_from_an_old_wheel_to_a_newer_one_on_another_machine(
 
 
 def test_a_conflict_answers_3_and_is_taken_back(run: Run, project: Path) -> None:
-    append(project / "app/middleware.py", "\n\n# Ours.\n")
+    append(project / "app/forge/http/middleware.py", "\n\n# Ours.\n")
     commit(project)
     before = state(project)
 
     result = run("v1.1.0", "update", str(project), "--json")
 
     assert result.exit_code == 3
-    assert result.document["conflicts"] == ["app/middleware.py"]
+    assert result.document["conflicts"] == ["app/forge/http/middleware.py"]
     again = run("v1.1.0", "update", str(project))
     assert again.exit_code == 1
     assert "unresolved conflict" in again.errors

@@ -39,7 +39,8 @@ COUNTS = re.compile(r"\b\d+ (?:passed|skipped)\b")
 # Python's own modules are left out: each version has others.
 IMPORT_THE_SERVICE = """\
 import json, sys, time
-from app import server, settings
+from app import settings
+from app.forge import server
 watching = "fastapi" in sys.modules
 from app import main
 modules = [name for name in sys.modules if name.partition(".")[0] not in sys.stdlib_module_names]

@@ -57,7 +57,10 @@ def test_a_profile_is_a_flame_graph_and_a_table(project: Path) -> None:
     done = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "RequestIdMiddleware.__call__ (app/middleware.py" in (project / "var/profile.svg").read_text()
+    assert (
+        "RequestIdMiddleware.__call__ (app/forge/http/middleware.py"
+        in (project / "var/profile.svg").read_text()
+    )
     assert (project / "var/profile.txt").read_text() in done.stdout
 
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 from uuid import UUID
 
-from app.caching import entity_tag
+from app.forge.http.caching import entity_tag
 
 # As they are sent: names in lower case.
 Headers = tuple[tuple[bytes, bytes], ...]

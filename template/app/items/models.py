@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field, StringConstraints
 from typing_extensions import TypedDict
 
-from app.bodies import Body, body
+from app.forge.bodies import Body, body
 
 # Not every database can store NUL in text (PostgreSQL cannot), and no client needs it.
 NO_NUL = r"^[^\x00]*$"

@@ -12,12 +12,12 @@ from fastapi import APIRouter, Body, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
-from app.caching import NO_CACHE, is_known
+from app.forge.http.caching import NO_CACHE, is_known
 from app.items.documents import ItemDocument, item_document
 from app.items.models import BatchCreated, Item, ItemChanges, ItemDraft, ItemPage, ItemSummary, Tag
 from app.items.service import ItemService
-from app.problems import CONTENT_TOO_LARGE, problems
-from app.routing import url_path
+from app.forge.http.problems import CONTENT_TOO_LARGE, problems
+from app.forge.http.routing import url_path
 
 BATCH_MAX_ITEMS = 1_000
 JSON = "application/json"

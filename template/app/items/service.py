@@ -7,11 +7,11 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from app.errors import NameTaken
+from app.forge.errors import NameTaken
 from app.items.documents import ItemDocument, item_document
 from app.items.models import ItemChanges, ItemDraft, ItemSummary, PriceRange, TagCount
 from app.items.store import ItemRow, ItemStore
-from app.serializer import item_json
+from app.forge.serializer import item_json
 
 TOP_TAGS = 10
 
@@ -45,7 +45,7 @@ def refuse_repeated_names(drafts: Sequence[ItemDraft]) -> None:
 
 
 class ItemService:
-    """The rules for items. Methods raise `NotFound`, `NameTaken` and `Unavailable` from app.errors."""
+    """The rules for items. Methods raise `NotFound`, `NameTaken` and `Unavailable` from app.forge.errors."""
 
     def __init__(self, store: ItemStore) -> None:
         self._store = store

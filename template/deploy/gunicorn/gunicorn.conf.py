@@ -1,4 +1,4 @@
-"""What is Gunicorn's alone. Address, workers and timeouts come from the environment: app/server/gunicorn.py.
+"""What is Gunicorn's alone. Address, workers and timeouts come from the environment: app/forge/server/gunicorn.py.
 
 https://docs.gunicorn.org/en/stable/settings.html
 """

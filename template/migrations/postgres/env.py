@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from app.about import NAME
-from app.store.postgres import StoreSettings
+from app.forge.about import NAME
+from app.forge.database.postgres import StoreSettings
 
 # Any number that other users of the database do not lock.
 LOCK = 7_263_482_019_375_641

@@ -11,7 +11,7 @@ from alembic.runtime.migration import MigrationContext, MigrationInfo
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.pool import NullPool
 
-from app.store.sqlite import StoreSettings, connect
+from app.forge.database.sqlite import StoreSettings, connect
 
 # For as long, a process waits for another one that migrates the same database.
 LOCK_SECONDS = 600.0

@@ -6,7 +6,7 @@ from pydantic_settings import SettingsConfigDict
 from redis import Redis
 from redis.exceptions import RedisError
 
-from app.environment import Environment
+from app.forge.environment import Environment
 
 HOW = "Set it in the environment or in .env, as .env.example does."
 

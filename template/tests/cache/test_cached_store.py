@@ -10,14 +10,14 @@ from uuid import UUID, uuid4
 import pytest
 from fastapi.testclient import TestClient
 
-from app.cache import CachedItemStore, open_item_cache
-from app.errors import NotFound
+from app.forge.cache import CachedItemStore, open_item_cache
+from app.forge.errors import NotFound
 from app.items.documents import ItemDocument, item_document
 from app.items.models import ItemChanges, ItemDraft
 from app.items.service import new_row
 from app.items.store import ItemStore
 from app.settings import Settings
-from app.store import open_item_store
+from app.forge.database import open_item_store
 from tests.database import RETRIES, moving
 
 ITEMS = "/api/v1/items"

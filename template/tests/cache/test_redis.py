@@ -18,11 +18,11 @@ from pydantic import ValidationError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app import outages
-from app.cache.cached_store import HIT, CachedItemStore, Lease
-from app.cache.redis import CacheSettings, RedisItemCache, _key, open_item_cache
-from app.cache.redis_connection import open_connection
-from app.errors import Unavailable
+from app.forge.database import outages
+from app.forge.cache.cached_store import HIT, CachedItemStore, Lease
+from app.forge.cache.redis_cache import CacheSettings, RedisItemCache, _key, open_item_cache
+from app.forge.cache.redis_connection import open_connection
+from app.forge.errors import Unavailable
 from app.items.documents import ItemDocument, item_document
 from app.items.models import ItemChanges
 
@@ -282,7 +282,7 @@ async def test_a_change_while_redis_hangs_is_caught_up_on(open_cache: OpenCache,
 async def test_who_missed_too_many_changes_waits_until_all_has_expired(
     open_cache: OpenCache, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.cache.redis.MAX_UNCONFIRMED", 10)
+    monkeypatch.setattr("app.forge.cache.redis_cache.MAX_UNCONFIRMED", 10)
     cache, item_ids = await open_cache(ttl_seconds=2), [uuid4() for _ in range(25)]
     await keep(cache, item_ids[0], OLD)
     await line.cut()
@@ -433,9 +433,9 @@ def test_a_url_that_cannot_work_is_refused_by_name_without_being_repeated(url: s
 @pytest.fixture
 def outage_lines(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
     """Yield a function that returns what the log says of outages so far."""
-    caplog.set_level("INFO", "app.outages")
+    caplog.set_level("INFO", "app.forge.database.outages")
     outages._outages.clear()
-    yield lambda: [record.getMessage() for record in caplog.records if record.name == "app.outages"]
+    yield lambda: [record.getMessage() for record in caplog.records if record.name == "app.forge.database.outages"]
     outages._outages.clear()
 
 
@@ -445,9 +445,9 @@ async def test_a_redis_that_goes_away_is_logged_once_and_its_return_too(
     outage_lines: Callable[[], list[str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("app.cache.redis.RECONNECT_SECONDS", 0.02)
-    monkeypatch.setattr("app.outages.PROBE_SECONDS", 0.02)
-    monkeypatch.setattr("app.outages.QUIET_SECONDS", 0.1)
+    monkeypatch.setattr("app.forge.cache.redis_cache.RECONNECT_SECONDS", 0.02)
+    monkeypatch.setattr("app.forge.database.outages.PROBE_SECONDS", 0.02)
+    monkeypatch.setattr("app.forge.database.outages.QUIET_SECONDS", 0.1)
     cache = await open_cache()
     # Until then the line may not have reached Redis.
     await cache.ping()

@@ -3,7 +3,7 @@
 import asyncio
 from uuid import uuid4
 
-from app.cache.ttl import LEASE, TtlItemCache
+from app.forge.cache.ttl_cache import LEASE, TtlItemCache
 from app.items.documents import item_document
 
 DOCUMENT = item_document(b"{}")

@@ -9,7 +9,7 @@ from uuid import UUID
 import pymongo
 from pymongo.errors import PyMongoError
 
-from app.store import Transaction
+from app.forge.database import Transaction
 from tests.database.for_tests import url_for_tests
 from tests.errors import NoDatabase
 from tests.gates import Gate

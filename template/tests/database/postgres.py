@@ -8,8 +8,8 @@ from uuid import UUID
 
 import asyncpg
 
-from app.store import Transaction
-from app.store.postgres_url import parse_url
+from app.forge.database import Transaction
+from app.forge.database.postgres_url import parse_url
 from tests.database.for_tests import url_for_tests
 from tests.errors import NoDatabase
 from tests.gates import Gate

@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
-from app.store import Transaction
-from app.store.sqlite_url import database_path
+from app.forge.database import Transaction
+from app.forge.database.sqlite_url import database_path
 from tests.gates import Gate
 from tests.migrate import migrate
 

@@ -22,13 +22,13 @@ from pymongo.errors import (
 )
 from uuid_utils.compat import uuid7
 
-from app.errors import NameTaken, Unavailable
+from app.forge.errors import NameTaken, Unavailable
 from app.items.store import ItemRow
 from app.main import create_app
-from app.mongodb_driver import aggregate
+from app.forge.database.mongodb_driver import aggregate
 from app.settings import Settings
-from app.store.mongodb import MongoItemStore, StoreSettings, _listeners, open_item_store
-from app.store.mongodb_slow_queries import SlowQueryListener, stages_of, without_values
+from app.forge.database.mongodb import MongoItemStore, StoreSettings, _listeners, open_item_store
+from app.forge.database.mongodb_slow_queries import SlowQueryListener, stages_of, without_values
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PROJECT = Path(__file__).parents[2]
@@ -153,7 +153,7 @@ def test_a_url_that_names_a_database_is_accepted(url: str) -> None:
 async def test_slow_commands_are_logged_with_their_plan_and_without_values(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("app.store.mongodb._listeners", lambda _: [SlowQueryListener(0.0)])
+    monkeypatch.setattr("app.forge.database.mongodb._listeners", lambda _: [SlowQueryListener(0.0)])
     async with open_item_store(settings) as store:
         row = item("secret")
         await store.insert(row)
@@ -324,12 +324,12 @@ def test_a_server_that_cannot_be_connected_to_is_one_that_is_down_and_the_log_sa
             client.get(path).status_code for path in ("/api/v1/items", "/health/ready", "/health/live")
         ]
     assert answers == [503, 503, 200]
-    (line,) = [record.getMessage() for record in caplog.records if record.name == "app.outages"]
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "app.forge.database.outages"]
     assert cause in line
 
 
 def test_processes_that_make_the_indexes_at_once_all_end_well(environment: dict[str, str]) -> None:
-    command = [sys.executable, "-m", "app.store.mongodb_indexes"]
+    command = [sys.executable, "-m", "app.forge.database.mongodb_indexes"]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     making = [subprocess.Popen(command, env=environment, cwd=PROJECT, **pipes) for _ in range(4)]
     outputs = [process.communicate(timeout=300)[0] for process in making]

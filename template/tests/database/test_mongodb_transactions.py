@@ -10,10 +10,10 @@ import pytest
 from pymongo.errors import DuplicateKeyError, OperationFailure
 from uuid_utils.compat import uuid7
 
-from app.errors import TransactionConflict, TransactionsNotSupported, Unavailable
+from app.forge.errors import TransactionConflict, TransactionsNotSupported, Unavailable
 from app.settings import Settings
-from app.store import Database, Transaction, open_item_store
-from app.store.mongodb import MongoItemStore, StoreSettings
+from app.forge.database import Database, Transaction, open_item_store
+from app.forge.database.mongodb import MongoItemStore, StoreSettings
 
 TIMEOUT_SECONDS = 2.0
 Work = Callable[[Transaction], Any]

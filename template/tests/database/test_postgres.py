@@ -12,14 +12,14 @@ import asyncpg
 import pytest
 from uuid_utils.compat import uuid7
 
-from app.errors import NameTaken, Unavailable
+from app.forge.errors import NameTaken, Unavailable
 from app.items.store import ItemRow
 from app.settings import Settings
-from app.store import postgres_slow_queries
-from app.store.postgres import PostgresItemStore, open_item_store
-from app.store.postgres_pool import ConnectionPool
-from app.store.postgres_pooler import UnnamedStatements
-from app.store.postgres_url import parse_url
+from app.forge.database import postgres_slow_queries
+from app.forge.database.postgres import PostgresItemStore, open_item_store
+from app.forge.database.postgres_pool import ConnectionPool
+from app.forge.database.postgres_pooler import UnnamedStatements
+from app.forge.database.postgres_url import parse_url
 from tests.migrate import migrate
 
 TIMEOUT_SECONDS = 0.5

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from app.settings import Settings
-from app.store import open_item_store
-from app.store.postgres_url import parse_url
+from app.forge.database import open_item_store
+from app.forge.database.postgres_url import parse_url
 from tests.migrate import PROJECT, migrate
 
 AT_ONCE = 4

@@ -11,9 +11,9 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from app.errors import OutcomeUnknown, TransactionConflict, Unavailable
+from app.forge.errors import OutcomeUnknown, TransactionConflict, Unavailable
 from app.settings import Settings
-from app.store import Database, Transaction, open_item_store, postgres_slow_queries
+from app.forge.database import Database, Transaction, open_item_store, postgres_slow_queries
 
 TIMEOUT_SECONDS = 2.0
 COUNT = "SELECT count(*) FROM items"

@@ -7,10 +7,10 @@ from urllib.parse import quote
 import pytest
 from pydantic import ValidationError
 
-from app.errors import Unavailable
+from app.forge.errors import Unavailable
 from app.settings import Settings
-from app.store.postgres import StoreSettings, open_item_store
-from app.store.postgres_url import InvalidUrl, PostgresServer, parse_url
+from app.forge.database.postgres import StoreSettings, open_item_store
+from app.forge.database.postgres_url import InvalidUrl, PostgresServer, parse_url
 
 NO_CERTIFICATE = "-----BEGIN CERTIFICATE-----\n"
 

@@ -23,15 +23,15 @@ from fastapi.testclient import TestClient
 from pydantic import ValidationError
 from uuid_utils.compat import uuid7
 
-from app import outages
-from app.errors import NameTaken, Unavailable
+from app.forge.database import outages
+from app.forge.errors import NameTaken, Unavailable
 from app.items.store import ItemRow
-from app.logs import JsonFormatter
+from app.forge.observability.logs import JsonFormatter
 from app.main import create_app
 from app.settings import Settings
-from app.store import sqlite_slow_queries
-from app.store.sqlite import SqliteItemStore, StoreSettings, open_item_store
-from app.store.sqlite_url import database_path
+from app.forge.database import sqlite_slow_queries
+from app.forge.database.sqlite import SqliteItemStore, StoreSettings, open_item_store
+from app.forge.database.sqlite_url import database_path
 from tests.errors import NoDatabase
 from tests.migrate import PROJECT, migrate
 
@@ -251,7 +251,7 @@ def unmigrated(settings: Settings, tmp_path: Path) -> Settings:
 def test_before_its_migrations_a_service_responds_503_and_says_so_and_recovers(
     unmigrated: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO", "app.outages")
+    caplog.set_level("INFO", "app.forge.database.outages")
     monkeypatch.setattr(outages, "QUIET_SECONDS", 0.0)
     with TestClient(create_app(unmigrated)) as client:
         refused = client.get("/api/v1/items")
@@ -267,7 +267,7 @@ def test_before_its_migrations_a_service_responds_503_and_says_so_and_recovers(
 def test_a_mistake_in_sql_is_500_with_its_stack_and_request_id(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("app.store.sqlite.PAGE", "SELECT id, colour FROM items WHERE id < ? LIMIT ?")
+    monkeypatch.setattr("app.forge.database.sqlite.PAGE", "SELECT id, colour FROM items WHERE id < ? LIMIT ?")
     monkeypatch.setattr(caplog.handler, "formatter", JsonFormatter())
     answer = client.get("/api/v1/items", headers={"X-Request-ID": "mistaken"})
     assert answer.status_code == 500

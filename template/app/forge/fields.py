@@ -1,0 +1,125 @@
+"""Types for fields of JSON that have no type in JSON, each in exactly one form of text.
+
+In a `Body` (app/forge/bodies.py) the plain types are read like these: `UUID` like `Reference`, `date` like `Day`.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AfterValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, GetPydanticSchema
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+DATE = "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?"
+OFFSET = "([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
+
+
+@dataclass(frozen=True)
+class Text:
+    """The one form of text that is read as a type, and how an error describes it."""
+
+    type: type
+    pattern: str
+    description: str
+
+
+UUID_TEXT = Text(UUID, "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", "a UUID in its 36 characters")
+DATE_TEXT = Text(date, DATE, "a date such as 2026-11-27")
+TIME_TEXT = Text(time, f"{TIME}{OFFSET}?", "a time such as 21:00:00")
+AWARE_TEXT = Text(
+    datetime, f"{DATE}[Tt]{TIME}{OFFSET}", "a date and time with an offset such as 2026-11-27T21:00:00Z"
+)
+NAIVE_TEXT = Text(
+    datetime, f"{DATE}[Tt]{TIME}", "a date and time without an offset such as 2026-11-27T21:00:00"
+)
+DURATION_TEXT = Text(timedelta, "[+-]?P[0-9A-Z.]+", "an ISO 8601 duration such as PT90S")
+DECIMAL_TEXT = Text(Decimal, r"-?[0-9]+(\.[0-9]+)?", 'a decimal number in quotes such as "19.99"')
+BYTES_TEXT = Text(bytes, "(?s:.*)", "a string")
+
+# By the names of Pydantic's schemas. Rust checks these patterns (https://docs.rs/regex) before it parses: its lax
+# parsers take numbers and their digits for times, dates for datetimes, and `urn:uuid:` and braces for UUIDs.
+TEXTS = {
+    "uuid": UUID_TEXT,
+    "date": DATE_TEXT,
+    "time": TIME_TEXT,
+    "timedelta": DURATION_TEXT,
+    "decimal": DECIMAL_TEXT,
+    "bytes": BYTES_TEXT,
+}
+# Marks what `read_from` returns.
+IS_READ = "is_read"
+
+
+def text_of(schema: CoreSchema) -> Text | None:
+    """Return the text that this schema's type has in JSON, or None if JSON has the type itself."""
+    if schema["type"] == "datetime":
+        # RFC 3339, which OpenAPI's `date-time` is, has no times without an offset.
+        return NAIVE_TEXT if schema.get("tz_constraint") == "naive" else AWARE_TEXT
+    return TEXTS.get(schema["type"])
+
+
+def read_from_text(schema: CoreSchema, text: Text) -> CoreSchema:
+    """Return the schema behind a check that the input is such text."""
+    is_text = core_schema.str_schema(strict=True, pattern=f"^(?:{text.pattern})$")
+    return read_from([is_text], schema, text.type, text.description)
+
+
+def read_from(inputs: list[CoreSchema], schema: CoreSchema, type_: type, description: str) -> CoreSchema:
+    """Return the schema behind a check that the input is one of these, or already an instance of the type."""
+    accepted = core_schema.union_schema(
+        [*inputs, core_schema.is_instance_schema(type_)],
+        mode="left_to_right",
+        custom_error_type="wrong_form",
+        custom_error_message=f"Input should be {description}",
+    )
+    parsed: CoreSchema = {**schema, "strict": False}
+
+    def json_schema(_: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        described = handler(parsed)
+        # Pydantic itself would take numbers for decimals, too.
+        texts = [each for each in described.get("anyOf", ()) if each.get("type") == "string"]
+        return texts[0] if texts else described
+
+    metadata = {IS_READ: True, "pydantic_js_functions": [json_schema]}
+    return core_schema.chain_schema([accepted, parsed], metadata=metadata)
+
+
+class FromText:
+    """Annotates a type that is read from its text."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return the type's schema behind the check of its text."""
+        schema = handler(source)
+        text = text_of(schema)
+        if text is None:
+            raise TypeError(f"{source} has no text in JSON.")
+        return read_from_text(schema, text)
+
+
+def in_utc(moment: datetime) -> datetime:
+    """Return the moment in UTC, cut to the milliseconds that every database keeps."""
+    try:
+        moment = moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("the year is out of range in UTC") from None
+    return moment.replace(microsecond=moment.microsecond // 1_000 * 1_000)
+
+
+# A UUID of any version (RFC 9562, section 4).
+Reference = Annotated[UUID, FromText()]
+# A full-date of RFC 3339.
+Day = Annotated[date, FromText()]
+# A date-time of RFC 3339, in UTC. Python has no leap seconds, so they are refused.
+Moment = Annotated[datetime, FromText(), AfterValidator(in_utc)]
+# A number that JSON can express: neither NaN nor Infinity.
+Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+def exact(*, digits: int, places: int) -> GetPydanticSchema:
+    """Return what makes a decimal exact: `Annotated[Decimal, exact(digits=12, places=2)]`, as text in JSON."""
+    limited = core_schema.decimal_schema(max_digits=digits, decimal_places=places)
+    return GetPydanticSchema(lambda _type, _handler: read_from_text(limited, DECIMAL_TEXT))

@@ -1,0 +1,154 @@
+"""Every error as the service answers it: problem details (RFC 9457)."""
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from fastapi.utils import is_body_allowed_for_status_code
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from app.forge.database import outages
+from app.forge.errors import ServiceError, Unavailable
+from app.forge.http.routing import allowed_methods
+
+RETRY_AFTER_SECONDS = 1
+# Python 3.13 has given 413 the name of RFC 9110; this one works in all.
+CONTENT_TOO_LARGE = HTTPStatus(413)
+# What is known of a status that is not registered: https://www.rfc-editor.org/rfc/rfc9110#section-15
+KINDS = {2: "Successful", 3: "Redirection", 4: "Client Error", 5: "Server Error"}
+
+
+class InvalidField(BaseModel):
+    """Where a request is invalid, and why."""
+
+    loc: list[str | int]
+    msg: str
+
+
+class Problem(BaseModel):
+    """Problem details (RFC 9457); `errors` is there for invalid requests only."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    errors: list[InvalidField] | None = None
+
+
+def title_of(status: int) -> str:
+    """Return the name of the status, or of its kind."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return KINDS.get(status // 100, "Error")
+
+
+def problem_response(
+    request_id: str,
+    status: int,
+    detail: object,
+    *,
+    type_: str = "about:blank",
+    headers: Mapping[str, str] | None = None,
+    **members: Any,
+) -> Response:
+    """Return the problem as a response; `members` are added to its JSON.
+
+    RFC 9457 asks for text as the `detail`. What else a route gives is kept as it is, as in any FastAPI service; a
+    client that goes by the RFC takes no notice of it.
+    """
+    title = title_of(status)
+    problem = {
+        "type": type_,
+        "title": title,
+        "status": int(status),
+        "detail": title if detail == "" else detail,
+        "request_id": request_id,
+        **members,
+    }
+    # ASCII output, so that a lone surrogate in a client's text cannot break the answer. NaN is no JSON.
+    body = json.dumps(problem, allow_nan=False).encode()
+    return Response(body, status, headers, media_type="application/problem+json")
+
+
+async def _answer_service_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ServiceError)
+    headers = None
+    if isinstance(error, Unavailable):
+        outages.report(error.dependency, error)
+        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    request_id: str = request.state.request_id
+    return problem_response(request_id, error.status, error.detail, type_=error.type, headers=headers)
+
+
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    status = error.status_code
+    if not is_body_allowed_for_status_code(status):
+        return Response(status_code=status, headers=error.headers)
+    response = problem_response(request.state.request_id, status, error.detail, headers=error.headers)
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        response.headers["Allow"] = _allowed_methods(request, response.headers.get("Allow", ""))
+    return response
+
+
+def _allowed_methods(request: Request, given: str) -> str:
+    # The router names the methods of the first route of a path only.
+    methods = allowed_methods(request.app.router, request.scope)
+    # A router inside of a mount has no routes of the application's; it names its own.
+    methods = methods or {method.strip() for method in given.split(",") if method}
+    return ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
+
+
+async def _answer_invalid_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    faults = [_without_input(fault) for fault in error.errors()]
+    return problem_response(
+        request.state.request_id,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        _in_words(faults[0]) if faults else "",
+        errors=faults,
+    )
+
+
+def _without_input(fault: Any) -> dict[str, Any]:
+    """Return what a client may see of a fault: its input may hold secrets, and NaN or surrogates are no JSON."""
+    # A route may raise the error itself, with anything in it.
+    if not isinstance(fault, Mapping):
+        return {"loc": [], "msg": str(fault)}
+    return {"loc": list(fault.get("loc", ())), "msg": str(fault.get("msg", ""))}
+
+
+def _in_words(fault: dict[str, Any]) -> str:
+    where = ".".join(map(str, fault["loc"]))
+    return f"{where}: {fault['msg']}" if where else fault["msg"]
+
+
+async def answer_unexpected_error(request: Request, _error: Exception) -> Response:
+    """Return a problem that keeps the reason to itself."""
+    detail = "The service failed unexpectedly. The log has the reason under this request id."
+    return problem_response(request.state.request_id, HTTPStatus.INTERNAL_SERVER_ERROR, detail)
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Answer every expected error as a problem; unexpected ones are answered by `RequestIdMiddleware`."""
+    app.add_exception_handler(ServiceError, _answer_service_error)
+    app.add_exception_handler(HTTPException, _answer_http_error)
+    app.add_exception_handler(RequestValidationError, _answer_invalid_request)
+
+
+def problems(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a route that documents these problems in OpenAPI."""
+    return {
+        status.value: {
+            "description": status.phrase,
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status in statuses
+    }

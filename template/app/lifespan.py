@@ -6,15 +6,14 @@ from typing import TypedDict
 
 from fastapi import FastAPI
 
-from app.forge.database import outages
 from app.forge.cache import CachedItemStore, open_item_cache
+from app.forge.database import Database, open_item_store, outages
 from app.forge.http.health import Dependency
+from app.forge.http.websockets import require_websocket_library
+from app.forge.observability.logs import configure_logging
 from app.items.service import ItemService
 from app.items.store import ItemStore
-from app.forge.observability.logs import configure_logging
 from app.settings import Settings
-from app.forge.database import Database, open_item_store
-from app.forge.http.websockets import require_websocket_library
 
 
 class State(TypedDict):

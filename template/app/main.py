@@ -6,18 +6,17 @@ from importlib.util import find_spec
 from fastapi.telemetry import TelemetryConfig
 from starlette.middleware import Middleware
 
-from app.forge.http import docs, health
-
-from app.forge.observability import metrics
 from app.forge.about import DESCRIPTION, NAME, VERSION
+from app.forge.http import docs, health
 from app.forge.http.compression import CompressionMiddleware
 from app.forge.http.compression.responses import CompressedResponses
-from app.items import routes as items
-from app.lifespan import lifespan
-from app.forge.observability.metrics import MetricsMiddleware
 from app.forge.http.middleware import BodyLimitMiddleware, RequestIdMiddleware
 from app.forge.http.problems import add_error_handlers
+from app.forge.observability import metrics
+from app.forge.observability.metrics import MetricsMiddleware
 from app.forge.service import Service
+from app.items import routes as items
+from app.lifespan import lifespan
 from app.settings import Settings, settings_of_environment
 
 

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt, SecretStr
 
 from app.forge.cache import CacheSettings
+from app.forge.database import StoreSettings
 from app.forge.environment import unknown_settings
 from app.forge.observability.logs import configure_logging
 from app.forge.server.settings import ServerSettings
-from app.forge.database import StoreSettings
 
 logger = logging.getLogger(__name__)
 

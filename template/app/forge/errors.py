@@ -1,7 +1,8 @@
 """What can go wrong in words of the service, whoever asks. `app.forge.http.problems` answers with it."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class ServiceError(Exception):
@@ -9,6 +10,8 @@ class ServiceError(Exception):
 
     status: ClassVar[HTTPStatus]
     type: ClassVar[str] = "about:blank"
+    # What the problem has besides the members of RFC 9457.
+    members: Mapping[str, Any] = {}
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -16,16 +19,46 @@ class ServiceError(Exception):
 
 
 class NotFound(ServiceError):
-    """No such item."""
+    """The row does not exist."""
 
     status = HTTPStatus.NOT_FOUND
 
 
-class NameTaken(ServiceError):
-    """Another item has the name."""
+class Taken(ServiceError):
+    """Another row has the value of a field that must be unique."""
 
     status = HTTPStatus.CONFLICT
-    type = "urn:problem:name-taken"
+    type = "urn:problem:taken"
+
+    def __init__(self, detail: str, field: str) -> None:
+        super().__init__(detail)
+        self.members = {"field": field}
+
+
+class MissingReference(ServiceError):
+    """A field refers to a row that does not exist; answered like any other invalid field."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+    def __init__(self, noun: str, field: str, value: object, index: int | None = None) -> None:
+        """The index is the place of the row in a batch."""
+        where = ["body", field] if index is None else ["body", index, field]
+        message = f"No {noun} has the id {value}."
+        super().__init__(f"{'.'.join(map(str, where))}: {message}")
+        self.members = {"errors": [{"loc": where, "msg": message}]}
+
+
+class Referenced(ServiceError):
+    """Other rows refer to the row, so it cannot be removed."""
+
+    status = HTTPStatus.CONFLICT
+    type = "urn:problem:referenced"
+
+
+class PreconditionFailed(ServiceError):
+    """The row is not, or no longer, the one that `If-Match` names."""
+
+    status = HTTPStatus.PRECONDITION_FAILED
 
 
 class Unavailable(ServiceError):

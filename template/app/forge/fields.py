@@ -5,13 +5,18 @@ In a `Body` (app/forge/bodies.py) the plain types are read like these: `UUID` li
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal
+from math import isfinite
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, GetPydanticSchema
+from pydantic import AfterValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, core_schema, to_json
+
+# Digits enough for every decimal that a table can hold.
+EXACT = Context(prec=100)
+MAX_INTEGER = 2**63 - 1
 
 DATE = "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?"
@@ -119,7 +124,74 @@ Moment = Annotated[datetime, FromText(), AfterValidator(in_utc)]
 Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
-def exact(*, digits: int, places: int) -> GetPydanticSchema:
-    """Return what makes a decimal exact: `Annotated[Decimal, exact(digits=12, places=2)]`, as text in JSON."""
-    limited = core_schema.decimal_schema(max_digits=digits, decimal_places=places)
-    return GetPydanticSchema(lambda _type, _handler: read_from_text(limited, DECIMAL_TEXT))
+@dataclass(frozen=True)
+class Exact:
+    """Makes a decimal exact, with all its places: `Annotated[Decimal, Exact(digits=12, places=2)]`, text in JSON."""
+
+    digits: int
+    places: int
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return the schema of a decimal that is read from its text."""
+        limited = core_schema.decimal_schema(max_digits=self.digits, decimal_places=self.places)
+        return core_schema.no_info_after_validator_function(
+            self.with_all_places, read_from_text(limited, DECIMAL_TEXT)
+        )
+
+    def with_all_places(self, number: Decimal) -> Decimal:
+        """Return the number with this many places: 19.9 as 19.90, so that it is written as databases write it."""
+        return number.quantize(Decimal(1).scaleb(-self.places), context=EXACT)
+
+
+@dataclass(frozen=True)
+class Json:
+    """Marks any JSON value: `Annotated[Any, Json(max_bytes=10_000)]`, measured as it is stored."""
+
+    max_bytes: int
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return the schema of anything that JSON can express."""
+        return core_schema.no_info_after_validator_function(self.checked, core_schema.any_schema())
+
+    def checked(self, value: Any) -> Any:
+        """Return the value, or raise `ValueError` if it is too large or cannot be stored."""
+        _refuse_what_is_not_kept(value)
+        if len(json_text(value).encode()) > self.max_bytes:
+            raise ValueError(f"the value has more than {self.max_bytes} bytes as JSON")
+        return value
+
+
+def json_text(value: Any) -> str:
+    """Return the value as JSON text, as both serializers write it."""
+    return to_json(value).decode()
+
+
+def _refuse_what_is_not_kept(value: Any) -> None:
+    waiting = [value]
+    while waiting:
+        match waiting.pop():
+            case dict() as members:
+                waiting += [*members, *members.values()]
+            case list() as elements:
+                waiting += elements
+            case float() as number if not isfinite(number):
+                raise ValueError("JSON has no NaN and no Infinity")
+            case int() as number if not -MAX_INTEGER - 1 <= number <= MAX_INTEGER:
+                raise ValueError("an integer has more than 64 bits")
+            case str() as text if not _is_kept(text):
+                raise ValueError("a text has a NUL character or half of a surrogate pair")
+            case _:
+                pass
+
+
+def _is_kept(text: str) -> bool:
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+# The largest integer that every JSON reader keeps exact (RFC 8259, section 6).
+MAX_EXACT = 2**53 - 1
+
+
+def text(*, min: int = 0, max: int) -> StringConstraints:  # noqa: A002
+    """Return what bounds a text: its length in characters, and that it has no NUL, which PostgreSQL cannot store."""
+    return StringConstraints(min_length=min, max_length=max, pattern=r"^[^\x00]*$")

@@ -1,15 +1,14 @@
-"""A store that answers reads of single items from a cache. Routes and service never know."""
+"""A store that keeps single rows in a cache. Routes and rules do not notice."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
-from app.items.documents import ItemDocument
-from app.items.models import ItemChanges
-from app.items.store import ItemRow, ItemStore, PriceFigures
+from app.forge.documents import Document
+from app.forge.store import Row, Store
 
 HIT = ((b"x-cache", b"hit"),)
 MISS = ((b"x-cache", b"miss"),)
@@ -19,16 +18,16 @@ MISS = ((b"x-cache", b"miss"),)
 Lease = bytes
 
 
-class ItemCache(Protocol):
-    """Ready-made documents by item id. A cache that is down holds nothing; it never raises."""
+class DocumentCache(Protocol):
+    """Ready-made documents of one table by id. A cache that is down holds nothing; it never raises."""
 
-    async def get(self, item_id: UUID) -> ItemDocument | Lease:
+    async def get(self, row_id: UUID) -> Document | Lease:
         """Return the document, marked as a hit, or a lease to read it from the store."""
 
-    async def put(self, item_id: UUID, lease: Lease, document: ItemDocument, /) -> None:
+    async def put(self, row_id: UUID, lease: Lease, document: Document, /) -> None:
         """Keep what was read under the lease for the cache's time to live. Afterwards nobody gets the lease."""
 
-    async def forget(self, item_id: UUID) -> None:
+    async def forget(self, row_id: UUID) -> None:
         """Drop the document, and any that was read before now and is still to be put."""
 
 
@@ -42,26 +41,26 @@ class _Flight:
     def __init__(self, number: int, lease: Lease) -> None:
         self.number = number
         self.lease = lease
-        self.document: asyncio.Future[ItemDocument] = asyncio.get_running_loop().create_future()
+        self.document: asyncio.Future[Document] = asyncio.get_running_loop().create_future()
 
 
-class CachedItemStore:
-    """An `ItemStore` in front of another. Concurrent misses of one item make one query (single flight)."""
+class CachedStore:
+    """A `Store` in front of another. Concurrent misses of one row make one query (single flight)."""
 
-    def __init__(self, store: ItemStore, cache: ItemCache) -> None:
+    def __init__(self, store: Store, cache: DocumentCache) -> None:
         self._store = store
         self._cache = cache
         self._flights: dict[UUID, _Flight] = {}
         self._begun = 0
 
-    async def get(self, item_id: UUID) -> ItemDocument:
+    async def get(self, row_id: UUID) -> Document:
         begun_before = self._begun
-        found = await self._cache.get(item_id)
-        if isinstance(found, ItemDocument):
+        found = await self._cache.get(row_id)
+        if isinstance(found, Document):
             return found
-        while (flight := self._flights.get(item_id)) is not None:
+        while (flight := self._flights.get(row_id)) is not None:
             # Any other may not have seen a change that another worker made before this read. It is waited for
-            # all the same: a cache that is down must not send every reader of one item to the database.
+            # all the same: a cache that is down must not send every reader of one row to the database.
             is_new_enough = flight.lease == found or flight.number > begun_before
             if flight.document.done() and not is_new_enough:
                 break
@@ -69,66 +68,68 @@ class CachedItemStore:
                 document = await asyncio.shield(flight.document)
                 if is_new_enough:
                     return document
-        return await self._load(item_id, found)
+        return await self._load(row_id, found)
 
-    async def _load(self, item_id: UUID, lease: Lease) -> ItemDocument:
+    async def _load(self, row_id: UUID, lease: Lease) -> Document:
         self._begun += 1
-        flight = self._flights[item_id] = _Flight(self._begun, lease)
+        flight = self._flights[row_id] = _Flight(self._begun, lease)
         try:
-            document = (await self._store.get(item_id))._replace(headers=MISS)
+            document = (await self._store.get(row_id))._replace(headers=MISS)
         except BaseException as error:
-            # A client that goes away must not take those who wait for the same item with it.
+            # A client that goes away must not take those who wait for the same row with it.
             flight.document.set_exception(error if isinstance(error, Exception) else _GivenUp())
             flight.document.exception()  # Nobody may be waiting, and that is no reason for a warning.
             raise
         else:
             flight.document.set_result(document)
             # A change since the query began has taken the flight away: what it read may be old.
-            if self._flights.get(item_id) is flight:
-                await self._cache.put(item_id, lease, document)
+            if self._flights.get(row_id) is flight:
+                await self._cache.put(row_id, lease, document)
             return document
         finally:
-            if self._flights.get(item_id) is flight:
-                del self._flights[item_id]
+            if self._flights.get(row_id) is flight:
+                del self._flights[row_id]
 
-    async def forget(self, item_ids: Collection[UUID]) -> None:
-        """Drop what is kept of these items, and what was read of them before now and is still to be kept."""
-        await asyncio.gather(*map(self._forget, item_ids))
+    async def forget(self, row_ids: Collection[UUID]) -> None:
+        """Drop what is kept of these rows, and what was read of them before now and is still to be kept."""
+        await asyncio.gather(*map(self._forget, row_ids))
 
-    async def _forget(self, item_id: UUID) -> None:
-        self._flights.pop(item_id, None)
-        await self._cache.forget(item_id)
+    async def _forget(self, row_id: UUID) -> None:
+        self._flights.pop(row_id, None)
+        await self._cache.forget(row_id)
 
-    async def update(self, item_id: UUID, changes: ItemChanges, updated_at: datetime) -> ItemDocument:
+    async def update(
+        self, row_id: UUID, changes: Mapping[str, Any], updated_at: datetime, if_match: str | None = None
+    ) -> Document:
         # After a failure too: a write that timed out may have been done.
         try:
-            return await self._store.update(item_id, changes, updated_at)
+            return await self._store.update(row_id, changes, updated_at, if_match)
         finally:
-            await self._forget(item_id)
+            await self._forget(row_id)
 
-    async def delete(self, item_id: UUID) -> None:
+    async def delete(self, row_id: UUID, if_match: str | None = None) -> None:
         try:
-            await self._store.delete(item_id)
+            await self._store.delete(row_id, if_match)
         finally:
-            await self._forget(item_id)
+            await self._forget(row_id)
 
-    async def insert(self, row: ItemRow) -> None:
-        await self._store.insert(row)
+    async def get_expanded(self, row_id: UUID, expand: Sequence[str]) -> Document:
+        # What is in it may change without the row.
+        return await self._store.get_expanded(row_id, expand)
 
-    async def insert_many(self, rows: Sequence[ItemRow]) -> None:
+    async def insert(self, row: Row) -> Document:
+        return await self._store.insert(row)
+
+    async def insert_many(self, rows: Sequence[Row]) -> None:
         await self._store.insert_many(rows)
 
-    async def page(self, limit: int, after: UUID | None, tag: str | None) -> bytes:
-        return await self._store.page(limit, after, tag)
+    async def page(
+        self, limit: int, after: UUID | None, filters: Mapping[str, Any], expand: Sequence[str]
+    ) -> bytes:
+        return await self._store.page(limit, after, filters, expand)
 
     def export(self) -> AsyncIterator[bytes]:
         return self._store.export()
 
-    async def prices(self) -> PriceFigures:
-        return await self._store.prices()
-
-    async def top_tags(self, limit: int) -> list[tuple[str, int]]:
-        return await self._store.top_tags(limit)
-
-    async def ping(self) -> None:
-        await self._store.ping()
+    async def summary(self) -> dict[str, Any]:
+        return await self._store.summary()

@@ -1,7 +1,7 @@
 """Items in Redis, shared by all workers and forgotten for all of them at once.
 
 A worker that cannot reach Redis reads from the database, and catches up on what it could not forget before it
-reads from Redis again; until then, for CACHE_TTL_SECONDS at most, other workers may see the old items.
+reads from Redis again; until then, for CACHE_TTL_SECONDS at most, other workers may see the old rows.
 """
 
 import asyncio
@@ -13,18 +13,18 @@ from uuid import UUID
 from pydantic import PositiveFloat, SecretStr, field_validator
 from redis.exceptions import RedisError, ResponseError
 
-from app.forge.database import outages
 from app.forge.about import NAME
 from app.forge.cache.cached_store import HIT, Lease
 from app.forge.cache.redis_connection import RedisConnection, open_connection
 from app.forge.cache.redis_url import connection_options
+from app.forge.database import outages
+from app.forge.documents import Document
 from app.forge.environment import Environment
 from app.forge.errors import Unavailable
-from app.items.documents import ItemDocument
 
 # As in /health/ready.
 DEPENDENCY = "cache"
-KEY_PREFIX = f"{NAME}:item:"
+KEY_PREFIX = f"{NAME}:"
 # A read that takes longer is not kept.
 LEASE_MILLISECONDS = 10_000
 # The document takes the place of the lease that its reader had, if no change has removed that meanwhile.
@@ -36,7 +36,7 @@ MAX_UNCONFIRMED = 10_000
 
 
 class CacheSettings(Environment):
-    """Where Redis is, and how long items are kept."""
+    """Where Redis is, and how long documents are kept."""
 
     redis_url: SecretStr
     cache_ttl_seconds: PositiveFloat = 30.0
@@ -49,9 +49,9 @@ class CacheSettings(Environment):
 
 
 @asynccontextmanager
-async def open_item_cache(settings: CacheSettings) -> AsyncIterator["RedisItemCache"]:
+async def open_cache(settings: CacheSettings) -> AsyncIterator["RedisCache"]:
     """Yield the cache, connected if Redis answers at once, and close its connection in the end."""
-    cache = RedisItemCache(settings.cache_ttl_seconds)
+    cache = RedisCache(settings.cache_ttl_seconds)
     connecting = asyncio.create_task(cache.stay_connected(settings.redis_url.get_secret_value()))
     try:
         await cache.wait_for_first_attempt()
@@ -59,10 +59,6 @@ async def open_item_cache(settings: CacheSettings) -> AsyncIterator["RedisItemCa
     finally:
         connecting.cancel()
         await asyncio.gather(connecting, return_exceptions=True)
-
-
-def _key(item_id: UUID) -> str:
-    return f"{KEY_PREFIX}{item_id}"
 
 
 def _new_lease() -> Lease:
@@ -75,11 +71,11 @@ def _report_refusal(error: RedisError) -> None:
         outages.report(DEPENDENCY, error)
 
 
-class RedisItemCache:
-    """See `app.forge.cache.cached_store.ItemCache`.
+class RedisCache:
+    """The connection to Redis that all tables' documents share.
 
-    A key holds an item's entity tag, a line break and its JSON; or a lease, while somebody reads the item from
-    the database. A change removes the lease too, so that what was read before the change cannot be put after it.
+    A key holds a row's entity tag, a line break and its JSON; or a lease, while a request reads the row from the
+    database. A change removes the lease too, so that what was read before the change cannot be put after it.
     """
 
     def __init__(self, ttl_seconds: float) -> None:
@@ -93,11 +89,15 @@ class RedisItemCache:
         self._unconfirmed: dict[str, object] = {}
         self._trusted_from = 0.0
 
-    async def get(self, item_id: UUID) -> ItemDocument | Lease:
+    def of(self, table: str) -> "RedisDocumentCache":
+        """Return the cache of a table."""
+        return RedisDocumentCache(self, f"{KEY_PREFIX}{table}:")
+
+    async def get(self, key: str) -> Document | Lease:
+        """Return what the key holds, or a new lease."""
         connection = self._connection
         if connection is None:
             return _new_lease()
-        key = _key(item_id)
         try:
             kept: bytes | None = await connection.execute("GET", key)
             if kept is None:
@@ -109,22 +109,24 @@ class RedisItemCache:
             _report_refusal(error)
             return _new_lease()
         etag, line_break, body = kept.partition(b"\n")
-        return ItemDocument(body, etag.decode(), HIT) if line_break else kept
+        return Document(body, etag.decode(), HIT) if line_break else kept
 
-    async def put(self, item_id: UUID, lease: Lease, document: ItemDocument) -> None:
+    async def put(self, key: str, lease: Lease, document: Document) -> None:
+        """Keep the document if the key still holds the lease."""
         connection = self._connection
         if connection is None:
             return
         value = b"%s\n%s" % (document.etag.encode(), document.body)
         milliseconds = max(1, round(self._ttl_seconds * 1_000))
         try:
-            await connection.execute("EVAL", PUT, 1, _key(item_id), lease, value, milliseconds)
+            await connection.execute("EVAL", PUT, 1, key, lease, value, milliseconds)
         except RedisError as error:
             _report_refusal(error)
 
-    async def forget(self, item_id: UUID) -> None:
+    async def forget(self, key: str) -> None:
+        """Drop what the key holds, at the latest before this worker reads from Redis again."""
         # Noted before it is sent: the connection may fail, or the request be cancelled, at any moment.
-        key, change = _key(item_id), object()
+        change = object()
         self._note(key, change)
         connection = self._connection
         if connection is None:
@@ -186,6 +188,23 @@ class RedisItemCache:
         self._unconfirmed[key] = change
 
     def _confirm(self, key: str, change: object) -> None:
-        # A later change of the same item waits for a confirmation of its own.
+        # A later change of the same row waits for a confirmation of its own.
         if self._unconfirmed.get(key) is change:
             del self._unconfirmed[key]
+
+
+class RedisDocumentCache:
+    """See `app.forge.cache.cached_store.DocumentCache`."""
+
+    def __init__(self, cache: RedisCache, prefix: str) -> None:
+        self._cache = cache
+        self._prefix = prefix
+
+    async def get(self, row_id: UUID) -> Document | Lease:
+        return await self._cache.get(f"{self._prefix}{row_id}")
+
+    async def put(self, row_id: UUID, lease: Lease, document: Document) -> None:
+        await self._cache.put(f"{self._prefix}{row_id}", lease, document)
+
+    async def forget(self, row_id: UUID) -> None:
+        await self._cache.forget(f"{self._prefix}{row_id}")

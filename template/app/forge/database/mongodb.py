@@ -22,10 +22,6 @@ from pymongo.errors import (
 )
 
 from app.forge.about import NAME
-from app.forge.errors import NameTaken, NotFound, Unavailable
-from app.items.documents import ItemDocument, item_document, page_document
-from app.items.models import ItemChanges
-from app.items.store import ItemRow, PriceFigures
 from app.forge.database.mongodb_driver import (
     Collection,
     Document,
@@ -35,12 +31,16 @@ from app.forge.database.mongodb_driver import (
     in_transaction,
     open_collection,
 )
+from app.forge.database.mongodb_transactions import Database
+from app.forge.database.mongodb_url import check_url, names_application
+from app.forge.database.slow_queries import SlowQuerySettings
+from app.forge.errors import NameTaken, NotFound, Unavailable
 from app.forge.serializer import item_json, items_json
 from app.forge.server.settings import ServerSettings
 from app.forge.server.sizing import share
-from app.forge.database.slow_queries import SlowQuerySettings
-from app.forge.database.mongodb_transactions import Database
-from app.forge.database.mongodb_url import check_url, names_application
+from app.items.documents import ItemDocument, item_document, page_document
+from app.items.models import ItemChanges
+from app.items.store import ItemRow, PriceFigures
 
 if TYPE_CHECKING:
     from app.forge.database.mongodb_slow_queries import SlowQueryListener

@@ -3,9 +3,9 @@
 import asyncio
 import sys
 
-from app.forge.errors import Unavailable
-from app.forge.database.outages import cause_of
 from app.forge.database.mongodb import StoreSettings, open_item_store
+from app.forge.database.outages import cause_of
+from app.forge.errors import Unavailable
 
 
 async def make_indexes() -> None:

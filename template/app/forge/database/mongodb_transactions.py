@@ -11,9 +11,15 @@ from pymongo import ReadPreference
 from pymongo.errors import ConnectionFailure, ExecutionTimeout, PyMongoError
 from pymongo.write_concern import WriteConcern
 
-from app.forge.errors import OutcomeUnknown, TransactionConflict, TransactionsNotSupported, Unavailable
 from app.forge.database.mongodb_driver import Collection, Session, transaction_of
-from app.forge.database.transactions import Background, ChangeListener, TransactionScope, in_scope, refuse_nesting
+from app.forge.database.transactions import (
+    Background,
+    ChangeListener,
+    TransactionScope,
+    in_scope,
+    refuse_nesting,
+)
+from app.forge.errors import OutcomeUnknown, TransactionConflict, TransactionsNotSupported, Unavailable
 
 Result = TypeVar("Result")
 
@@ -170,7 +176,7 @@ class Database(ChangeListener):
         async with transaction_of(self._items, self._timeout_seconds) as session:
             scope = Transaction(self._items, session)
             # Both note the same changes, also those of an attempt that failed.
-            scope.changed_ids = attempt.changes.changed_ids
+            scope.changed_rows = attempt.changes.changed_rows
             try:
                 with pymongo.timeout(attempt.remaining_seconds):
                     result = await in_scope(scope, work)

@@ -53,6 +53,14 @@ def report(dependency: str, error: BaseException) -> None:
         outage.logged_at, outage.unlogged = now, 0
 
 
+async def report_if_down(dependency: str, ping: Ping) -> None:
+    """Report the dependency if it does not respond: a service starts anyway, and responds with 503 until it does."""
+    try:
+        await ping()
+    except Exception as error:
+        report(dependency, error)
+
+
 def recovered(dependency: str) -> None:
     """Log that the dependency answers again, unless it failed in the last few seconds or never did."""
     outage = _outages.get(dependency)

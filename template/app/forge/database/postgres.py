@@ -11,18 +11,18 @@ import asyncpg
 from pydantic import PositiveFloat, PositiveInt, SecretStr, field_validator
 
 from app.forge.about import NAME
-from app.forge.errors import NameTaken, NotFound, Unavailable
-from app.items.documents import ItemDocument, item_document, page_document
-from app.items.models import ItemChanges
-from app.items.store import ItemRow, PriceFigures
-from app.forge.serializer import item_json, items_json
-from app.forge.server.settings import ServerSettings
-from app.forge.server.sizing import share
-from app.forge.database.slow_queries import SlowQuerySettings
 from app.forge.database.postgres_pool import ConnectionPool
 from app.forge.database.postgres_pooler import Pooler, UnnamedStatements
 from app.forge.database.postgres_transactions import Database
 from app.forge.database.postgres_url import PostgresServer, parse_url
+from app.forge.database.slow_queries import SlowQuerySettings
+from app.forge.errors import NameTaken, NotFound, Unavailable
+from app.forge.serializer import item_json, items_json
+from app.forge.server.settings import ServerSettings
+from app.forge.server.sizing import share
+from app.items.documents import ItemDocument, item_document, page_document
+from app.items.models import ItemChanges
+from app.items.store import ItemRow, PriceFigures
 
 # The form in which both serializers write times: without a fraction where it is zero.
 TIME: LiteralString = (

@@ -13,7 +13,6 @@ from typing import Any, LiteralString
 
 import asyncpg
 
-from app.forge.errors import Unavailable
 from app.forge.database.postgres_errors import (
     LOST_ERRORS,
     NOT_IN_TIME,
@@ -25,6 +24,7 @@ from app.forge.database.postgres_errors import (
 )
 from app.forge.database.postgres_pooler import Pooler
 from app.forge.database.postgres_url import CONNECT_ERRORS, PostgresServer
+from app.forge.errors import Unavailable
 
 # How long a statement that was given up is tried to be cancelled before its connection is cut.
 CANCEL_SECONDS = 1.0

@@ -10,7 +10,6 @@ from typing import Any, Literal, LiteralString, TypeVar
 
 import asyncpg
 
-from app.forge.errors import OutcomeUnknown, TransactionConflict, Unavailable
 from app.forge.database.postgres_errors import ENDED_ERRORS, LOST_ERRORS, NOT_IN_TIME, unavailable
 from app.forge.database.postgres_pool import ConnectionPool
 from app.forge.database.transactions import (
@@ -20,6 +19,7 @@ from app.forge.database.transactions import (
     in_scope,
     refuse_nesting,
 )
+from app.forge.errors import OutcomeUnknown, TransactionConflict, Unavailable
 
 Result = TypeVar("Result")
 Isolation = Literal["read committed", "repeatable read", "serializable"]

@@ -20,16 +20,16 @@ from uuid import UUID
 
 from pydantic import AfterValidator, PositiveFloat, PositiveInt
 
-from app.forge.errors import NameTaken, NotFound, Unavailable
-from app.items.documents import ItemDocument, item_document, page_document
-from app.items.models import ItemChanges
-from app.items.store import ItemRow, PriceFigures
-from app.forge.serializer import item_json, items_json
 from app.forge.database.slow_queries import SlowQuerySettings
 from app.forge.database.sqlite_errors import NAME_IS_TAKEN, UNAVAILABLE_ERRORS, may_pass
 from app.forge.database.sqlite_transactions import STEPS_BETWEEN_LOOKS, Database
 from app.forge.database.sqlite_url import database_path
 from app.forge.database.sqlite_writer import GroupCommitWriter
+from app.forge.errors import NameTaken, NotFound, Unavailable
+from app.forge.serializer import item_json, items_json
+from app.items.documents import ItemDocument, item_document, page_document
+from app.items.models import ItemChanges
+from app.items.store import ItemRow, PriceFigures
 
 # SQLite has no UUID, list or time type: ids and times are text, tags a JSON array. Ids are UUIDv7, whose
 # order is the order of creation, so the primary key serves the pages too.

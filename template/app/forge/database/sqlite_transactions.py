@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, LiteralString, TypeVar
 
-from app.forge.errors import OutcomeUnknown, Unavailable
 from app.forge.database.sqlite_errors import UNAVAILABLE_ERRORS, may_pass
 from app.forge.database.sqlite_writer import GroupCommitWriter
 from app.forge.database.transactions import Background, ChangeListener, TransactionScope
+from app.forge.errors import OutcomeUnknown, Unavailable
 
 Result = TypeVar("Result")
 
@@ -223,7 +223,7 @@ def _run(
     bound.check()
     transaction = Transaction(connection, bound)
     # Both note the same changes; the loop has to know them whatever becomes of the work.
-    transaction.changed_ids = changes.changed_ids
+    transaction.changed_rows = changes.changed_rows
     connection.set_progress_handler(bound.is_over, STEPS_BETWEEN_LOOKS)
     try:
         result = _checked(work, work(transaction))

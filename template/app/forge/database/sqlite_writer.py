@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
-from app.forge.errors import Unavailable
 from app.forge.database.sqlite_errors import UNAVAILABLE_ERRORS, may_pass
+from app.forge.errors import Unavailable
 
 # Bounds how long one flush may make the others wait, and how much a crash can interrupt.
 GROUP_MAX_WRITES = 256

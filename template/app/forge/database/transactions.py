@@ -7,26 +7,29 @@ from contextvars import ContextVar
 from typing import Any, TypeVar
 from uuid import UUID
 
+from app.forge.table import Table
+
 Result = TypeVar("Result")
-Forget = Callable[[Collection[UUID]], Awaitable[None]]
+# Called with the name of a table and the ids of its rows.
+Forget = Callable[[str, Collection[UUID]], Awaitable[None]]
 
 
 class TransactionScope:
     """The part of a transaction that knows no database."""
 
     def __init__(self) -> None:
-        # A list, because SQLite's writer thread may add to it while the event loop reads it.
-        self.changed_ids: list[UUID] = []
+        # Tables' names and rows' ids. A list, because SQLite's writer thread may add to it while the event loop reads.
+        self.changed_rows: list[tuple[str, UUID]] = []
         self._has_ended = False
 
-    def changed(self, *item_ids: UUID) -> None:
-        """Have these items read from the database again once the transaction has ended.
+    def changed(self, table: Table, *row_ids: UUID) -> None:
+        """Have these rows read from the database again once the transaction has ended.
 
-        Without a cache, nothing depends on it; with one, an item that is changed and not named here is read as it
-        was before until the cache drops it.
+        Without a cache, nothing depends on it; with one, a row that is changed and not named here is read as it was
+        before until the cache drops it.
         """
         self._refuse_if_ended()
-        self.changed_ids += item_ids
+        self.changed_rows += [(table.name, row_id) for row_id in row_ids]
 
     def end(self) -> None:
         """Refuse further statements: the connection belongs to others now."""
@@ -87,16 +90,21 @@ class Background:
 
 
 class ChangeListener:
-    """Reports changed items to the cache, if there is one."""
+    """Reports changed rows to the cache, if there is one."""
 
     def __init__(self) -> None:
         self._forget: Forget | None = None
 
     def on_change(self, forget: Forget) -> None:
-        """Call this with the items that a transaction has changed, before its caller goes on."""
+        """Call this with the rows that a transaction has changed, before its caller goes on."""
         self._forget = forget
 
     async def tell(self, scope: TransactionScope) -> None:
         """Have what the transaction changed forgotten."""
-        if self._forget is not None and scope.changed_ids:
-            await self._forget(tuple(scope.changed_ids))
+        if self._forget is None or not scope.changed_rows:
+            return
+        changed: dict[str, list[UUID]] = {}
+        for table, row_id in tuple(scope.changed_rows):
+            changed.setdefault(table, []).append(row_id)
+        for table, row_ids in changed.items():
+            await self._forget(table, row_ids)

@@ -46,3 +46,8 @@ def say_what_caches_may_do(status: int, headers: RawHeaders) -> None:
     if names.isdisjoint(SAYS):
         can_be_asked_for = status == 304 or not names.isdisjoint(VALIDATORS)
         headers.append(NO_CACHE if can_be_asked_for else NO_STORE)
+
+
+def matches(if_match: str, etag: str) -> bool:
+    """Return whether the header `If-Match` names the tag, by strong comparison (RFC 9110, section 13.1.1)."""
+    return if_match.strip() == "*" or etag in (tag.strip() for tag in if_match.split(","))

@@ -17,11 +17,11 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.forge.database import outages
-from app.forge.http.caching import NO_CACHE, say_what_caches_may_do
 from app.forge.errors import Unavailable
-from app.forge.observability.logs import REQUEST_ID
+from app.forge.http.caching import NO_CACHE, say_what_caches_may_do
 from app.forge.http.problems import CONTENT_TOO_LARGE, answer_unexpected_error, problem_response
 from app.forge.http.websockets import serve_websocket
+from app.forge.observability.logs import REQUEST_ID
 
 logger = logging.getLogger(__name__)
 

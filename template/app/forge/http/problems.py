@@ -84,7 +84,9 @@ async def _answer_service_error(request: Request, error: Exception) -> Response:
         outages.report(error.dependency, error)
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
     request_id: str = request.state.request_id
-    return problem_response(request_id, error.status, error.detail, type_=error.type, headers=headers)
+    return problem_response(
+        request_id, error.status, error.detail, type_=error.type, headers=headers, **error.members
+    )
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
@@ -152,3 +154,12 @@ def problems(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
         }
         for status in statuses
     }
+
+
+# The `responses` of a resource's routes.
+UNAVAILABLE = problems(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE)
+BAD_BODY = problems(HTTPStatus.BAD_REQUEST, CONTENT_TOO_LARGE)
+NOT_FOUND = problems(HTTPStatus.NOT_FOUND)
+CONFLICT = problems(HTTPStatus.CONFLICT)
+PRECONDITION_FAILED = problems(HTTPStatus.PRECONDITION_FAILED)
+NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "Not Modified"}}

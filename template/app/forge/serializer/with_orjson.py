@@ -1,21 +1,33 @@
-"""JSON by orjson: items from the service's own database are trusted and go straight to bytes."""
+"""JSON by orjson: rows from the service's own database are trusted and go straight to bytes."""
+
+from typing import Any
 
 import orjson
+from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
-from app.items.store import StoredItem, StoredItems
+from app.forge.store import Stored, StoredRows
 
 
-def item_json(item: StoredItem) -> bytes:
-    """Return one item as JSON."""
-    return item if isinstance(item, bytes) else _dumped(item)
+class Serializer:
+    """Writes the rows of a table."""
+
+    def __init__(self, _model: type[BaseModel], _expanded: type[BaseModel]) -> None:
+        """The models are for serializers that check."""
+
+    def one(self, row: Stored) -> bytes:
+        """Return one row as JSON."""
+        return row if isinstance(row, bytes) else _dumped(row)
+
+    def many(self, rows: StoredRows) -> bytes:
+        """Return many rows as one JSON array."""
+        return rows if isinstance(rows, bytes) else _dumped(rows)
+
+    # What `expand` adds to a row is JSON or rows as well.
+    one_expanded = one
+    many_expanded = many
 
 
-def items_json(items: StoredItems) -> bytes:
-    """Return many items as one JSON array."""
-    return items if isinstance(items, bytes) else _dumped(items)
-
-
-def _dumped(value: object) -> bytes:
+def _dumped(value: Any) -> bytes:
     # Pydantic writes the types that orjson does not know, such as decimals and sets, as it reads them.
     return orjson.dumps(value, to_jsonable_python, orjson.OPT_UTC_Z)

@@ -1,21 +1,38 @@
-"""JSON by Pydantic: every item is checked against the response model on its way out."""
+"""JSON by Pydantic: every row is checked against the response model on its way out."""
 
-from pydantic import TypeAdapter
+from typing import Any
 
-from app.items.models import Item
-from app.items.store import StoredItem, StoredItems
+from pydantic import BaseModel, TypeAdapter
 
-ITEM = TypeAdapter(Item)
-ITEMS = TypeAdapter(list[Item])
+from app.forge.store import Stored, StoredRows
 
 
-def item_json(item: StoredItem) -> bytes:
-    """Return one item as JSON, or raise `ValidationError` where it breaks the response model."""
-    checked = ITEM.validate_json(item) if isinstance(item, bytes) else ITEM.validate_python(item)
-    return ITEM.dump_json(checked)
+class Serializer:
+    """Writes the rows of a table. Methods raise `ValidationError` if a row does not fit the response model."""
+
+    def __init__(self, model: type[BaseModel], expanded: type[BaseModel]) -> None:
+        self._one: TypeAdapter[Any] = TypeAdapter(model)
+        self._many: TypeAdapter[Any] = TypeAdapter(list[model])  # type: ignore[valid-type]
+        self._one_expanded: TypeAdapter[Any] = TypeAdapter(expanded)
+        self._many_expanded: TypeAdapter[Any] = TypeAdapter(list[expanded])  # type: ignore[valid-type]
+
+    def one(self, row: Stored) -> bytes:
+        """Return one row as JSON."""
+        return _checked(self._one, row)
+
+    def many(self, rows: StoredRows) -> bytes:
+        """Return many rows as one JSON array."""
+        return _checked(self._many, rows)
+
+    def one_expanded(self, row: Stored) -> bytes:
+        """Return one row as JSON, with the rows that `expand` added and no others."""
+        return _checked(self._one_expanded, row)
+
+    def many_expanded(self, rows: StoredRows) -> bytes:
+        """Return many rows as one JSON array, each with the rows that `expand` added and no others."""
+        return _checked(self._many_expanded, rows)
 
 
-def items_json(items: StoredItems) -> bytes:
-    """Return many items as one JSON array, or raise `ValidationError` where one breaks the response model."""
-    checked = ITEMS.validate_json(items) if isinstance(items, bytes) else ITEMS.validate_python(items)
-    return ITEMS.dump_json(checked)
+def _checked(adapter: TypeAdapter[Any], value: Stored | StoredRows) -> bytes:
+    checked = adapter.validate_json(value) if isinstance(value, bytes) else adapter.validate_python(value)
+    return adapter.dump_json(checked, exclude_unset=True)

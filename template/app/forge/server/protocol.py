@@ -266,8 +266,8 @@ class _RefusedRequest:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         # Imported here: `create_app` imports them first, while garbage collection is off.
-        from app.forge.observability.metrics import MetricsMiddleware
         from app.forge.http.middleware import RequestIdMiddleware
+        from app.forge.observability.metrics import MetricsMiddleware
 
         async def send_and_stay_open(message: MutableMapping[str, Any]) -> None:
             await send({**message, "more_body": True})

@@ -1,0 +1,28 @@
+"""Responses ready to be sent: JSON that was made once, with its entity tag."""
+
+from typing import NamedTuple
+from uuid import UUID
+
+from app.forge.http.caching import entity_tag
+
+# As they are sent: names in lower case.
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+class Document(NamedTuple):
+    """A row or a page of rows as JSON, its entity tag, and headers that say where it came from."""
+
+    body: bytes
+    etag: str
+    headers: Headers = ()
+
+
+def document_of(body: bytes) -> Document:
+    """Return the document of this JSON, with its entity tag."""
+    return Document(body, entity_tag(body))
+
+
+def page_of(rows: bytes, next_cursor: UUID | None) -> bytes:
+    """Return a page as JSON, around a JSON array of its rows."""
+    cursor = b"null" if next_cursor is None else b'"%s"' % str(next_cursor).encode()
+    return b'{"items":%s,"next":%s}' % (rows, cursor)

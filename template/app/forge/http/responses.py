@@ -1,0 +1,70 @@
+"""Responses of resources: ready documents with their entity tags, 304, and streams."""
+
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from uuid import UUID
+
+from fastapi import Request, Response
+from fastapi.responses import StreamingResponse
+
+from app.forge.documents import Document
+from app.forge.http.caching import NO_CACHE, is_known
+from app.forge.http.routing import url_path
+
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+
+
+class DocumentResponse(Response):
+    """A document with its entity tag, or 304. Headers that are bytes already cost a fifth of what a dict does."""
+
+    media_type = JSON
+
+    def __init__(self, document: Document, status: HTTPStatus = HTTPStatus.OK) -> None:
+        self.status_code = status
+        self.background = None
+        headers = [NO_CACHE, (b"etag", document.etag.encode()), *document.headers]
+        if status == HTTPStatus.NOT_MODIFIED:
+            self.body = b""
+        else:
+            self.body = document.body
+            headers += [(b"content-length", b"%d" % len(document.body)), (b"content-type", JSON.encode())]
+        self.raw_headers = headers
+
+
+def conditional(document: Document, request: Request) -> DocumentResponse:
+    """Return the document, or 304 if the client's `If-None-Match` names its entity tag."""
+    if is_known(request.scope, document.etag):
+        return DocumentResponse(document, HTTPStatus.NOT_MODIFIED)
+    return DocumentResponse(document)
+
+
+def created(document: Document, row_id: UUID, request: Request) -> DocumentResponse:
+    """Return 201 with the document, and its address as `Location`."""
+    response = DocumentResponse(document, HTTPStatus.CREATED)
+    response.headers["Location"] = f"{url_path(request)}/{row_id}"
+    return response
+
+
+async def streamed(lines: AsyncIterator[bytes]) -> StreamingResponse:
+    """Return the lines as they are read. A database that is down still gets 503, because the first is awaited."""
+    first = await anext(lines, b"")
+    return StreamingResponse(_resumed(first, lines), media_type=NDJSON)
+
+
+async def _resumed(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for chunk in rest:
+        yield chunk
+
+
+def if_match(request: Request) -> str | None:
+    """Return the header `If-Match`: the change is made only if the row still has one of these entity tags."""
+    # Several headers of this name are one list (RFC 9110, section 5.3).
+    given = [value for name, value in request.scope["headers"] if name == b"if-match"]
+    return b", ".join(given).decode("latin-1") if given else None
+
+
+def expansions(expand: str | None) -> tuple[str, ...]:
+    """Return the relations that the query parameter `expand` names, each once."""
+    return tuple(dict.fromkeys(expand.split(","))) if expand else ()

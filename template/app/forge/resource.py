@@ -1,0 +1,27 @@
+"""A resource: what its folder in `app/` gives to the service."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from app.forge.collection import Collection
+from app.forge.serializer import Serializer
+from app.forge.table import Table
+
+
+@dataclass(frozen=True)
+class Resource:
+    """Routes, the table behind them, the rules, and the models of a response; `app/resources.py` lists them."""
+
+    router: APIRouter
+    table: Table
+    rules: type[Collection[Any, Any]]
+    model: type[BaseModel]
+    # The model with what `?expand=` adds, if the table has references.
+    expanded: type[BaseModel] | None = None
+
+    def serializer(self) -> Serializer:
+        """Return what writes the rows."""
+        return Serializer(self.model, self.expanded or self.model)

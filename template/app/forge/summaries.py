@@ -1,0 +1,29 @@
+"""Parts of the summary of a resource."""
+
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel
+
+Value = TypeVar("Value")
+Mean = TypeVar("Mean")
+
+
+class Created(BaseModel):
+    """How many rows a batch created."""
+
+    created: int
+
+
+class Figures(BaseModel, Generic[Value, Mean]):
+    """The lowest, highest and mean value of a field; null if no row has one."""
+
+    min: Value | None
+    max: Value | None
+    mean: Mean | None
+
+
+class Count(BaseModel, Generic[Value]):
+    """A value, and how many rows have it."""
+
+    value: Value
+    count: int

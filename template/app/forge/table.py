@@ -1,0 +1,147 @@
+"""A resource's rows as every database sees them: columns, indexes and references, derived from its draft."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from app.forge.fields import Exact, Json
+
+Kind = Literal["str", "int", "float", "decimal", "bool", "date", "datetime", "uuid", "json"]
+OnDelete = Literal["restrict", "cascade", "null"]
+
+KINDS: dict[object, Kind] = {
+    str: "str",
+    int: "int",
+    float: "float",
+    Decimal: "decimal",
+    bool: "bool",
+    date: "date",
+    datetime: "datetime",
+    UUID: "uuid",
+}
+NUMBERS = frozenset[Kind]({"int", "float", "decimal"})
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a column refers to, and what becomes of the row when that is deleted."""
+
+    to: str
+    on_delete: OnDelete = "restrict"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A field of the draft. Of a list, `kind` is what one element is; of an enum, "str"."""
+
+    name: str
+    kind: Kind
+    is_list: bool = False
+    is_word: bool = False
+    is_optional: bool = False
+    is_unique: bool = False
+    is_filter: bool = False
+    # How many decimal places are kept; 0 for all but decimals.
+    places: int = 0
+    reference: Reference | None = None
+
+    @property
+    def relation(self) -> str:
+        """The name under which `?expand=` puts the row that a reference refers to: `item` for `item_id`."""
+        return self.name.removesuffix("_id")
+
+    @property
+    def is_number(self) -> bool:
+        """Whether the summary gives its lowest, highest and mean value."""
+        return self.kind in NUMBERS and not self.is_list
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether the summary gives its values used most."""
+        return self.is_list or self.is_word or self.kind == "bool"
+
+
+@dataclass(frozen=True)
+class Table:
+    """All rows of a resource; besides its columns it has `id`, `created_at` and `updated_at`."""
+
+    name: str
+    # One of them in words, for messages: "order line".
+    noun: str
+    columns: tuple[Column, ...]
+
+    def column(self, name: str) -> Column:
+        """Return the column with this name, or raise `KeyError`."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+    @property
+    def references(self) -> tuple[Column, ...]:
+        """The columns that refer to other rows."""
+        return tuple(column for column in self.columns if column.reference is not None)
+
+
+def table_of(
+    name: str,
+    noun: str,
+    draft: type[BaseModel],
+    *,
+    unique: Sequence[str] = (),
+    filters: Sequence[str] = (),
+    references: Mapping[str, Reference] | None = None,
+) -> Table:
+    """Return the table of drafts like this, one column for each field.
+
+    Raises `TypeError` if a field's type has no column, and `ValueError` if a name is not one of the fields.
+    """
+    references = references or {}
+    for given in (*unique, *filters, *references):
+        if given not in draft.model_fields:
+            raise ValueError(f"{draft.__name__} has no field {given!r}.")
+    columns = []
+    for field, info in draft.model_fields.items():
+        kind = _kind(draft, field, info.annotation, info.metadata)
+        columns.append(
+            Column(
+                name=field,
+                **kind,
+                is_unique=field in unique,
+                is_filter=field in filters,
+                reference=references.get(field),
+            )
+        )
+    return Table(name, noun, tuple(columns))
+
+
+def _kind(draft: type[BaseModel], field: str, annotation: Any, metadata: Sequence[Any]) -> dict[str, Any]:
+    """Return what a column has of a field's annotation, as arguments of `Column`."""
+    found: dict[str, Any] = {}
+    metadata = list(metadata)
+    while True:
+        if get_origin(annotation) is Annotated:
+            annotation, *more = get_args(annotation)
+            metadata += more
+        elif get_origin(annotation) in (Union, UnionType) and type(None) in get_args(annotation):
+            (annotation,) = (each for each in get_args(annotation) if each is not type(None))
+            found["is_optional"] = True
+        elif get_origin(annotation) is list and "is_list" not in found:
+            (annotation,) = get_args(annotation)
+            found["is_list"] = True
+        else:
+            break
+    if any(isinstance(each, Json) for each in metadata):
+        return {**found, "kind": "json"}
+    if get_origin(annotation) is Literal and all(isinstance(word, str) for word in get_args(annotation)):
+        return {**found, "kind": "str", "is_word": True}
+    if annotation not in KINDS:
+        raise TypeError(f"{draft.__name__}.{field} is {annotation}, for which a table has no column.")
+    places = next((each.places for each in metadata if isinstance(each, Exact)), 0)
+    return {**found, "kind": KINDS[annotation], "places": places}

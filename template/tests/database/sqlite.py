@@ -23,7 +23,7 @@ GIVE = "UPDATE items SET price_cents = price_cents + ? WHERE id = ?"
 def throwaway_database() -> Iterator[str]:
     """Yield the URL of an empty, migrated database, gone afterwards. Raises `NoDatabase`."""
     with tempfile.TemporaryDirectory(prefix="items-") as folder:
-        url = f"sqlite:///{quote(folder)}/items.db"
+        url = f"sqlite:///{quote(folder)}/app.db"
         migrate(url)
         yield url
 

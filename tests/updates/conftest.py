@@ -56,7 +56,7 @@ def release_1_1(clone: Path) -> None:
     template = clone / "template"
     for name in (
         "app/forge/http/middleware.py",
-        "app/items/routes.py",
+        f"{RESOURCE}/routes.py.jinja",
         "app/forge/database/sqlite.py",
         "app/forge/http/health.py",
     ):
@@ -104,6 +104,8 @@ CHANGES_OF_1_2 = [
     (".env.example", "\n\n", "\n# See the README as well.\n\n"),
     (".env.example", "# LOG_LEVEL=INFO\n", "# LOG_LEVEL=INFO\n# Where from.\n# LOG_SOURCE=false\n"),
 ]
+# The folder from which those of all resources are rendered.
+RESOURCE = "app/{% yield noun from nouns %}{{ noun.plural }}{% endyield %}"
 RECORD = """
 version = "1.1.0"
 date = "2026-12-01"

@@ -14,7 +14,7 @@ from tests.migrate import migrate
 def throwaway_database() -> Iterator[str]:
     """Yield the URL of an empty, migrated database, gone afterwards. Raises `NoDatabase`."""
     with tempfile.TemporaryDirectory(prefix="items-") as folder:
-        url = f"sqlite:///{quote(folder)}/items.db"
+        url = f"sqlite:///{quote(folder)}/app.db"
         migrate(url)
         yield url
 

@@ -6,24 +6,20 @@ from collections.abc import AsyncIterator
 import pytest
 from pydantic import SecretStr
 
-from app.forge.database import open_database
-from app.forge.store import Store
-from app.items import RESOURCE as ITEMS
+from app.forge.database import Database, open_database
+from app.resources import RESOURCES
 from app.settings import Settings
 
 
 @pytest.fixture(scope="session")
 def environment(settings: Settings) -> dict[str, str]:
     """Return the environment of a service that runs as a process of its own."""
-    urls = {name.upper(): value for name, value in settings if name.endswith("_url")}
-    secrets = {
-        name: value.get_secret_value() for name, value in urls.items() if isinstance(value, SecretStr)
-    }
-    return {**os.environ, **secrets}
+    secrets = {name: value.get_secret_value() for name, value in settings if isinstance(value, SecretStr)}
+    return {**os.environ, **{name.upper(): secret for name, secret in secrets.items()}}
 
 
 @pytest.fixture
-async def store(settings: Settings, _empty_database: None) -> AsyncIterator[Store]:
-    """Yield the adapter's items, of which there are none."""
-    async with open_database(settings, [ITEMS.table]) as database:
-        yield database.store(ITEMS.table, ITEMS.serializer())
+async def database(settings: Settings, _empty_database: None) -> AsyncIterator[Database]:
+    """Yield the adapter over an empty database with the tables of the service."""
+    async with open_database(settings, [resource.table for resource in RESOURCES]) as database:
+        yield database

@@ -51,6 +51,7 @@ class Renderer:
         source = folder / "source"
         source.mkdir()
         shutil.copy(REPOSITORY / "copier.yml", source)
+        shutil.copytree(REPOSITORY / "macros", source / "macros")
         shutil.copytree(TEMPLATE, source / "template", ignore=NOT_TEMPLATE)
         # Without git the source is rendered where it is, not cloned.
         self.copie = Copie(source, folder, folder / "no-settings")

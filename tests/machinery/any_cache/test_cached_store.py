@@ -20,6 +20,8 @@ from app.settings import Settings
 from app.forge.database import open_item_store
 from tests.machinery.works import RETRIES, moving
 
+AXES: tuple[str, ...] = ("database", "mongodb_driver", "cache")
+
 ITEMS = "/api/v1/items"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 OLD, NEW = item_document(b'{"is":"old"}'), item_document(b'{"is":"new"}')

@@ -23,6 +23,8 @@ from app.forge.fields import Day, Finite, FromText, Moment, Reference, Exact
 from app.main import create_app
 from app.settings import Settings
 
+AXES: tuple[str, ...] = ()
+
 ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 NOON = "2026-11-27T12:00:00Z"
 

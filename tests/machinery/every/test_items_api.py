@@ -10,6 +10,8 @@ import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
+AXES: tuple[str, ...] = ("database", "mongodb_driver", "cache", "serializer")
+
 ITEMS = "/api/v1/items"
 DRAFT = {"name": "Lamp", "description": "Brass", "price_cents": 4_200, "tags": ["light", "old"]}
 JSON = {"Content-Type": "application/json"}

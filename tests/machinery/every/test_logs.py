@@ -19,6 +19,8 @@ from app.forge.observability.logs import JsonFormatter, configure_logging
 from app.main import create_app
 from app.settings import Settings
 
+AXES: tuple[str, ...] = ("deployment",)
+
 logger = logging.getLogger("service")
 
 Lines = Callable[[], list[dict[str, Any]]]

@@ -20,6 +20,8 @@ from app.forge.http.problems import add_error_handlers
 from app.settings import Settings
 from app.forge.database import open_item_store
 
+AXES: tuple[str, ...] = ("database", "cache")
+
 
 class Clock:
     """A clock that a test moves on."""

@@ -17,6 +17,8 @@ from app.main import telemetry
 from app.forge.http.middleware import BodyLimitMiddleware, RequestIdMiddleware
 from app.settings import Settings
 
+AXES: tuple[str, ...] = ("database", "app_compression")
+
 ITEMS = "/api/v1/items"
 ANSWERS = [("GET", "/health/live"), ("GET", ITEMS), ("GET", "/nowhere"), ("PUT", ITEMS), ("POST", ITEMS)]
 

@@ -20,6 +20,8 @@ from app.forge.database import Database, open_item_store
 from tests.machinery.works import RETRIES, moving
 from tests.machinery.gates import Gate
 
+AXES: tuple[str, ...] = ("database", "mongodb_driver", "cache")
+
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CENTS = 1_000
 SHORT_SECONDS = 0.3

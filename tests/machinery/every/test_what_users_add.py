@@ -17,6 +17,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.items import routes as items
 from app.forge.service import Service
 
+AXES: tuple[str, ...] = ("cache", "app_compression")
+
 ITEMS = "/api/v1/items"
 ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 EVERYTHING = [

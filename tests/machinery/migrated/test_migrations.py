@@ -15,6 +15,8 @@ from app.settings import Settings
 from app.forge.database import open_item_store
 from tests.migrate import PROJECT, migrate
 
+AXES: tuple[str, ...] = ("database",)
+
 
 async def is_migrated(settings: Settings) -> bool:
     async with open_item_store(settings) as store:

@@ -35,6 +35,8 @@ from app.forge.database.sqlite_url import database_path
 from tests.errors import NoDatabase
 from tests.migrate import PROJECT, migrate
 
+AXES: tuple[str, ...] = ("serializer",)
+
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TIMEOUT_SECONDS = 0.4
 

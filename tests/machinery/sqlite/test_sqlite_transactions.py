@@ -16,6 +16,8 @@ from app.forge.database import Database, Transaction, open_item_store
 from app.forge.database.sqlite import SqliteItemStore
 from tests.machinery.gates import Gate
 
+AXES: tuple[str, ...] = ("cache",)
+
 TIMEOUT_SECONDS = 2.0
 COUNT = "SELECT count(*) FROM items"
 INSERT = "INSERT INTO items VALUES (?, ?, NULL, 1, '[]', '2026-01-01T00:00:00Z', '2026-01-01T00:00:00Z')"

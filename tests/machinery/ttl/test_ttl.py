@@ -6,6 +6,8 @@ from uuid import uuid4
 from app.forge.cache.ttl_cache import LEASE, TtlItemCache
 from app.items.documents import item_document
 
+AXES: tuple[str, ...] = ()
+
 DOCUMENT = item_document(b"{}")
 
 

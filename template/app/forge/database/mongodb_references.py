@@ -121,9 +121,11 @@ class References:
             # What goes as well holds nothing.
             going = together.going.get(referring.table.name, set())
             others = {**_to(referring, gone), "_id": {"$nin": list(going)}}
-            if await self._database[referring.table.name].find_one(others, ["_id"], session=session):
+            found = await self._database[referring.table.name].find_one(others, ["_id"], session=session)
+            if found is not None:
                 raise Referenced(
-                    f"The {table.noun} {row_id} cannot be removed: {referring.table.name} refer to it."
+                    f"The {table.noun} {row_id} cannot be removed: "
+                    f"the {referring.column.name} of the {referring.table.noun} {found['_id']} refers to it."
                 )
 
     async def remove(self, table: Table, row_id: UUID, together: Together, session: Session | None) -> None:

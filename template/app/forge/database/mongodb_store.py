@@ -88,7 +88,7 @@ class MongoStore:
             field = taken_field(self._table, fault)
             if field is None:
                 raise
-            raise Taken(f"A {field} in the batch is taken. Nothing was created.", field) from None
+            raise _taken(field, rows[fault["index"]][field], " Nothing was created.") from None
 
     async def update(
         self, row_id: UUID, changes: Mapping[str, Any], updated_at: datetime, if_match: str | None = None
@@ -141,7 +141,7 @@ class MongoStore:
             field = taken_field(self._table, error.details)
             if field is None:
                 raise
-            raise Taken(f"The {field} {values.get(field)!r} is taken.", field) from None
+            raise _taken(field, values.get(field)) from None
 
     def _refers(self, values: Mapping[str, Any]) -> bool:
         return any(values.get(column.name) is not None for column in self._relations.values())
@@ -193,7 +193,7 @@ class MongoStore:
     async def _update(
         self, row_id: UUID, changes: Mapping[str, Any], updated_at: datetime, if_match: str | None
     ) -> Document:
-        values = {**self._documents.stored(changes), "updated_at": updated_at}
+        values = {**self._documents.stored(changes), "updated_at": updated_at} if changes else {}
         if not self._refers(changes):
             await self._operations.prepare()
             return await self._change(row_id, values, if_match, None)
@@ -209,9 +209,12 @@ class MongoStore:
     ) -> Document:
         while True:
             wanted = await self._wanted(row_id, if_match, session)
-            changed: Document | None = await self._rows.find_one_and_update(
-                wanted, {"$set": values}, return_document=ReturnDocument.AFTER, session=session
-            )
+            if values:
+                changed: Document | None = await self._rows.find_one_and_update(
+                    wanted, {"$set": values}, return_document=ReturnDocument.AFTER, session=session
+                )
+            else:
+                changed = await self._on_primary.find_one(wanted, session=session)
             if changed is not None:
                 return changed
             self._refuse_unless_conditional(row_id, if_match)
@@ -297,6 +300,11 @@ class MongoStore:
                 found = document[EXPANDED + relation]
                 row[relation] = documents.row(found[0]) if found else None
         return row
+
+
+def _taken(field: str, value: object, outcome: str = "") -> Taken:
+    shown = repr(value) if isinstance(value, str) else value
+    return Taken(f"The {field} {shown} is taken.{outcome}", field)
 
 
 def _older(after: UUID | None) -> Document:

@@ -30,13 +30,15 @@ def summary_pipeline(table: Table) -> list[Document]:
 
 def _figures(column: Column) -> Document:
     value = f"${column.name}"
-    return {
+    figures: Document = {
         f"{column.name}_min": {"$min": value},
         f"{column.name}_max": {"$max": value},
         f"{column.name}_mean": {"$avg": value},
-        f"{column.name}_sum": {"$sum": value},
-        f"{column.name}_count": {"$sum": {"$cond": [{"$isNumber": value}, 1, 0]}},
     }
+    if column.kind == "decimal":
+        figures[f"{column.name}_sum"] = {"$sum": value}
+        figures[f"{column.name}_count"] = {"$sum": {"$cond": [{"$isNumber": value}, 1, 0]}}
+    return figures
 
 
 def _most_used(column: Column) -> list[Document]:
@@ -67,19 +69,15 @@ def summary_of(table: Table, documents: Documents, found: Mapping[str, Any]) -> 
 
 
 def _figures_of(column: Column, documents: Documents, figures: Mapping[str, Any]) -> dict[str, Any]:
-    lowest, highest = (figures.get(f"{column.name}_{each}") for each in ("min", "max"))
-    mean = figures.get(f"{column.name}_mean")
-    if column.kind == "decimal" and mean is not None:
-        mean = _mean(column, figures)
-    return {
-        "min": documents.read(column.name, lowest),
-        "max": documents.read(column.name, highest),
-        "mean": mean,
-    }
+    found = {each: figures.get(f"{column.name}_{each}") for each in ("min", "max", "mean")}
+    if column.kind != "decimal" or found["mean"] is None:
+        return found
+    lowest, highest = (str(documents.read(column.name, found[each])) for each in ("min", "max"))
+    return {"min": lowest, "max": highest, "mean": _mean(column, figures)}
 
 
 def _mean(column: Column, figures: Mapping[str, Any]) -> str:
-    # MongoDB's mean has 34 digits, and to round it once more could be once too often.
+    # MongoDB's mean has been rounded already, to 34 digits, and to round it again could be once too often.
     total, count = figures[f"{column.name}_sum"].to_decimal(), figures[f"{column.name}_count"]
     mean = EXACT.divide(total, Decimal(count))
     return str(mean.quantize(Decimal(1).scaleb(-column.places), ROUND_HALF_UP, EXACT))

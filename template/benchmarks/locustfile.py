@@ -64,7 +64,7 @@ class Customer(FastHttpUser):
     @task(5)
     def list_by_tag(self) -> None:
         """Read the newest items with a tag."""
-        self.client.get(f"{ITEMS}?tag={choice(TAGS)}", name=f"{ITEMS}?tag=")
+        self.client.get(f"{ITEMS}?tags={choice(TAGS)}", name=f"{ITEMS}?tags=")
 
     @task(10)
     def create(self) -> None:

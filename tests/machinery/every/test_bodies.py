@@ -19,7 +19,7 @@ from typing_extensions import TypedDict
 
 from app.forge.bodies import Body, body
 from app.forge.http.fast_path.tree import RouteTree
-from app.forge.fields import Day, Finite, FromText, Moment, Reference, exact
+from app.forge.fields import Day, Finite, FromText, Moment, Reference, Exact
 from app.main import create_app
 from app.settings import Settings
 
@@ -107,7 +107,7 @@ class Order(Body):
     other_day: Day | None = None
     moment: Moment | None = None
     finite: Finite | None = None
-    amount: Annotated[Decimal, exact(digits=5, places=2)] | None = None
+    amount: Annotated[Decimal, Exact(digits=5, places=2)] | None = None
 
 
 @body

@@ -114,8 +114,8 @@ async def test_statements_are_not_timed_unless_asked_for(settings: Settings) -> 
 
 
 HOW_TO_NAME_A_FILE = {
-    "sqlite:///var/items.db": "var/items.db",
-    "sqlite:////srv/items.db": "/srv/items.db",
+    "sqlite:///var/app.db": "var/app.db",
+    "sqlite:////srv/app.db": "/srv/app.db",
     "sqlite:///a b%20c.db": "a b c.db",
     "sqlite:///100%25.db": "100%.db",
     "sqlite:///what%3F#%.db": "what?#%.db",
@@ -131,17 +131,17 @@ def test_a_url_names_a_file(url: str, path: str) -> None:
     ("url", "reason"),
     [
         ("", "not the URL of a SQLite file"),
-        ("items.db", "not the URL of a SQLite file"),
-        ("https://localhost/items.db", "not the URL of a SQLite file"),
-        ("sqlite+other:///items.db", "'sqlite\\+other' names another driver"),
-        ("sqlite://items.db", "three slashes"),
+        ("app.db", "not the URL of a SQLite file"),
+        ("https://localhost/app.db", "not the URL of a SQLite file"),
+        ("sqlite+other:///app.db", "'sqlite\\+other' names another driver"),
+        ("sqlite://app.db", "three slashes"),
         ("sqlite://", "three slashes"),
         ("sqlite:///", "must name a file"),
         ("sqlite:///:memory:", "must name a file"),
         ("sqlite:///file:items?mode=memory&cache=shared", "'mode', 'cache'"),
-        ("sqlite:///file:items.db", "must name a file"),
-        ("sqlite:///items.db?timeout=20", "DATABASE_TIMEOUT_SECONDS"),
-        ("sqlite:///items.db?check_same_thread=false", "'check_same_thread'"),
+        ("sqlite:///file:app.db", "must name a file"),
+        ("sqlite:///app.db?timeout=20", "DATABASE_TIMEOUT_SECONDS"),
+        ("sqlite:///app.db?check_same_thread=false", "'check_same_thread'"),
         ("sqlite:////tmp", "is a directory"),
         ("sqlite:///var/", "is a directory"),
         ("sqlite:///a%00b", "NUL"),
@@ -178,7 +178,7 @@ def alembic(url: str, *arguments: str, folder: Path = PROJECT, **variables: str)
 
 
 def test_migrations_as_sql_need_no_database(tmp_path: Path) -> None:
-    writing = alembic(f"sqlite:///{quote(str(tmp_path))}/new/items.db", "upgrade", "head", "--sql")
+    writing = alembic(f"sqlite:///{quote(str(tmp_path))}/new/app.db", "upgrade", "head", "--sql")
     sql, _ = writing.communicate(timeout=300)
     assert writing.returncode == 0, sql
     assert "CREATE TABLE items" in sql
@@ -203,7 +203,7 @@ def with_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[
     def add(body: str) -> str:
         head = f'from alembic import op\nrevision = "broken"\ndown_revision = "{down[1]}"\n'
         (versions / "zzzz_broken.py").write_text(f"{head}def upgrade() -> None:\n{indent(body, '    ')}")
-        return f"sqlite:///{quote(str(tmp_path))}/items.db"
+        return f"sqlite:///{quote(str(tmp_path))}/app.db"
 
     return add
 
@@ -245,7 +245,7 @@ def test_a_migration_that_breaks_a_foreign_key_is_undone(with_migration: Callabl
 
 @pytest.fixture
 def unmigrated(settings: Settings, tmp_path: Path) -> Settings:
-    return settings.model_copy(update={"database_url": f"sqlite:///{quote(str(tmp_path))}/items.db"})
+    return settings.model_copy(update={"database_url": f"sqlite:///{quote(str(tmp_path))}/app.db"})
 
 
 def test_before_its_migrations_a_service_responds_503_and_says_so_and_recovers(
@@ -335,7 +335,7 @@ def test_a_file_that_cannot_be_opened_is_an_outage_that_ends(
 ) -> None:
     in_the_way = tmp_path / "data"
     in_the_way.write_text("A file where the directory should be, as on a volume that is not mounted.")
-    url = f"sqlite:///{quote(str(in_the_way))}/items.db"
+    url = f"sqlite:///{quote(str(in_the_way))}/app.db"
     with TestClient(create_app(unmigrated.model_copy(update={"database_url": url}))) as client:
         read = client.get("/api/v1/items")
         written = client.post("/api/v1/items", json={"name": "a", "price_cents": 1})

@@ -8,16 +8,16 @@ from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
+from app.items.documents import ItemDocument, item_document
+from app.items.service import new_row
+from app.items.store import ItemStore
 from fastapi.testclient import TestClient
 
 from app.forge.cache import CachedItemStore, open_item_cache
-from app.forge.errors import NotFound
-from app.items.documents import ItemDocument, item_document
-from app.items.models import ItemChanges, ItemDraft
-from app.items.service import new_row
-from app.items.store import ItemStore
-from app.settings import Settings
 from app.forge.database import open_item_store
+from app.forge.errors import NotFound
+from app.items.models import ItemChanges, ItemDraft
+from app.settings import Settings
 from tests.machinery.works import RETRIES, moving
 
 AXES: tuple[str, ...] = ("database", "mongodb_driver", "cache")

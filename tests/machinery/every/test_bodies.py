@@ -18,8 +18,8 @@ from pydantic import Field, HttpUrl, NaiveDatetime, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from app.forge.bodies import Body, body
+from app.forge.fields import Day, Exact, Finite, FromText, Moment, Reference
 from app.forge.http.fast_path.tree import RouteTree
-from app.forge.fields import Day, Finite, FromText, Moment, Reference, Exact
 from app.main import create_app
 from app.settings import Settings
 

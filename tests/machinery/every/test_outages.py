@@ -6,19 +6,17 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
+from app.items.store import ItemStore
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.forge.database import outages
-
-from app.forge.http import health
+from app.forge.database import open_item_store, outages
 from app.forge.errors import Unavailable
+from app.forge.http import health
 from app.forge.http.health import Dependency
-from app.items.store import ItemStore
 from app.forge.http.middleware import RequestIdMiddleware
 from app.forge.http.problems import add_error_handlers
 from app.settings import Settings
-from app.forge.database import open_item_store
 
 AXES: tuple[str, ...] = ("database", "cache")
 

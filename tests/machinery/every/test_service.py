@@ -10,11 +10,11 @@ from fastapi.testclient import TestClient
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
-from app.forge.http import health
 from app.forge.errors import Unavailable
+from app.forge.http import health
 from app.forge.http.health import Dependency
-from app.main import telemetry
 from app.forge.http.middleware import BodyLimitMiddleware, RequestIdMiddleware
+from app.main import telemetry
 from app.settings import Settings
 
 AXES: tuple[str, ...] = ("database", "app_compression")

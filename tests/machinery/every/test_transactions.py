@@ -10,15 +10,15 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from app.items.store import ItemRow, ItemStore
 from fastapi.testclient import TestClient
 from uuid_utils.compat import uuid7
 
-from app.forge.errors import OutcomeUnknown, Unavailable
-from app.items.store import ItemRow, ItemStore
-from app.settings import Settings
 from app.forge.database import Database, open_item_store
-from tests.machinery.works import RETRIES, moving
+from app.forge.errors import OutcomeUnknown, Unavailable
+from app.settings import Settings
 from tests.machinery.gates import Gate
+from tests.machinery.works import RETRIES, moving
 
 AXES: tuple[str, ...] = ("database", "mongodb_driver", "cache")
 

@@ -14,8 +14,8 @@ from fastapi.testclient import TestClient
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.items import routes as items
 from app.forge.service import Service
+from app.items import routes as items
 
 AXES: tuple[str, ...] = ("cache", "app_compression")
 

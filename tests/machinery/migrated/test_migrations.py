@@ -10,9 +10,9 @@ import pytest
 from alembic.command import revision
 from alembic.config import Config
 
+from app.forge.database import open_item_store
 from app.forge.errors import Unavailable
 from app.settings import Settings
-from app.forge.database import open_item_store
 from tests.migrate import PROJECT, migrate
 
 AXES: tuple[str, ...] = ("database",)

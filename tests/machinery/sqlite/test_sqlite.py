@@ -19,19 +19,18 @@ from typing import Any, LiteralString
 from urllib.parse import quote
 
 import pytest
+from app.items.store import ItemRow
 from fastapi.testclient import TestClient
 from pydantic import ValidationError
 from uuid_utils.compat import uuid7
 
-from app.forge.database import outages
+from app.forge.database import outages, sqlite_slow_queries
+from app.forge.database.sqlite import SqliteItemStore, StoreSettings, open_item_store
+from app.forge.database.sqlite_url import database_path
 from app.forge.errors import NameTaken, Unavailable
-from app.items.store import ItemRow
 from app.forge.observability.logs import JsonFormatter
 from app.main import create_app
 from app.settings import Settings
-from app.forge.database import sqlite_slow_queries
-from app.forge.database.sqlite import SqliteItemStore, StoreSettings, open_item_store
-from app.forge.database.sqlite_url import database_path
 from tests.errors import NoDatabase
 from tests.migrate import PROJECT, migrate
 

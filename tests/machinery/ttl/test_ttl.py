@@ -3,8 +3,9 @@
 import asyncio
 from uuid import uuid4
 
-from app.forge.cache.ttl_cache import LEASE, TtlItemCache
 from app.items.documents import item_document
+
+from app.forge.cache.ttl_cache import LEASE, TtlItemCache
 
 AXES: tuple[str, ...] = ()
 

@@ -628,10 +628,12 @@ async def test_pages_come_with_the_rows_that_they_refer_to(shop: Shop, filters: 
     row = shop.line("a", parent_id=top["id"], links=[UUID(int=1)])
     await insert_all(shop.order_lines, [top, row])
     found, _ = await page(shop.order_lines, expand=["parent", "item"], **filters)
-    assert found == as_json([
-        {**row, "parent": top, "item": shop.item},
-        {**top, "parent": None, "item": shop.item},
-    ])
+    assert found == as_json(
+        [
+            {**row, "parent": top, "item": shop.item},
+            {**top, "parent": None, "item": shop.item},
+        ]
+    )
 
 
 async def test_an_expanded_row_is_written_as_it_is_by_itself(shop: Shop) -> None:

@@ -596,7 +596,7 @@ async def test_a_row_must_match_all_filters(shop: Shop) -> None:
         shop.line("e", **both),
     ]
     await insert_all(shop.order_lines, rows)
-    given = {"status": "paid", "links": UUID(int=1), "due": date(2026, 1, 1)}
+    given: dict[str, Any] = {"status": "paid", "links": UUID(int=1), "due": date(2026, 1, 1)}
     first, cursor = await names(shop.order_lines, 2, **given)
     assert (first, await names(shop.order_lines, 2, cursor, **given)) == (["e", "d"], (["a"], None))
     assert (await names(shop.order_lines, status="paid", due=date(2026, 1, 1)))[0] == ["e", "d", "c", "a"]

@@ -25,6 +25,8 @@ TYPES: Mapping[Kind, str] = {
 }
 # Kinds whose text in the database may differ from Python's: 1 and 1.0, 1e-07 and 1e-7, 0.00 and -0.00.
 WRITTEN_OTHERWISE = frozenset[Kind]({"float", "decimal"})
+# Kinds whose values JSON has as their text.
+AS_TEXT = frozenset[Kind]({"date", "decimal", "uuid"})
 # The form in which both serializers write times: without a fraction if it is zero.
 TIME = "replace(to_char({0} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), '.000000Z', 'Z')"
 # A power of two, so that nothing is rounded: sums of the largest numbers would overflow.
@@ -210,7 +212,8 @@ class Statements:
         for number, column in enumerate(column for column in columns if column.is_counted):
             order = "_count DESC, _value"
             top = f"{self._counted(column)} GROUP BY _value ORDER BY {order} LIMIT {TOP}"
-            lists = f"array_agg(_value ORDER BY {order}), array_agg(_count ORDER BY {order})"
+            value = "_value::text" if column.kind in AS_TEXT else "_value"
+            lists = f"array_agg({value} ORDER BY {order}), array_agg(_count ORDER BY {order})"
             parts.append(f"(SELECT {lists} FROM ({top}) AS _counted) AS _top_{number}")
         return f"SELECT * FROM {', '.join(parts)}"
 

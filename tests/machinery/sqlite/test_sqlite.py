@@ -276,7 +276,13 @@ async def test_a_table_may_have_more_columns_than_a_function_takes_arguments(imp
 async def test_a_row_in_another_order_is_answered_in_the_order_of_the_columns(impatient: Database) -> None:
     store = impatient.store(WIDE, Serializer(Anything, Anything))
     values = {column.name: 1 for column in WIDE.columns}
-    row: Row = {"updated_at": NOW, "created_at": NOW, **dict(reversed(values.items())), "id": uuid7(), "more": 1}
+    row: Row = {
+        "updated_at": NOW,
+        "created_at": NOW,
+        **dict(reversed(values.items())),
+        "id": uuid7(),
+        "more": 1,
+    }
     assert await store.insert(row) == await store.get(row["id"])
 
 

@@ -1,7 +1,7 @@
 """`python -m tests.dev [question=answer ...]` renders a project to var/dev in which the template is edited.
 
-What is copied from the template as it is, is a link to it there, and so are the tests of the machinery: an edit is
-seen at once. What Copier renders, and files that are new, are there after the next `make dev`.
+What is copied from the template as it is, is a link to it there, and so are the tests of the machinery: edits
+are seen at once. What Copier renders, and files that are new, are there after the next `make dev`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Its servers: python -m tests.servers starts them, and prints the lines for {env}
 
 
 def main() -> None:
-    """Render the project, and print what can be done with it. Raises `SystemExit` for answers of no variant."""
+    """Render the project, and print what can be done with it. Raises `SystemExit` for unknown answers."""
     variant = variant_with(sys.argv[1:])
     shutil.rmtree(DEV, ignore_errors=True)
     DEV.parent.mkdir(exist_ok=True)
@@ -54,7 +54,7 @@ def variant_with(arguments: list[str]) -> Variant:
     wanted = set((dict(default_variant().answers) | asked).items())
     found = max(every_variant(), key=lambda variant: len(wanted & set(variant.answers)))
     if len(asked) < len(arguments) or not set(asked.items()) <= set(found.answers):
-        raise SystemExit(f"No variant has {' '.join(arguments)}. Write ANSWERS='database=postgres cache=redis'.")
+        raise SystemExit(f"No variant has {' '.join(arguments)}. Write such as ANSWERS='database=postgres'.")
     return found
 
 

@@ -76,8 +76,7 @@ class Question:
             raise UserError(
                 f"{origin}: {self.name} is {reprlib.repr(value)}, which is not a list.", HINTS[self.name]
             )
-        read = read_resources(value) if self.name == "resources" else value
-        return list(read)
+        return read_resources(value) if self.name == "resources" else value
 
 
 def load_questions(template: Path | None = None) -> tuple[Question, ...]:

@@ -64,10 +64,8 @@ def line_of(resource: Mapping[str, Any]) -> str:
     return shlex.join([resource["name"], *plural, *without, *resource["fields"]])
 
 
-def read_resources(answer: object) -> object:
+def read_resources(answer: Sequence[Any]) -> list[Any]:
     """Return the answer with a mapping in the place of each line; what is neither stays for the template."""
-    if not isinstance(answer, list):
-        return answer
     return [parse_line(each) if isinstance(each, str) else each for each in answer]
 
 

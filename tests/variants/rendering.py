@@ -73,7 +73,7 @@ class Renderer:
         asked = {
             name: value
             for name, value in project.answers.items()
-            if name not in {"project_name", "description"}
+            if name not in {"project_name", "description", "resources", "revisions"}
         }
         assert asked == dict(variant.answers), (
             "The variant leaves a question out, or answers one that is not asked."

@@ -22,6 +22,8 @@ from app.forge.database.postgres_pooler import UnnamedStatements
 from app.forge.database.postgres_url import parse_url
 from tests.migrate import migrate
 
+AXES: tuple[str, ...] = ("serializer",)
+
 TIMEOUT_SECONDS = 0.5
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SLEEP = "SELECT pg_sleep($1)"

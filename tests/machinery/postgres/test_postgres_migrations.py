@@ -12,6 +12,8 @@ from app.forge.database import open_item_store
 from app.forge.database.postgres_url import parse_url
 from tests.migrate import PROJECT, migrate
 
+AXES: tuple[str, ...] = ()
+
 AT_ONCE = 4
 SECONDS = 120
 UPGRADE = (sys.executable, "-m", "alembic", "upgrade", "head")

@@ -15,6 +15,8 @@ from app.forge.errors import OutcomeUnknown, TransactionConflict, Unavailable
 from app.settings import Settings
 from app.forge.database import Database, Transaction, open_item_store, postgres_slow_queries
 
+AXES: tuple[str, ...] = ("cache",)
+
 TIMEOUT_SECONDS = 2.0
 COUNT = "SELECT count(*) FROM items"
 INSERT = "INSERT INTO items VALUES ($1, $2, NULL, 1, '{}', now(), now())"

@@ -12,6 +12,8 @@ from app.settings import Settings
 from app.forge.database.postgres import StoreSettings, open_item_store
 from app.forge.database.postgres_url import InvalidUrl, PostgresServer, parse_url
 
+AXES: tuple[str, ...] = ()
+
 NO_CERTIFICATE = "-----BEGIN CERTIFICATE-----\n"
 
 

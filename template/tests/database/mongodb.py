@@ -38,9 +38,11 @@ def another_database(url: str) -> AbstractContextManager[str]:
 
 
 def empty_database(url: str) -> None:
-    """Delete all items."""
-    # Not dropped: the indexes stay for the next test.
-    _client(url).get_default_database()["items"].delete_many({})
+    """Delete all rows."""
+    database = _client(url).get_default_database()
+    for name in database.list_collection_names():
+        # Not dropped: the indexes stay for the next test.
+        database[name].delete_many({})
 
 
 @cache

@@ -30,6 +30,8 @@ from app.settings import Settings
 from app.forge.database.mongodb import MongoItemStore, StoreSettings, _listeners, open_item_store
 from app.forge.database.mongodb_slow_queries import SlowQueryListener, stages_of, without_values
 
+AXES: tuple[str, ...] = ("mongodb_driver", "serializer")
+
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PROJECT = Path(__file__).parents[2]
 NOBODY_LISTENS = "mongodb://127.0.0.1:9/items_test"
@@ -324,7 +326,9 @@ def test_a_server_that_cannot_be_connected_to_is_one_that_is_down_and_the_log_sa
             client.get(path).status_code for path in ("/api/v1/items", "/health/ready", "/health/live")
         ]
     assert answers == [503, 503, 200]
-    (line,) = [record.getMessage() for record in caplog.records if record.name == "app.forge.database.outages"]
+    (line,) = [
+        record.getMessage() for record in caplog.records if record.name == "app.forge.database.outages"
+    ]
     assert cause in line
 
 

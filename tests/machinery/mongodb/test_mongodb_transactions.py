@@ -15,6 +15,8 @@ from app.settings import Settings
 from app.forge.database import Database, Transaction, open_item_store
 from app.forge.database.mongodb import MongoItemStore, StoreSettings
 
+AXES: tuple[str, ...] = ("mongodb_driver", "cache")
+
 TIMEOUT_SECONDS = 2.0
 Work = Callable[[Transaction], Any]
 

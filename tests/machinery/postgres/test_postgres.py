@@ -23,6 +23,8 @@ from app.items import RESOURCE
 from app.settings import Settings
 from tests.migrate import migrate
 
+AXES: tuple[str, ...] = ("serializer",)
+
 TIMEOUT_SECONDS = 0.5
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SLEEP = "SELECT pg_sleep($1)"

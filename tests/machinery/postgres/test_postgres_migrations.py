@@ -13,6 +13,8 @@ from app.resources import RESOURCES
 from app.settings import Settings
 from tests.migrate import PROJECT, migrate
 
+AXES: tuple[str, ...] = ()
+
 AT_ONCE = 4
 SECONDS = 120
 UPGRADE = (sys.executable, "-m", "alembic", "upgrade", "head")

@@ -16,6 +16,8 @@ from app.forge.errors import OutcomeUnknown, TransactionConflict, Unavailable
 from app.items.queries import TABLE
 from app.settings import Settings
 
+AXES: tuple[str, ...] = ("cache",)
+
 TIMEOUT_SECONDS = 2.0
 COUNT = "SELECT count(*) FROM items"
 INSERT = "INSERT INTO items VALUES ($1, $2, NULL, 1, '{}', now(), now())"

@@ -13,6 +13,8 @@ from app.forge.errors import Unavailable
 from app.resources import RESOURCES
 from app.settings import Settings
 
+AXES: tuple[str, ...] = ()
+
 TABLES = [resource.table for resource in RESOURCES]
 NO_CERTIFICATE = "-----BEGIN CERTIFICATE-----\n"
 

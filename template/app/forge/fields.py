@@ -133,8 +133,7 @@ class Exact:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Return the schema of a decimal, bounded as stated before, that is read from its text."""
-        limits = {"max_digits": self.digits, "decimal_places": self.places}
-        limited: Any = handler(source) | limits
+        limited: Any = {**handler(source), "max_digits": self.digits, "decimal_places": self.places}
         return core_schema.no_info_after_validator_function(
             self.with_all_places, read_from_text(limited, DECIMAL_TEXT)
         )
@@ -166,7 +165,7 @@ class Json:
         self, _schema: CoreSchema, _handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         """Return a schema that says the size; all else is allowed."""
-        return {"description": f"Any JSON value of at most {self.max_bytes} bytes."}
+        return {"description": f"Any JSON value of at most {self.max_bytes:,} bytes."}
 
     def checked(self, value: Any) -> Any:
         """Return the value, or raise `ValueError` if it is too large or cannot be stored."""

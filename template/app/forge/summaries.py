@@ -2,25 +2,14 @@
 
 from typing import Generic, TypeVar
 
-from pydantic import BaseModel, GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import BaseModel, ConfigDict
+
+# Marks schemas that stand in the OpenAPI document where they are used: those of generic models have no names that a
+# client would like.
+INLINE = "x-inline"
 
 Value = TypeVar("Value")
 Mean = TypeVar("Mean")
-
-
-class Inline(BaseModel):
-    """A model that stands in OpenAPI where it is used: the names of its variants would be no names for clients."""
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        """Return the schema itself in place of a reference to it."""
-        inline = dict(handler.resolve_ref_schema(handler(schema)))
-        inline.pop("title", None)
-        return inline
 
 
 class Created(BaseModel):
@@ -29,16 +18,20 @@ class Created(BaseModel):
     created: int
 
 
-class Figures(Inline, Generic[Value, Mean]):
+class Figures(BaseModel, Generic[Value, Mean]):
     """The lowest, highest and mean value of a field; null if no row has one."""
+
+    model_config = ConfigDict(json_schema_extra={INLINE: True})
 
     min: Value | None
     max: Value | None
     mean: Mean | None
 
 
-class Count(Inline, Generic[Value]):
+class Count(BaseModel, Generic[Value]):
     """A value, and how many rows have it."""
+
+    model_config = ConfigDict(json_schema_extra={INLINE: True})
 
     value: Value
     count: int

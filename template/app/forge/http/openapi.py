@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from starlette.routing import BaseRoute
 
 from app.forge.http.problems import INVALID, Problem
+from app.forge.summaries import INLINE
 
 Document = dict[str, Any]
 
@@ -83,6 +84,7 @@ def complete(document: Document, routes: Sequence[BaseRoute], optional_headers: 
     document.setdefault("servers", [HERE])
     # Nothing is asked of anybody, unless an operation says so.
     document.setdefault("security", [])
+    _put_inline(document)
     name_operations(document, routes)
     tags = document.setdefault("tags", [])
     known = {tag["name"] for tag in tags}
@@ -128,6 +130,25 @@ def _names(context: RouteContext, path: str, method: str) -> Iterator[str]:
     while True:
         yield f"{qualified}_{number}"
         number += 1
+
+
+def _put_inline(document: Document) -> None:
+    schemas = document.get("components", {}).get("schemas", {})
+    names = [name for name, schema in schemas.items() if INLINE in schema]
+    inline = {f"#/components/schemas/{name}": _unnamed(schemas.pop(name)) for name in names}
+    waiting: list[Any] = [document] if inline else []
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            if part.get("$ref") in inline:
+                part.update(deepcopy(inline[part.pop("$ref")]))
+            waiting += part.values()
+        elif isinstance(part, list):
+            waiting += part
+
+
+def _unnamed(schema: Document) -> Document:
+    return {key: value for key, value in schema.items() if key not in ("title", INLINE)}
 
 
 def _operations(document: Document) -> Iterator[Document]:

@@ -51,6 +51,7 @@ class Renderer:
         source = folder / "source"
         source.mkdir()
         shutil.copy(REPOSITORY / "copier.yml", source)
+        shutil.copytree(REPOSITORY / "macros", source / "macros")
         shutil.copytree(TEMPLATE, source / "template", ignore=NOT_TEMPLATE)
         # Without git the source is rendered where it is, not cloned.
         self.copie = Copie(source, folder, folder / "no-settings")
@@ -99,6 +100,9 @@ def compiled_once() -> Iterator[None]:
 
     def compile_once(environment: Environment, source: Any, *arguments: Any, **named: Any) -> Any:
         syntax = (environment.trim_blocks, environment.lstrip_blocks, environment.keep_trailing_newline)
+        if "{% yield" in str(source):
+            # Copier's extension starts over when it parses.
+            return plain(environment, source, *arguments, **named)
         key = (source, arguments, tuple(named.items()), syntax, tuple(environment.extensions))
         if key not in COMPILED:
             COMPILED[key] = plain(environment, source, *arguments, **named)

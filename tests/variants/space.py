@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 from fastforge.questions import Question, load_questions
+from jinja2 import FileSystemLoader
 from jinja2.sandbox import SandboxedEnvironment
 
 from tests.repository import REPOSITORY
@@ -98,6 +99,7 @@ def all_answers(answers: Mapping[str, str]) -> dict[str, Any]:
     """Return the answers with the computed ones, as Copier has them when it renders."""
     config = yaml.safe_load((REPOSITORY / "copier.yml").read_text())
     environment = SandboxedEnvironment(
+        loader=FileSystemLoader(REPOSITORY),
         extensions=["jinja2_ansible_filters.AnsibleCoreFiltersExtension"],
         **{name: option for name, option in config["_envops"].items() if name != "undefined"},
     )
@@ -113,7 +115,7 @@ def _default(environment: SandboxedEnvironment, details: Mapping[str, Any], know
     if not isinstance(default, str):
         return default
     rendered = environment.from_string(default).render(**known)
-    return yaml.safe_load(rendered) if details["type"] == "yaml" else rendered
+    return yaml.safe_load(rendered) if details["type"] in ("yaml", "json") else rendered
 
 
 def _asked(

@@ -1,7 +1,7 @@
 """A resource's rows as every database sees them: columns, indexes and references, derived from its draft."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from types import UnionType
@@ -50,6 +50,8 @@ class Column:
     # How many decimal places are kept; 0 for all but decimals.
     places: int = 0
     reference: Reference | None = None
+    # What a row has that leaves the field out, or was stored before there was one in a database without migrations.
+    default: Any = field(default=None, compare=False)
 
     @property
     def relation(self) -> str:
@@ -107,15 +109,16 @@ def table_of(
         if given not in draft.model_fields:
             raise ValueError(f"{draft.__name__} has no field {given!r}.")
     columns = []
-    for field, info in draft.model_fields.items():
-        kind = _kind(draft, field, info.annotation, info.metadata)
+    for column, info in draft.model_fields.items():
+        kind = _kind(draft, column, info.annotation, info.metadata)
         columns.append(
             Column(
-                name=field,
+                name=column,
                 **kind,
-                is_unique=field in unique,
-                is_filter=field in filters,
-                reference=references.get(field),
+                is_unique=column in unique,
+                is_filter=column in filters,
+                reference=references.get(column),
+                default=None if info.is_required() else info.get_default(call_default_factory=True),
             )
         )
     return Table(name, noun, tuple(columns))

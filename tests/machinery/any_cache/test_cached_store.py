@@ -18,7 +18,7 @@ from app.items.service import new_row
 from app.items.store import ItemStore
 from app.settings import Settings
 from app.forge.database import open_item_store
-from tests.database import RETRIES, moving
+from tests.machinery.works import RETRIES, moving
 
 ITEMS = "/api/v1/items"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

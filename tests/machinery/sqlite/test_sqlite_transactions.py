@@ -14,7 +14,7 @@ from app.forge.errors import Unavailable
 from app.settings import Settings
 from app.forge.database import Database, Transaction, open_item_store
 from app.forge.database.sqlite import SqliteItemStore
-from tests.gates import Gate
+from tests.machinery.gates import Gate
 
 TIMEOUT_SECONDS = 2.0
 COUNT = "SELECT count(*) FROM items"

@@ -17,8 +17,8 @@ from app.forge.errors import OutcomeUnknown, Unavailable
 from app.items.store import ItemRow, ItemStore
 from app.settings import Settings
 from app.forge.database import Database, open_item_store
-from tests.database import RETRIES, moving
-from tests.gates import Gate
+from tests.machinery.works import RETRIES, moving
+from tests.machinery.gates import Gate
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CENTS = 1_000

@@ -80,8 +80,8 @@ class Line:
 
 
 @pytest.fixture
-def redis_url(cache: dict[str, str]) -> str:
-    return cache["redis_url"]
+def redis_url(settings: Settings) -> str:
+    return settings.redis_url.get_secret_value()
 
 
 @pytest.fixture

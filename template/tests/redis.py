@@ -11,19 +11,16 @@ from app.forge.environment import Environment
 HOW = "Set it in the environment or in .env, as .env.example does."
 
 
-class TestSettings(Environment):
-    """Where the cache for tests is."""
-
-    __test__ = False
+class _ForTests(Environment):
     model_config = SettingsConfigDict(env_file=".env")
 
     test_redis_url: SecretStr = SecretStr("")
 
 
 @pytest.fixture(scope="session")
-def cache() -> dict[str, str]:
-    """Return the settings that lead to a Redis that answers."""
-    url = TestSettings().test_redis_url.get_secret_value()
+def redis_url() -> str:
+    """Return the URL of a Redis that answers, or end the tests."""
+    url = _ForTests().test_redis_url.get_secret_value()
     if not url:
         pytest.exit(f"TEST_REDIS_URL is not set. {HOW}", returncode=1)
     try:
@@ -31,4 +28,4 @@ def cache() -> dict[str, str]:
             client.ping()
     except RedisError as error:
         pytest.exit(f"The Redis at TEST_REDIS_URL does not answer: {error}", returncode=1)
-    return {"redis_url": url}
+    return url

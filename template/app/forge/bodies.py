@@ -118,6 +118,7 @@ def body(typed_dict: type[TypedDictType]) -> type[TypedDictType]:
     def schema_from_json(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return _read_from_json(handler(source), handler)
 
-    typed_dict.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
+    stated: ConfigDict = getattr(typed_dict, "__pydantic_config__", ConfigDict())
+    typed_dict.__pydantic_config__ = {**stated, **STRICT}  # type: ignore[attr-defined]
     typed_dict.__get_pydantic_core_schema__ = schema_from_json  # type: ignore[attr-defined]
     return typed_dict

@@ -131,12 +131,20 @@ class Exact:
     digits: int
     places: int
 
-    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Return the schema of a decimal that is read from its text."""
-        limited = core_schema.decimal_schema(max_digits=self.digits, decimal_places=self.places)
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return the schema of a decimal, bounded as stated before, that is read from its text."""
+        limited: Any = {**handler(source), "max_digits": self.digits, "decimal_places": self.places}
         return core_schema.no_info_after_validator_function(
             self.with_all_places, read_from_text(limited, DECIMAL_TEXT)
         )
+
+    def __get_pydantic_json_schema__(
+        self, _schema: CoreSchema, _handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Return the schema of the text."""
+        whole = f"-?[0-9]{{1,{max(self.digits - self.places, 1)}}}"
+        fraction = rf"(\.[0-9]{{1,{self.places}}})?" if self.places else ""
+        return {"type": "string", "pattern": f"^{whole}{fraction}$"}
 
     def with_all_places(self, number: Decimal) -> Decimal:
         """Return the number with this many places: 19.9 as 19.90, so that it is written as databases write it."""
@@ -152,6 +160,12 @@ class Json:
     def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
         """Return the schema of anything that JSON can express."""
         return core_schema.no_info_after_validator_function(self.checked, core_schema.any_schema())
+
+    def __get_pydantic_json_schema__(
+        self, _schema: CoreSchema, _handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Return a schema that says the size; all else is allowed."""
+        return {"description": f"Any JSON value of at most {self.max_bytes:,} bytes."}
 
     def checked(self, value: Any) -> Any:
         """Return the value, or raise `ValueError` if it is too large or cannot be stored."""

@@ -22,6 +22,12 @@ class Resource:
     # The model with what `?expand=` adds, if the table has references.
     expanded: type[BaseModel] | None = None
 
+    @property
+    def tag(self) -> dict[str, Any]:
+        """What the OpenAPI document says of the resource."""
+        name = self.router.tags[0]
+        return {"name": name, "description": f"Create, read, change, remove and list {name}."}
+
     def serializer(self) -> Serializer:
         """Return what writes the rows."""
         return Serializer(self.model, self.expanded or self.model)

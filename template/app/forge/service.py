@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 
 from app.forge.http.fast_path import FastPathMiddleware
 from app.forge.http.fast_path.middleware import Respond, respond_plainly
-from app.forge.http.problems import Problem
+from app.forge.http.openapi import complete
 from app.forge.http.routing import RoutingMiddleware
 
 
@@ -26,12 +26,14 @@ class Service(FastAPI):
         outermost: Sequence[Middleware] = (),
         innermost: Sequence[Middleware] = (),
         respond: Respond = respond_plainly,
+        optional_headers: Sequence[str] = (),
         **options: Any,
     ) -> None:
         self.outermost = outermost
         self.innermost = innermost
         self.respond = respond
-        self._with_problems: dict[str, Any] | None = None
+        self.optional_headers = optional_headers
+        self._complete: dict[str, Any] | None = None
         super().__init__(**options)
 
     def build_middleware_stack(self) -> ASGIApp:
@@ -57,15 +59,12 @@ class Service(FastAPI):
         """Add no routes for documentation: those of app.forge.http.docs serve it."""
 
     def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI document, with the problems that every route answers.
+        """Return the OpenAPI document, with what `app.forge.http.openapi` adds to it.
 
         It is the same object for as long as no route is added.
         """
         document = super().openapi()
-        if document is not self._with_problems:
-            problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-            schemas = document.setdefault("components", {}).setdefault("schemas", {})
-            schemas.update(problem.pop("$defs"))
-            schemas["Problem"] = problem
-            self._with_problems = document
+        if document is not self._complete:
+            complete(document, self.routes, self.optional_headers)
+            self._complete = document
         return document

@@ -100,14 +100,13 @@ async def read_openapi(request: Request) -> Response:
 
 def _with_servers(app: FastAPI, source: dict[str, Any], root_path: str) -> dict[str, Any]:
     """Return the document with the server that FastAPI adds behind a proxy which strips a prefix."""
-    servers = source.get("servers", [])
     if (
         not root_path
         or not app.root_path_in_servers
-        or root_path in {server.get("url") for server in servers}
+        or root_path in {server.get("url") for server in app.servers}
     ):
         return source
-    return source | {"servers": [{"url": root_path}, *servers]}
+    return source | {"servers": [{"url": root_path}, *app.servers]}
 
 
 @router.get("/docs")

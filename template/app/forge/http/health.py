@@ -14,6 +14,7 @@ from app.forge.http.problems import RETRY_AFTER_SECONDS, problem_response, probl
 
 PING_TIMEOUT_SECONDS = 2.0
 
+TAG = {"name": "health", "description": "Whether the service lives, and whether it can do its work."}
 router = APIRouter(prefix="/health", tags=["health"])
 
 

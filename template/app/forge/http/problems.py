@@ -3,18 +3,22 @@
 import json
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NotRequired
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.utils import is_body_allowed_for_status_code
-from pydantic import BaseModel
+from pydantic import ConfigDict, with_config
 from starlette.exceptions import HTTPException
+from typing_extensions import TypedDict
 
 from app.forge.database import outages
 from app.forge.errors import ServiceError, Unavailable
 from app.forge.http.routing import allowed_methods
+
+# What FastAPI takes as the `responses` of a route.
+Responses = dict[int | str, dict[str, Any]]
 
 RETRY_AFTER_SECONDS = 1
 # Python 3.13 has given 413 the name of RFC 9110; this one works in all.
@@ -23,22 +27,39 @@ CONTENT_TOO_LARGE = HTTPStatus(413)
 KINDS = {2: "Successful", 3: "Redirection", 4: "Client Error", 5: "Server Error"}
 
 
-class InvalidField(BaseModel):
+class InvalidField(TypedDict):
     """Where a request is invalid, and why."""
 
     loc: list[str | int]
     msg: str
 
 
-class Problem(BaseModel):
-    """Problem details (RFC 9457); `errors` is there for invalid requests only."""
+@with_config(
+    ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "urn:problem:taken",
+                    "title": "Conflict",
+                    "status": 409,
+                    "detail": "Another one has this name.",
+                    "request_id": "7f9c24e8b1a04d2c9e3b5f60a1d2c3e4",
+                    "field": "name",
+                },
+            ],
+        },
+    )
+)
+class Problem(TypedDict):
+    """Problem details (RFC 9457); `errors` is there if the request is invalid, `field` if a value is taken."""
 
     type: str
     title: str
     status: int
     detail: str
     request_id: str
-    errors: list[InvalidField] | None = None
+    errors: NotRequired[list[InvalidField]]
+    field: NotRequired[str]
 
 
 def title_of(status: int) -> str:
@@ -145,21 +166,24 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _answer_invalid_request)
 
 
-def problems(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+def problems(*statuses: HTTPStatus) -> Responses:
     """Return the `responses` of a route that documents these problems in OpenAPI."""
+    return {status.value: _problem(status) for status in statuses}
+
+
+def _problem(status: HTTPStatus) -> dict[str, Any]:
+    headers = ["Retry-After"] if status == HTTPStatus.SERVICE_UNAVAILABLE else []
     return {
-        status.value: {
-            "description": status.phrase,
-            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        }
-        for status in statuses
+        "description": status.phrase,
+        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in headers},
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
 
 
-# The `responses` of a resource's routes.
-UNAVAILABLE = problems(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE)
+# The `responses` of a resource's routes. What FastAPI validates is documented as `INVALID` without being stated.
+UNAVAILABLE = problems(HTTPStatus.SERVICE_UNAVAILABLE)
+INVALID = problems(HTTPStatus.UNPROCESSABLE_ENTITY)
 BAD_BODY = problems(HTTPStatus.BAD_REQUEST, CONTENT_TOO_LARGE)
 NOT_FOUND = problems(HTTPStatus.NOT_FOUND)
 CONFLICT = problems(HTTPStatus.CONFLICT)
 PRECONDITION_FAILED = problems(HTTPStatus.PRECONDITION_FAILED)
-NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "Not Modified"}}

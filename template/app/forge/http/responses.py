@@ -2,17 +2,39 @@
 
 from collections.abc import AsyncIterator
 from http import HTTPStatus
+from typing import Any
 from uuid import UUID
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
 
 from app.forge.documents import Document
 from app.forge.http.caching import NO_CACHE, is_known
+from app.forge.http.problems import Responses
 from app.forge.http.routing import url_path
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
+
+
+def _sends(*names: str) -> dict[str, Any]:
+    """Return what a response says of its headers in OpenAPI; app.forge.http.openapi describes them."""
+    return {"headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names}}
+
+
+# The `responses` of routes that return documents. The one of a single row may come from the cache.
+CREATED: Responses = {201: _sends("ETag", "Location")}
+CHANGED: Responses = {200: _sends("ETag")}
+NOT_MODIFIED: Responses = {200: _sends("ETag"), 304: _sends("ETag")}
+READ: Responses = {200: _sends("ETag", "X-Cache"), 304: _sends("ETag", "X-Cache")}
+
+
+def lines_of(model: type[BaseModel]) -> Responses:
+    """Return the `responses` of a route that streams such documents."""
+    lines = {"type": "array", "items": {"$ref": f"#/components/schemas/{model.__name__}"}}
+    schema = {"type": "string", "contentMediaType": NDJSON, "contentSchema": lines}
+    return {200: {"content": {NDJSON: {"schema": schema}}}}
 
 
 class DocumentResponse(Response):

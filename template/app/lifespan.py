@@ -17,7 +17,7 @@ from app.settings import Settings
 
 
 class State(TypedDict):
-    """What requests find in `request.state`."""
+    """The contents of `request.state`."""
 
     items: ItemService
     database: Database
@@ -32,7 +32,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
     require_websocket_library(app)
     async with AsyncExitStack() as stack:
         if settings.event_loop_blocked_ms:
-            # Here, because its metric is there as soon as it is imported.
+            # Imported lazily: the import itself registers a metric.
             from app.forge.observability.event_loop_monitor import watched_event_loop
 
             stack.enter_context(watched_event_loop(settings.event_loop_blocked_ms / 1_000))

@@ -51,7 +51,7 @@ async def _connect(connection: AbstractConnection) -> None:
         async with asyncio.timeout(CONNECT_SECONDS):
             await connection.connect()  # type: ignore[no-untyped-call]
     except TimeoutError as error:
-        message = f"No connection within {CONNECT_SECONDS:g} s. Check that the URL and the server agree on TLS."
+        message = f"No connection within {CONNECT_SECONDS:g} s. Do the URL and the server agree on TLS?"
         raise RedisTimeoutError(message) from error
 
 

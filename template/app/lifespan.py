@@ -1,4 +1,4 @@
-"""Opens what the service needs, in the order of dependence, and closes it in reverse."""
+"""Start-up and shutdown: resources open in dependency order and close in reverse."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager

@@ -54,7 +54,7 @@ class Drafts:
         return {**self._values, **{name: self._new_value(name, kind, str(number)) for name in self._unique}}
 
     def change(self, counter: str) -> str:
-        """Return the body of a PATCH with the counter in it, or of one that changes nothing if there is no room."""
+        """Return the body of a PATCH with the counter in it, or of one that changes nothing if it has no room."""
         # 1 before the counter, because numbers in JSON do not begin with zeros.
         highest = 2 * 10 ** len(counter)
         for name, schema in self._free_fields():

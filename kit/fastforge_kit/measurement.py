@@ -40,7 +40,7 @@ class Load(NamedTuple):
 
     @property
     def deletions(self) -> int:
-        """How many rows there should be to delete."""
+        """The number of rows that are created to be deleted."""
         wanted = int(self.rounds * self.seconds * DELETIONS_PER_SECOND)
         return max(2 * self.rounds * self.connections, min(wanted, DELETIONS_LIMIT))
 
@@ -79,14 +79,14 @@ class WorkloadMeasurement:
 
     @property
     def is_limited_by_generator(self) -> bool:
-        """Whether the service might have served more than the generator sent, or sooner than it noticed."""
+        """True if the service might have served more than the generator sent, or sooner than it noticed."""
         busy = self.median(lambda sample: sample.generator_busy) or 0
         share = self.median(lambda sample: sample.generator_share) or 0
         return busy > GENERATOR_BUSY_LIMIT or share > GENERATOR_SHARE_LIMIT
 
     @property
     def is_disturbed(self) -> bool:
-        """Whether other programs took CPU time that the service could have used."""
+        """True if other programs took CPU time that the service could have used."""
         others = self.median(lambda sample: sample.others_cpus) or 0
         busy = self.median(lambda sample: sample.busy_cpus) or 0
         return others > OTHERS_LIMIT_CPUS and busy > MACHINE_FULL * (os.cpu_count() or 1)

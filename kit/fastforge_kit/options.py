@@ -16,7 +16,7 @@ Chosen = TypeVar("Chosen")
 
 @dataclass(frozen=True)
 class Options:
-    """What to measure, and how long; `endpoints` is a list of texts, "all" or "none"."""
+    """The selection and length of the measurements; `endpoints` is a list of texts, "all" or "none"."""
 
     seconds: float
     rounds: int

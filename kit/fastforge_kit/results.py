@@ -25,7 +25,7 @@ class Results:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was measured."""
+        """True if nothing was measured."""
         return not self.measurements and not self.comparisons
 
     @property

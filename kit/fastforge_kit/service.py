@@ -87,7 +87,7 @@ def available_port(wanted: int | None) -> int:
 
 
 class Start(NamedTuple):
-    """What to start: the service of a project, on a port, with these variables."""
+    """The service of a project to start, on a port, with these variables."""
 
     project: Path
     port: int

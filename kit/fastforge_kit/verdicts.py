@@ -30,7 +30,7 @@ class AtMost(Bound):
     """An upper bound."""
 
     def is_kept(self, figure: float) -> bool:
-        """Return whether the figure is no higher."""
+        """Return whether the figure is not higher."""
         return figure <= self.value
 
     def __str__(self) -> str:
@@ -41,7 +41,7 @@ class AtLeast(Bound):
     """A lower bound."""
 
     def is_kept(self, figure: float) -> bool:
-        """Return whether the figure is no lower."""
+        """Return whether the figure is not lower."""
         return figure >= self.value
 
     def __str__(self) -> str:

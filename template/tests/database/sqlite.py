@@ -9,12 +9,16 @@ from urllib.parse import quote
 from uuid import UUID
 
 from app.forge.database import Transaction
+from app.forge.database.sqlite_statements import quoted
 from app.forge.database.sqlite_url import database_path
+from app.forge.table import Table
+from app.resources import RESOURCES
 from tests.gates import Gate
 from tests.migrate import migrate
 
 # One writer meets no other.
 RETRIES: dict[str, Any] = {}
+ITEMS = Table("items", "item", ())
 TAKE = "UPDATE items SET price_cents = price_cents - ? WHERE id = ?"
 GIVE = "UPDATE items SET price_cents = price_cents + ? WHERE id = ?"
 
@@ -34,11 +38,12 @@ def another_database(_url: str) -> AbstractContextManager[str]:
 
 
 def empty_database(url: str) -> None:
-    """Delete all items."""
+    """Delete the rows of all resources."""
     with closing(sqlite3.connect(database_path(url), timeout=5)) as connection:
-        # Nothing here must outlast a power failure.
+        # Nothing here must outlast a power failure; foreign keys, which are off, would want an order.
         connection.execute("PRAGMA synchronous = OFF")
-        connection.execute("DELETE FROM items")
+        for resource in RESOURCES:
+            connection.execute(f"DELETE FROM {quoted(resource.table.name)}")
         connection.commit()
 
 
@@ -48,7 +53,7 @@ def moving(
     """Return a work that moves cents from one item to another, and what it meets between the two."""
 
     def work(transaction: Transaction) -> int:
-        transaction.changed(source, target)
+        transaction.changed(ITEMS, source, target)
         transaction.execute(TAKE, (cents, str(source)))
         if gate is not None:
             gate.pass_in_thread()

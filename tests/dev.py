@@ -54,7 +54,9 @@ def variant_with(arguments: list[str]) -> Variant:
     wanted = set((dict(default_variant().answers) | asked).items())
     found = max(every_variant(), key=lambda variant: len(wanted & set(variant.answers)))
     if len(asked) < len(arguments) or not set(asked.items()) <= set(found.answers):
-        raise SystemExit(f"No variant has {' '.join(arguments)}. Write ANSWERS='database=postgres cache=redis'.")
+        raise SystemExit(
+            f"No variant has {' '.join(arguments)}. Write ANSWERS='database=postgres cache=redis'."
+        )
     return found
 
 

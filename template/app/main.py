@@ -54,14 +54,18 @@ def create_app(settings: Settings | None = None) -> Service:
         version=VERSION,
         lifespan=lifespan,
         openapi_url="/openapi.json" if settings.docs_enabled else None,
+        openapi_tags=[*(resource.tag for resource in RESOURCES), health.TAG],
+        servers=[{"url": settings.public_url.rstrip("/")}] if settings.public_url else None,
+        root_path_in_servers=settings.public_url is None,
         redoc_url=None,
         telemetry=telemetry(),
+        optional_headers=["X-Cache"],
         outermost=list(outermost(settings)),
         innermost=[Middleware(CompressionMiddleware)],
         respond=CompressedResponses(),
     )
     app.state.settings = settings
-    # Routes are matched in this order: what is asked most comes first.
+    # Routes are matched in this order, so the busiest come first.
     for resource in RESOURCES:
         app.include_router(resource.router)
     app.include_router(health.router)

@@ -68,7 +68,8 @@ def test_files() -> tuple[TestFile, ...]:
     """Return all files of tests."""
     files = sorted(MACHINERY.glob("*/test_*.py"))
     return SHOP_TESTS, *(
-        TestFile(str(PLACE / file.name), file.parent.name, _axes_in(file.read_text("utf-8"))) for file in files
+        TestFile(str(PLACE / file.name), file.parent.name, _axes_in(file.read_text("utf-8")))
+        for file in files
     )
 
 

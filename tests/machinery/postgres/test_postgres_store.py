@@ -28,6 +28,8 @@ from app.settings import Settings
 from tests.machinery.test_store import FULL, LATER, Shop, customer, item
 from tests.machinery.wire import Counter, counting
 
+AXES: tuple[str, ...] = ("serializer",)
+
 TABLES = [resource.table for resource in RESOURCES]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RELATIONS = ["item", "buyer", "keeper", "parent"]

@@ -1,9 +1,9 @@
 """`python -m tests.dev [question=answer ...]` renders a project to var/dev in which the template is edited.
 
-`python -m tests.dev --test [argument ...]` runs the tests of the machinery there, on the servers that they need.
+`python -m tests.dev --test [argument ...]` runs tests of the machinery there, on the servers that they need.
 
-What is copied from the template as it is, is a link to it there, and so are the tests of the machinery. What
-Copier renders, and files that are new, are there after the next `make dev`.
+What is copied from the template as it is, is a link to it, and so are the tests of the machinery. What Copier
+renders, and files that are new, are there after the next `make dev`.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Each mutant is one edit of one file; `suite` and `tests` say who must fail: `own`, the rendered project's
 tests; `machinery`, those of app/forge in a shop; `contract`, the acceptance suite against the service in
-production; `faults`, the tests of faults and effects. CI runs all four on the covering set. A mutant that nobody
-sees is a missing test.
+production; `faults`, the tests of faults and effects. CI runs all four on the covering set. A mutant that no
+test sees is a missing test.
 """
 
 from __future__ import annotations

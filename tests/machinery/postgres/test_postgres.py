@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 from uuid_utils.compat import uuid7
 
-from app.forge.database import postgres_pooler, postgres_slow_queries
+from app.forge.database import postgres_slow_queries
 from app.forge.database.postgres import PostgresDatabase, PostgresStore, open_database
 from app.forge.database.postgres_pool import ConnectionPool
 from app.forge.database.postgres_pooler import UnnamedStatements
@@ -29,6 +29,7 @@ TIMEOUT_SECONDS = 0.5
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SLEEP = "SELECT pg_sleep($1)"
 SESSION = "SELECT pg_backend_pid()"
+
 
 def items_of(database: PostgresDatabase) -> PostgresStore:
     """Return the store of the items."""

@@ -23,7 +23,7 @@ from app.forge.server.worker import create_app
 if TYPE_CHECKING:
     from app.settings import Settings
 
-CONFIGURATION = Path(__file__).parents[2] / "deploy/gunicorn/gunicorn.conf.py"
+CONFIGURATION = Path(__file__).parents[3] / "deploy/gunicorn/gunicorn.conf.py"
 
 # Starting takes long on a busy or throttled machine. Gunicorn's own timeout applies once a worker serves.
 START_SECONDS = 120

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-DEPLOYMENT = Path(__file__).parents[2] / "deploy/nginx"
+DEPLOYMENT = Path(__file__).parents[3] / "deploy/nginx"
 
 # Nginx closes idle connections to the workers after 60 seconds (nginx.conf), so workers must keep them longer.
 WORKER_KEEP_ALIVE_SECONDS = 75

@@ -8,12 +8,11 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
-from app.resources import RESOURCES
-
 from app.forge.database import Transaction
 from app.forge.database.sqlite_statements import quoted
 from app.forge.database.sqlite_url import database_path
 from app.forge.table import Table
+from app.resources import RESOURCES
 from tests.gates import Gate
 from tests.migrate import migrate
 

@@ -20,7 +20,6 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from app.resources import RESOURCES
 from fastapi.testclient import TestClient
 from pydantic import BaseModel, ValidationError
 from uuid_utils.compat import uuid7
@@ -35,6 +34,7 @@ from app.forge.serializer import Serializer
 from app.forge.store import Row
 from app.forge.table import Column, Reference, Table
 from app.main import create_app
+from app.resources import RESOURCES
 from app.settings import Settings
 from tests.errors import NoDatabase
 from tests.migrate import PROJECT, migrate
@@ -265,7 +265,7 @@ async def test_sums_of_decimals_do_not_overflow(groups: SqliteStore) -> None:
 async def test_a_table_may_have_more_columns_than_a_function_takes_arguments(impatient: Database) -> None:
     store = impatient.store(WIDE, Serializer(Anything, Anything))
     values = {column.name: number for number, column in enumerate(WIDE.columns)}
-    row = {"id": uuid7(), **values, "created_at": NOW, "updated_at": NOW}
+    row: Row = {"id": uuid7(), **values, "created_at": NOW, "updated_at": NOW}
     document = await store.insert(row)
     assert document == await store.get(row["id"])
     assert list(json.loads(document.body).items())[1:-2] == list(values.items())
@@ -274,7 +274,13 @@ async def test_a_table_may_have_more_columns_than_a_function_takes_arguments(imp
 async def test_a_row_in_another_order_is_answered_in_the_order_of_the_columns(impatient: Database) -> None:
     store = impatient.store(WIDE, Serializer(Anything, Anything))
     values = {column.name: 1 for column in WIDE.columns}
-    row = {"updated_at": NOW, "created_at": NOW, **dict(reversed(values.items())), "id": uuid7(), "more": 1}
+    row: Row = {
+        "updated_at": NOW,
+        "created_at": NOW,
+        **dict(reversed(values.items())),
+        "id": uuid7(),
+        "more": 1,
+    }
     assert await store.insert(row) == await store.get(row["id"])
 
 

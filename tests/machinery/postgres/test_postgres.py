@@ -30,6 +30,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SLEEP = "SELECT pg_sleep($1)"
 SESSION = "SELECT pg_backend_pid()"
 
+
 def items_of(database: PostgresDatabase) -> PostgresStore:
     """Return the store of the items."""
     return database.store(RESOURCE.table, RESOURCE.serializer())

@@ -19,14 +19,16 @@ from app.forge.bodies import Body
 from app.forge.database.postgres import PostgresDatabase, open_database
 from app.forge.database.postgres_statements import constraint_name
 from app.forge.database.postgres_store import PostgresStore
-from app.forge.errors import MissingReference, PreconditionFailed, Referenced, Taken
+from app.forge.errors import MissingReference, PreconditionFailed, Referenced, Taken, Unavailable
 from app.forge.fields import Exact, Json, text
 from app.forge.serializer import Serializer
-from app.forge.table import Reference, table_of
+from app.forge.table import Column, Reference, Table, table_of
 from app.resources import RESOURCES
 from app.settings import Settings
 from tests.machinery.test_store import FULL, LATER, Shop, customer, item
 from tests.machinery.wire import Counter, counting
+
+AXES: tuple[str, ...] = ("serializer",)
 
 TABLES = [resource.table for resource in RESOURCES]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -278,7 +280,9 @@ async def test_a_response_to_an_insert_has_the_bytes_of_a_read(
     for number in range(200):
         row = shop.line(
             str(number),
-            weight=choose.choice([choose.random() * 10.0 ** choose.randint(-300, 300), float(choose.randint(0, 9))]),
+            weight=choose.choice(
+                [choose.random() * 10.0 ** choose.randint(-300, 300), float(choose.randint(0, 9))]
+            ),
             price=Decimal(choose.randint(0, 10**12 - 1)).scaleb(-2),
             extra=[choose.random() * 10.0 ** choose.randint(-30, 30), chr(choose.randint(1, 0xD7FF))],
             due=date.fromordinal(choose.randint(1, date.max.toordinal())),
@@ -316,16 +320,25 @@ async def test_the_mean_of_the_largest_numbers_is_one_of_them(database: Postgres
     assert (await shop.order_lines.summary())["weight"]["mean"] == pytest.approx(largest / 4 * 3)
 
 
-async def test_a_table_that_is_missing_is_not_ready(
-    settings: Settings, orders: PostgresStore, outside: asyncpg.Connection
+@pytest.mark.parametrize(
+    "missing", [Table("absent", "absent", ()), Table("order", "order", (Column("absent", "str"),))]
+)
+@pytest.mark.usefixtures("orders")
+async def test_a_table_or_column_that_a_migration_is_to_make_is_waited_for(
+    settings: Settings, outside: asyncpg.Connection, missing: Table
 ) -> None:
-    async with open_database(settings, [*TABLES, ORDERS]) as database:
-        await database.ping()
-        await outside.execute('ALTER TABLE "order" RENAME TO "border"')
-        with pytest.raises(Exception, match="cannot be read and changed"):
+    async with open_database(settings, [*TABLES, missing]) as database:
+        store = database.store(missing, Serializer(Order, OrderExpanded))
+        for attempt in (database.ping, lambda: store.page(1, None, {}, ()), lambda: store.get(uuid7())):
+            with pytest.raises(Unavailable, match="not been migrated"):
+                await attempt()
+        await outside.execute("CREATE TABLE absent (id uuid, created_at timestamptz, updated_at timestamptz)")
+        await outside.execute('ALTER TABLE "order" ADD COLUMN absent text')
+        try:
             await database.ping()
-        await outside.execute('ALTER TABLE "border" RENAME TO "order"')
-        await database.ping()
+            assert await store.page(1, None, {}, ()) == b'{"items":[],"next":null}'
+        finally:
+            await outside.execute("DROP TABLE absent")
 
 
 async def test_a_database_without_tables_answers(settings: Settings) -> None:
@@ -462,12 +475,18 @@ async def test_removals_at_once_that_meet_all_end(database: PostgresDatabase) ->
 async def test_a_refused_removal_names_what_refers_to_the_row(database: PostgresDatabase) -> None:
     shop = await filled(database)
     await shop.order_lines.insert(shop.line("a"))
-    with pytest.raises(Referenced, match=f"item {shop.item['id']} cannot be removed: at least one order line"):
+    with pytest.raises(
+        Referenced, match=f"item {shop.item['id']} cannot be removed: at least one order line"
+    ):
         await shop.items.delete(shop.item["id"])
 
 
 def test_a_long_name_of_a_constraint_is_one_that_postgresql_keeps() -> None:
-    names = {constraint_name("t" * 30, f"{'c' * 29}{end}_id", kind) for end in "ab" for kind in ("key", "idx", "fkey")}
+    names = {
+        constraint_name("t" * 30, f"{'c' * 29}{end}_id", kind)
+        for end in "ab"
+        for kind in ("key", "idx", "fkey")
+    }
     assert len(names) == 6
     assert {len(name) for name in names} == {63}
     assert constraint_name("items", "name", "key") == "items_name_key"

@@ -7,7 +7,7 @@ import asyncpg
 from pydantic import PositiveFloat, PositiveInt, SecretStr, field_validator
 
 from app.forge.about import NAME
-from app.forge.database.postgres_pool import ConnectionPool
+from app.forge.database.postgres_pool import MIGRATIONS, ConnectionPool
 from app.forge.database.postgres_pooler import Pooler, UnnamedStatements
 from app.forge.database.postgres_statements import ping
 from app.forge.database.postgres_store import PostgresStore
@@ -68,6 +68,7 @@ async def open_database(
         pooler=settings.database_pooler,
         connection_class=_connection_class(settings),
         statements_kept=max(100, STATEMENTS_KEPT * len(tables)),
+        schema=ping(tables, for_changes=False) if tables else MIGRATIONS,
     )
     database = PostgresDatabase(pool, settings, tables)
     try:

@@ -13,6 +13,8 @@ from app.forge.table import Table
 from app.resources import RESOURCES
 from app.settings import Settings
 
+AXES: tuple[str, ...] = ()
+
 TABLES = {resource.table.name: resource.table for resource in RESOURCES}
 # Rows that were found before, by other lines of the same plan, and none of a table.
 FOUND = ("SCAN gone", "SCAN other", "SCAN CONSTANT ROW", "SCAN 1 CONSTANT ROW")

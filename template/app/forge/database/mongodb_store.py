@@ -294,11 +294,12 @@ class MongoStore:
         ]
 
     def _expanded(self, document: Document, expand: Sequence[str]) -> Row:
+        found = {
+            relation: document.pop(EXPANDED + relation) for relation in self._referred if relation in expand
+        }
         row = self._documents.row(document)
-        for relation, documents in self._referred.items():
-            if relation in expand:
-                found = document[EXPANDED + relation]
-                row[relation] = documents.row(found[0]) if found else None
+        for relation, referred in found.items():
+            row[relation] = self._referred[relation].row(referred[0]) if referred else None
         return row
 
 

@@ -98,6 +98,10 @@ class Database(ChangeListener):
         """Return if the database answers and has the indexes, or raise `Unavailable`."""
         await self._operations.ping()
 
+    async def store_defaults(self) -> None:
+        """Give documents from before a field its default, so that filters and summaries find it there."""
+        await self._operations.store_defaults()
+
     async def transact(
         self,
         work: Callable[[Transaction], Awaitable[Result]],

@@ -24,6 +24,7 @@ from pymongo.errors import (
     OperationFailure,
     WTimeoutError,
 )
+from pymongo.monitoring import CommandStartedEvent
 from uuid_utils.compat import uuid7
 
 from app.forge.database import Database, DatabaseSettings, open_database
@@ -204,6 +205,22 @@ def test_after_the_migration_filters_and_summaries_find_defaults_in_old_document
         found.append(client.get("/api/v1/customers", params={"vip": False}).json()["items"])
     assert [[row["email"] for row in rows] for rows in found] == [[], ["old@customer"]]
     assert client.get("/api/v1/customers/summary").json()["vip"] == [{"value": False, "count": 1}]
+
+
+async def test_a_migration_takes_all_the_time_it_needs(
+    settings: Settings, _empty_database: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[dict[str, Any]] = []
+
+    class Listener(SlowQueryListener):
+        def started(self, event: CommandStartedEvent) -> None:
+            commands.append(dict(event.command))
+
+    monkeypatch.setattr("app.forge.database.mongodb._listeners", lambda _: [Listener(60)])
+    async with open_database(settings, TABLES) as database:
+        await database.migrate()
+        bounded = {next(iter(command)): "maxTimeMS" in command for command in commands}
+    assert bounded == {"ping": True, "createIndexes": False, "hello": False, "update": False}
 
 
 async def test_rows_that_leave_a_unique_field_out_do_not_meet(shop: Shop) -> None:

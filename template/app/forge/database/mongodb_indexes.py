@@ -7,6 +7,8 @@ import asyncio
 import sys
 from importlib import import_module
 
+from pymongo.errors import PyMongoError
+
 from app.forge.database.mongodb import DatabaseSettings, open_database
 from app.forge.database.outages import cause_of
 from app.forge.errors import Unavailable
@@ -14,11 +16,10 @@ from app.forge.resource import Resource
 
 
 async def migrate(resources: list[Resource]) -> None:
-    """Return when the database is as these resources are, or raise `Unavailable`."""
+    """Return when the database is as these resources are. Raises `Unavailable` or `PyMongoError`."""
     tables = [resource.table for resource in resources]
     async with open_database(DatabaseSettings(), tables) as database:
-        await database.ping()
-        await database.store_defaults()
+        await database.migrate()
 
 
 def main() -> None:
@@ -29,8 +30,8 @@ def main() -> None:
         )
     try:
         asyncio.run(migrate(import_module(sys.argv[1]).RESOURCES))
-    except Unavailable as error:
-        sys.exit(f"The indexes were not made. {cause_of(error)}")
+    except (PyMongoError, Unavailable) as error:
+        sys.exit(f"The migration was not completed. {cause_of(error)}")
 
 
 if __name__ == "__main__":

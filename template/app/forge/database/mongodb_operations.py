@@ -85,12 +85,15 @@ class Operations:
         """Return once the indexes are made and the server has answered, or raise `Unavailable`."""
         await self.answer(self._ping)
 
-    async def store_defaults(self) -> None:
-        """Give documents from before a field its default, so that filters and summaries find it there.
+    async def migrate(self) -> None:
+        """Make the indexes, and give documents from before a field its default, however long that takes.
 
-        It reads all documents, however long that takes.
+        Filters and summaries do not find a default that is not stored.
         """
-        with pymongo.timeout(None):
+        await self.answer(self.database.command, "ping")
+        # No bound.
+        with pymongo.timeout(0):
+            await self.prepare()
             for table in self.tables.values():
                 for name, default in Documents(table).defaults.items():
                     if default is not None:

@@ -94,8 +94,8 @@ class MongoStore:
         self, row_id: UUID, changes: Mapping[str, Any], updated_at: datetime, if_match: str | None = None
     ) -> Answer:
         with self._taken_values(changes):
-            found = await self._answer(self._update, row_id, changes, updated_at, if_match)
-        return self._answered(found)
+            changed = await self._answer(self._update, row_id, changes, updated_at, if_match)
+        return self._answered(changed)
 
     async def delete(self, row_id: UUID, if_match: str | None = None) -> None:
         await self._answer(self._delete, row_id, if_match)

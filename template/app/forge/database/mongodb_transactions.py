@@ -98,9 +98,9 @@ class Database(ChangeListener):
         """Return if the database answers and has the indexes, or raise `Unavailable`."""
         await self._operations.ping()
 
-    async def store_defaults(self) -> None:
-        """Give documents from before a field its default, so that filters and summaries find it there."""
-        await self._operations.store_defaults()
+    async def migrate(self) -> None:
+        """Make the indexes, and give documents from before a field its default, however long that takes."""
+        await self._operations.migrate()
 
     async def transact(
         self,

@@ -6,7 +6,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import asyncpg
 
+from app.forge.database.postgres_statements import quoted
 from app.forge.database.postgres_url import parse_url
+from app.resources import RESOURCES
 from tests.database.for_tests import url_for_tests
 from tests.errors import NoDatabase
 from tests.migrate import migrate
@@ -30,8 +32,9 @@ def another_database(url: str) -> AbstractContextManager[str]:
 
 
 def empty_database(url: str) -> None:
-    """Delete all items. Raises `NoDatabase`."""
-    _execute(url, "TRUNCATE items")
+    """Delete all rows of all resources. Raises `NoDatabase`."""
+    tables = [resource.table.name for resource in RESOURCES]
+    _execute(url, f"TRUNCATE {', '.join(map(quoted, tables))}" if tables else "SELECT 1")
 
 
 def _execute(url: str, sql: str) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from urllib.parse import quote
 
+from app.forge.database.sqlite_statements import quoted
 from app.forge.database.sqlite_url import database_path
+from app.resources import RESOURCES
 from tests.migrate import migrate
 
 
@@ -25,9 +27,10 @@ def another_database(_url: str) -> AbstractContextManager[str]:
 
 
 def empty_database(url: str) -> None:
-    """Delete all items."""
+    """Delete the rows of all resources."""
     with closing(sqlite3.connect(database_path(url), timeout=5)) as connection:
-        # Nothing here must outlast a power failure.
+        # Nothing here must outlast a power failure; foreign keys, which are off, would want an order.
         connection.execute("PRAGMA synchronous = OFF")
-        connection.execute("DELETE FROM items")
+        for resource in RESOURCES:
+            connection.execute(f"DELETE FROM {quoted(resource.table.name)}")
         connection.commit()

@@ -17,7 +17,11 @@ from app.forge.errors import MissingReference, NotFound, PreconditionFailed, Ref
 from app.forge.store import Row, Store
 from app.resources import RESOURCES
 
+AXES: tuple[str, ...] = ("database", "mongodb_driver", "serializer")
+
 RESOURCE = {resource.table.name: resource for resource in RESOURCES}
+if not {"items", "customers", "order_lines"} <= RESOURCE.keys():
+    pytest.skip("These tests need the tables of a shop.", allow_module_level=True)
 
 CREATED_AT = datetime(2026, 1, 2, 3, 4, 5, 678_000, UTC)
 LATER = CREATED_AT + timedelta(days=1)
@@ -411,9 +415,9 @@ async def test_changes_of_one_row_at_once_all_take_effect(store: Store) -> None:
 async def test_a_change_is_made_if_the_row_has_one_of_the_entity_tags(shop: Shop) -> None:
     row = shop.line("a", **FULL)
     etag = (await shop.order_lines.insert(row)).etag
-    for if_match in ("*", f'"other", {etag}'):
-        changed = await shop.order_lines.update(row["id"], {"quantity": 2}, LATER, if_match)
-        etag = changed.etag
+    for if_match in ("*", '"other", {}', "{}"):
+        given = if_match.format(etag)
+        etag = (await shop.order_lines.update(row["id"], {"quantity": 2}, LATER, given)).etag
     assert (await read(shop.order_lines, row["id"]))["quantity"] == 2
     await shop.order_lines.delete(row["id"], etag)
     assert await exported(shop.order_lines) == []
@@ -592,7 +596,7 @@ async def test_a_row_must_match_all_filters(shop: Shop) -> None:
         shop.line("e", **both),
     ]
     await insert_all(shop.order_lines, rows)
-    given = {"status": "paid", "links": UUID(int=1), "due": date(2026, 1, 1)}
+    given: dict[str, Any] = {"status": "paid", "links": UUID(int=1), "due": date(2026, 1, 1)}
     first, cursor = await names(shop.order_lines, 2, **given)
     assert (first, await names(shop.order_lines, 2, cursor, **given)) == (["e", "d"], (["a"], None))
     assert (await names(shop.order_lines, status="paid", due=date(2026, 1, 1)))[0] == ["e", "d", "c", "a"]
@@ -626,10 +630,12 @@ async def test_pages_come_with_the_rows_that_they_refer_to(shop: Shop, filters: 
     row = shop.line("a", parent_id=top["id"], links=[UUID(int=1)])
     await insert_all(shop.order_lines, [top, row])
     found, _ = await page(shop.order_lines, expand=["parent", "item"], **filters)
-    assert found == as_json([
-        {**row, "parent": top, "item": shop.item},
-        {**top, "parent": None, "item": shop.item},
-    ])
+    assert found == as_json(
+        [
+            {**row, "parent": top, "item": shop.item},
+            {**top, "parent": None, "item": shop.item},
+        ]
+    )
 
 
 async def test_an_expanded_row_is_written_as_it_is_by_itself(shop: Shop) -> None:
@@ -722,10 +728,10 @@ async def test_words_booleans_and_lists_of_any_kind_are_counted(shop: Shop) -> N
     await insert_all(shop.order_lines, rows)
     summary = await shop.order_lines.summary()
     counted = {
-        name: [(each["value"], each["count"]) for each in summary[name]]
+        name: [(as_json(each["value"]), each["count"]) for each in summary[name]]
         for name in ("status", "gift", "codes", "links")
     }
-    assert as_json(counted) == {
+    assert counted == {
         "status": [("paid", 2), ("open", 1)],
         "gift": [(False, 2), (True, 1)],
         "codes": [(9, 2), (-1, 1), (10, 1)],

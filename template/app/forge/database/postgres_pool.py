@@ -45,6 +45,7 @@ class ConnectionPool:
         application_name: str,
         pooler: Pooler = "none",
         connection_class: type[asyncpg.Connection] = asyncpg.Connection,
+        statements_kept: int = 100,
     ) -> None:
         self._server = server
         self._connection_class = connection_class
@@ -53,7 +54,7 @@ class ConnectionPool:
         self._timeout_seconds = timeout_seconds
         # There a session is not the service's own: the pooler resets it.
         self.is_behind_pooler = pooler != "none"
-        self._statement_cache_size = 0 if pooler == "transaction" else 100
+        self._statement_cache_size = 0 if pooler == "transaction" else statements_kept
         self._session = {"application_name": application_name, "timezone": "UTC"}
         if not self.is_behind_pooler:
             # The server gives up a little later than the client, for when the client could not tell it to. A

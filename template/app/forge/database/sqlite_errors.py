@@ -1,8 +1,7 @@
-"""SQLite's errors told apart: outages, taken names, and mistakes in a statement."""
+"""SQLite's errors told apart: outages, and mistakes in a statement."""
 
 import sqlite3
 
-NAME_IS_TAKEN = "UNIQUE constraint failed: items.name"
 # What opening the file or executing a statement raises during an outage, and for other reasons.
 UNAVAILABLE_ERRORS = (OSError, sqlite3.OperationalError)
 # https://www.sqlite.org/rescode.html

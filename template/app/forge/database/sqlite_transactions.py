@@ -7,20 +7,21 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, LiteralString, TypeVar
 
+from app.forge.database.sqlite_connections import STEPS_BETWEEN_LOOKS, Connections
 from app.forge.database.sqlite_errors import UNAVAILABLE_ERRORS, may_pass
-from app.forge.database.sqlite_writer import GroupCommitWriter
+from app.forge.database.sqlite_statements import presence
+from app.forge.database.sqlite_store import SqliteStore
 from app.forge.database.transactions import Background, ChangeListener, TransactionScope
 from app.forge.errors import OutcomeUnknown, Unavailable
+from app.forge.serializer import Serializer
+from app.forge.table import Table
 
 Result = TypeVar("Result")
 
-# How many of SQLite's steps (about a millisecond of them) pass between looks at the deadline.
-STEPS_BETWEEN_LOOKS = 10_000
 # What is about the whole connection, which all writes share, or would end its transaction.
 CONTROL = re.compile(
     r"(?:\s|;|--[^\n]*\n|/\*.*?\*/)*"
@@ -118,23 +119,23 @@ class Transaction(TransactionScope):
 
 
 class Database(ChangeListener):
-    """Runs transactions; `request.state.database` is one."""
+    """The tables of the service, and transactions; `request.state.database` is one."""
 
-    def __init__(
-        self,
-        writer: GroupCommitWriter,
-        readers: ThreadPoolExecutor,
-        borrow_reader: Callable[[], sqlite3.Connection],
-        return_reader: Callable[[sqlite3.Connection], None],
-        timeout_seconds: float,
-    ) -> None:
+    def __init__(self, connections: Connections, tables: Sequence[Table]) -> None:
         super().__init__()
-        self._writer = writer
-        self._readers = readers
-        self._borrow_reader = borrow_reader
-        self._return_reader = return_reader
-        self._timeout_seconds = timeout_seconds
+        self.connections = connections
+        self._tables = {table.name: table for table in tables}
         self._background = Background()
+
+    def store(self, table: Table, serializer: Serializer) -> SqliteStore:
+        """Return the rows of a table, written by the serializer."""
+        return SqliteStore(table, self._tables, serializer, self.connections, self.tell)
+
+    async def ping(self) -> None:
+        """Return if the database answers and has every table as the service needs it, or raise `Unavailable`."""
+        self.connections.read("SELECT 1 FROM sqlite_schema LIMIT 1", ())
+        for table in self._tables.values():
+            self.connections.read(presence(table), ())
 
     async def transact(
         self,
@@ -153,7 +154,7 @@ class Database(ChangeListener):
         DATABASE_TIMEOUT_SECONDS. Raises `Unavailable` if nothing was committed, and its subclass `OutcomeUnknown` if
         the commit did not end in time.
         """
-        seconds = timeout_seconds or self._timeout_seconds
+        seconds = timeout_seconds or self.connections.timeout_seconds
         bound = _Bound(seconds)
         run = self._read if read_only else self._write
         running = self._background.start(run(work, bound))
@@ -177,7 +178,7 @@ class Database(ChangeListener):
     async def _write(self, work: Callable[[Transaction], Result], bound: _Bound) -> Result:
         scope = TransactionScope()
         try:
-            return await self._writer.run(partial(_run, work, bound, scope))
+            return await self.connections.writer.run(partial(_run, work, bound, scope))
         except _GivenUp as error:
             raise Unavailable(IN_TIME.format("written")) from error
         except sqlite3.OperationalError as error:
@@ -191,7 +192,7 @@ class Database(ChangeListener):
     async def _read(self, work: Callable[[Transaction], Result], bound: _Bound) -> Result:
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._readers, self._read_in_thread, work, bound)
+            return await loop.run_in_executor(self.connections.readers, self._read_in_thread, work, bound)
         except _GivenUp as error:
             raise Unavailable(IN_TIME.format("read")) from error
         except sqlite3.OperationalError as error:
@@ -202,7 +203,7 @@ class Database(ChangeListener):
 
     def _read_in_thread(self, work: Callable[[Transaction], Result], bound: _Bound) -> Result:
         try:
-            connection = self._borrow_reader()
+            connection = self.connections.borrow_reader()
         except UNAVAILABLE_ERRORS as error:
             raise Unavailable("The database could not be opened.") from error
         try:
@@ -211,7 +212,7 @@ class Database(ChangeListener):
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            self._return_reader(connection)
+            self.connections.give_back(connection)
 
 
 def _run(

@@ -207,8 +207,9 @@ def test_after_the_migration_filters_and_summaries_find_defaults_in_old_document
     assert client.get("/api/v1/customers/summary").json()["vip"] == [{"value": False, "count": 1}]
 
 
+@pytest.mark.usefixtures("_empty_database")
 async def test_a_migration_takes_all_the_time_it_needs(
-    settings: Settings, _empty_database: None, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commands: list[dict[str, Any]] = []
 

@@ -163,12 +163,11 @@ class MongoStore:
         try:
             await self._rows.insert_one(document, session=session)
         except DuplicateKeyError:
+            if session is not None:
+                raise
             # The drivers repeat a write whose connection failed. MongoDB knows it again; a server that speaks
             # its protocol may not, and then it is this very row that has the value.
-            if (
-                session is not None
-                or await self._on_primary.find_one({"_id": document["_id"]}, ["_id"]) is None
-            ):
+            if await self._on_primary.find_one({"_id": document["_id"]}, ["_id"]) is None:
                 raise
 
     async def _insert_all(self, rows: Sequence[Row]) -> None:

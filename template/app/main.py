@@ -15,8 +15,8 @@ from app.forge.http.problems import add_error_handlers
 from app.forge.observability import metrics
 from app.forge.observability.metrics import MetricsMiddleware
 from app.forge.service import Service
-from app.items import routes as items
 from app.lifespan import lifespan
+from app.resources import RESOURCES
 from app.settings import Settings, settings_of_environment
 
 
@@ -62,7 +62,8 @@ def create_app(settings: Settings | None = None) -> Service:
     )
     app.state.settings = settings
     # Routes are matched in this order: what is asked most comes first.
-    app.include_router(items.router)
+    for resource in RESOURCES:
+        app.include_router(resource.router)
     app.include_router(health.router)
     if settings.metrics_enabled:
         app.include_router(metrics.router)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt, SecretStr
 
 from app.forge.cache import CacheSettings
-from app.forge.database import StoreSettings
+from app.forge.database import DatabaseSettings
 from app.forge.environment import unknown_settings
 from app.forge.observability.logs import configure_logging
 from app.forge.server.settings import ServerSettings
@@ -14,7 +14,7 @@ from app.forge.server.settings import ServerSettings
 logger = logging.getLogger(__name__)
 
 
-class Settings(StoreSettings, CacheSettings, ServerSettings):
+class Settings(DatabaseSettings, CacheSettings, ServerSettings):
     """Every setting of the service: a variable in the environment or in .env, in capitals."""
 
     max_body_bytes: PositiveInt = 4 * 1024 * 1024

@@ -17,13 +17,13 @@ from tests.variants.interpreters import (
     fetch_missing,
     found_interpreters,
     interpreters_named,
+    run_name,
     this_interpreter,
 )
 from tests.variants.rendering import Project, Renderer
-from tests.variants.running import run_name
 from tests.variants.shares import shares
 from tests.variants.space import Variant, covering_variants, every_variant, variants_named
-from tests.variants.table import Outcome, closing_line, table, write_results
+from tests.variants.table import Outcome, closing_line, machinery_line, table, write_results
 
 RESULTS = VAR / "results"
 WORDS = "variants to install, test and boot: covering (default), quick, all, or names separated by commas"
@@ -144,7 +144,7 @@ class Summary:
         if not self.rendered and not self.outcomes:
             return
         terminalreporter.section("variants")
-        for line in table(self.outcomes) if self.outcomes else ():
+        for line in [*table(self.outcomes), machinery_line(self.outcomes)] if self.outcomes else ():
             terminalreporter.write_line(line)
         skipped = len(terminalreporter.stats.get("skipped", ()))
         closing = closing_line(len(self.rendered), self.outcomes, skipped)

@@ -5,35 +5,38 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from fastapi.testclient import TestClient
+from uuid_utils.compat import uuid7
 
-from app.forge.cache import CachedItemStore, open_item_cache
+from app.forge.cache import CachedStore, open_cache
+from app.forge.database import Database
+from app.forge.documents import Document, document_of
 from app.forge.errors import NotFound
-from app.items.documents import ItemDocument, item_document
-from app.items.models import ItemChanges, ItemDraft
-from app.items.service import new_row
-from app.items.store import ItemStore
+from app.forge.store import Row
+from app.items import RESOURCE
 from app.settings import Settings
-from app.forge.database import open_item_store
 from tests.machinery.works import RETRIES, moving
+
+AXES: tuple[str, ...] = ("database", "mongodb_driver", "cache")
 
 ITEMS = "/api/v1/items"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-OLD, NEW = item_document(b'{"is":"old"}'), item_document(b'{"is":"new"}')
+OLD, NEW = document_of(b'{"is":"old"}'), document_of(b'{"is":"new"}')
 
 
 class SlowStore:
     """Answers a read when it is told to, so that a test decides what happens meanwhile."""
 
     def __init__(self) -> None:
-        self.document: ItemDocument | None = OLD
+        self.document: Document | None = OLD
         self.reads = 0
         self.answer = asyncio.Event()
 
-    async def get(self, item_id: UUID) -> ItemDocument:
+    async def get(self, item_id: UUID) -> Document:
         self.reads += 1
         document = self.document
         await self.answer.wait()
@@ -41,11 +44,13 @@ class SlowStore:
             raise NotFound(f"No item has the id {item_id}.")
         return document
 
-    async def update(self, _item_id: UUID, _changes: ItemChanges, _updated_at: datetime) -> ItemDocument:
+    async def update(
+        self, _item_id: UUID, _changes: Any, _updated_at: datetime, _if_match: str | None
+    ) -> Document:
         self.document = NEW
         return NEW
 
-    async def delete(self, _item_id: UUID) -> None:
+    async def delete(self, _item_id: UUID, _if_match: str | None) -> None:
         self.document = None
 
 
@@ -55,9 +60,9 @@ def slow() -> SlowStore:
 
 
 @pytest.fixture
-async def cached(settings: Settings, slow: SlowStore) -> AsyncIterator[ItemStore]:
-    async with open_item_cache(settings) as cache:
-        yield CachedItemStore(slow, cache)  # type: ignore[arg-type]
+async def cached(settings: Settings, slow: SlowStore) -> AsyncIterator[CachedStore]:
+    async with open_cache(settings) as cache:
+        yield CachedStore(slow, cache.of("items"))  # type: ignore[arg-type]
 
 
 def test_the_second_read_is_a_hit(client: TestClient) -> None:
@@ -75,7 +80,7 @@ def test_the_read_after_a_change_is_a_miss(client: TestClient) -> None:
     assert (read.headers["x-cache"], read.json()["price_cents"]) == ("miss", 2)
 
 
-async def test_a_hundred_misses_at_once_make_one_query(cached: ItemStore, slow: SlowStore) -> None:
+async def test_a_hundred_misses_at_once_make_one_query(cached: CachedStore, slow: SlowStore) -> None:
     item_id = uuid4()
     reads = [asyncio.create_task(cached.get(item_id)) for _ in range(100)]
     await asyncio.sleep(0.05)
@@ -85,7 +90,7 @@ async def test_a_hundred_misses_at_once_make_one_query(cached: ItemStore, slow: 
 
 
 async def test_misses_of_different_items_do_not_wait_for_one_another(
-    cached: ItemStore, slow: SlowStore
+    cached: CachedStore, slow: SlowStore
 ) -> None:
     reads = [asyncio.create_task(cached.get(uuid4())) for _ in range(10)]
     await asyncio.sleep(0.05)
@@ -95,7 +100,7 @@ async def test_misses_of_different_items_do_not_wait_for_one_another(
 
 
 async def test_a_missing_item_is_missing_for_all_who_wait_and_not_kept(
-    cached: ItemStore, slow: SlowStore
+    cached: CachedStore, slow: SlowStore
 ) -> None:
     item_id = uuid4()
     slow.document = None
@@ -109,7 +114,7 @@ async def test_a_missing_item_is_missing_for_all_who_wait_and_not_kept(
 
 
 async def test_a_client_that_goes_away_does_not_take_the_others_with_it(
-    cached: ItemStore, slow: SlowStore
+    cached: CachedStore, slow: SlowStore
 ) -> None:
     item_id = uuid4()
     first = asyncio.create_task(cached.get(item_id))
@@ -124,7 +129,7 @@ async def test_a_client_that_goes_away_does_not_take_the_others_with_it(
 
 @pytest.mark.parametrize("change", ["update", "delete", "forget"])
 async def test_what_was_read_before_a_change_is_not_kept_after_it(
-    cached: ItemStore, slow: SlowStore, change: str
+    cached: CachedStore, slow: SlowStore, change: str
 ) -> None:
     item_id = uuid4()
     read = asyncio.create_task(cached.get(item_id))
@@ -132,7 +137,7 @@ async def test_what_was_read_before_a_change_is_not_kept_after_it(
     changes: dict[str, Callable[[], Awaitable[object]]] = {
         "update": partial(cached.update, item_id, {"price_cents": 1}, NOW),
         "delete": partial(cached.delete, item_id),
-        "forget": partial(cached.forget, [item_id]),  # type: ignore[attr-defined]
+        "forget": partial(cached.forget, [item_id]),
     }
     await changes[change]()
     slow.document = NEW
@@ -142,7 +147,7 @@ async def test_what_was_read_before_a_change_is_not_kept_after_it(
 
 
 async def test_a_read_that_starts_after_a_change_does_not_join_one_from_before(
-    cached: ItemStore, slow: SlowStore
+    cached: CachedStore, slow: SlowStore
 ) -> None:
     item_id = uuid4()
     before = asyncio.create_task(cached.get(item_id))
@@ -154,15 +159,15 @@ async def test_a_read_that_starts_after_a_change_does_not_join_one_from_before(
     assert ((await before).body, (await after).body) == (OLD.body, NEW.body)
 
 
-@pytest.mark.usefixtures("_empty_database")
 async def test_a_read_after_a_transaction_shows_what_it_changed_whoever_reads_meanwhile(
-    settings: Settings,
+    settings: Settings, database: Database
 ) -> None:
-    async with open_item_store(settings) as store, open_item_cache(settings) as cache:
-        cached = CachedItemStore(store, cache)
-        store.database.on_change(cached.forget)
-        rows = [new_row(ItemDraft(name=name, price_cents=1_000), NOW) for name in "ab"]
-        await store.insert_many(rows)
+    async with open_cache(settings) as cache:
+        cached = CachedStore(database.store(RESOURCE.table, RESOURCE.serializer()), cache.of("items"))
+        database.on_change(lambda _table, row_ids: cached.forget(row_ids))
+        more: Row = {"description": None, "price_cents": 1_000, "tags": [], "created_at": NOW, "updated_at": NOW}
+        rows: list[Row] = [{"id": uuid7(), "name": name, **more} for name in "ab"]
+        await cached.insert_many(rows)
         source, target = (row["id"] for row in rows)
         shown = [1_000]
 
@@ -178,7 +183,7 @@ async def test_a_read_after_a_transaction_shows_what_it_changed_whoever_reads_me
 
         readers = [asyncio.create_task(read()) for _ in range(5)]
         for cents in range(999, 959, -1):
-            await store.database.transact(moving(source, target, 1), **RETRIES)
+            await database.transact(moving(source, target, 1), **RETRIES)
             assert await price() == cents
             shown.append(cents)
         await asyncio.gather(*readers)

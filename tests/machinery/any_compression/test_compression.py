@@ -14,6 +14,8 @@ from starlette.types import Message, Scope
 from app.forge.http.compression import CompressionMiddleware
 from app.forge.http.compression.accept_encoding import preferred_encoding
 
+AXES: tuple[str, ...] = ("compression",)
+
 ALL = ("zstd", "br", "gzip")
 TEXT = "[" + ",".join(f'"item {number}"' for number in range(500)) + "]"
 ENCODED = gzip.compress(TEXT.encode())

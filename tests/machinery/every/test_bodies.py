@@ -18,10 +18,12 @@ from pydantic import Field, HttpUrl, NaiveDatetime, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from app.forge.bodies import Body, body
+from app.forge.fields import Day, Exact, Finite, FromText, Moment, Reference
 from app.forge.http.fast_path.tree import RouteTree
-from app.forge.fields import Day, Finite, FromText, Moment, Reference, Exact
 from app.main import create_app
 from app.settings import Settings
+
+AXES: tuple[str, ...] = ()
 
 ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 NOON = "2026-11-27T12:00:00Z"

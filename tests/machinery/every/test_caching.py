@@ -12,6 +12,8 @@ from starlette.types import Receive, Scope, Send
 from app.forge.http.caching import entity_tag, is_known
 from app.forge.http.middleware import RequestIdMiddleware
 
+AXES: tuple[str, ...] = ("cache", "app_compression")
+
 ITEMS = "/api/v1/items"
 SAID = [
     {"Cache-Control": "public, max-age=60", "Vary": "X-Tenant"},

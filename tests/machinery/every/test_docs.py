@@ -14,6 +14,8 @@ from app.forge.http import docs
 from app.main import create_app
 from app.settings import Settings
 
+AXES: tuple[str, ...] = ("app_compression",)
+
 FILES = ["swagger-ui-bundle.js", "swagger-ui.css", "initializer.js", "favicon-32x32.png"]
 READY = ["/docs", "/openapi.json", *(f"/docs/{name}" for name in FILES)]
 

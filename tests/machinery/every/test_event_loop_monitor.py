@@ -8,6 +8,8 @@ from prometheus_client import REGISTRY
 
 from app.forge.observability.event_loop_monitor import watched_event_loop
 
+AXES: tuple[str, ...] = ()
+
 BLOCKED_SECONDS = 0.04
 
 

@@ -13,6 +13,8 @@ from pydantic import BaseModel
 from app.forge.http.fast_path.tree import RouteTree
 from app.forge.service import Service
 
+AXES: tuple[str, ...] = ("serializer", "app_compression")
+
 ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 
 

@@ -19,6 +19,8 @@ from app.forge.observability.logs import JsonFormatter, configure_logging
 from app.main import create_app
 from app.settings import Settings
 
+AXES: tuple[str, ...] = ("deployment",)
+
 logger = logging.getLogger("service")
 
 Lines = Callable[[], list[dict[str, Any]]]
@@ -220,7 +222,7 @@ def test_the_access_log_has_a_line_for_each_request(logged: tuple[TestClient, Li
             "request_id": "mine",
             "method": "GET",
             "path": "/api/v1/items/1",
-            "route": "/api/v1/items/{item_id}",
+            "route": "/api/v1/items/{row_id}",
             "status": 422,
             "bytes": len(answer.content),
             "client": "testclient",

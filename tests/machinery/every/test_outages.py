@@ -2,23 +2,23 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.forge.database import outages
-
-from app.forge.http import health
+from app.forge.database import Database, open_database, outages
 from app.forge.errors import Unavailable
+from app.forge.http import health
 from app.forge.http.health import Dependency
-from app.items.store import ItemStore
 from app.forge.http.middleware import RequestIdMiddleware
 from app.forge.http.problems import add_error_handlers
+from app.forge.table import Table
 from app.settings import Settings
-from app.forge.database import open_item_store
+
+AXES: tuple[str, ...] = ("database", "cache")
 
 
 class Clock:
@@ -193,18 +193,12 @@ def test_a_service_starts_without_its_database_and_says_why(
     app: FastAPI, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @asynccontextmanager
-    async def open_broken(settings: Settings) -> AsyncIterator[ItemStore]:
-        class Broken:
-            def __init__(self, store: ItemStore) -> None:
-                self.database = store.database  # type: ignore[attr-defined]
+    async def open_broken(settings: Settings, tables: Sequence[Table]) -> AsyncIterator[Database]:
+        async with open_database(settings, tables) as database:
+            monkeypatch.setattr(database, "ping", ping_in_vain)
+            yield database
 
-            async def ping(self) -> None:
-                await ping_in_vain()
-
-        async with open_item_store(settings) as store:
-            yield Broken(store)  # type: ignore[misc]
-
-    monkeypatch.setattr("app.lifespan.open_item_store", open_broken)
+    monkeypatch.setattr("app.lifespan.open_database", open_broken)
     with TestClient(app) as client:
         assert client.get("/health/live").status_code == 200
     assert lines[0].startswith("Outage of the database: ")

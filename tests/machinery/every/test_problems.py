@@ -13,6 +13,8 @@ from fastapi.exceptions import RequestValidationError, ResponseValidationError
 from fastapi.testclient import TestClient
 from starlette.datastructures import Headers
 
+AXES: tuple[str, ...] = ("app_compression",)
+
 PROBLEM = "application/problem+json"
 WAYS = ["/directly", "/with-dependency", "/from-dependency"]
 OBJECTS = [

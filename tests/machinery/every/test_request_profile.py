@@ -9,6 +9,8 @@ from pydantic import SecretStr, ValidationError
 from app.main import create_app
 from app.settings import Settings
 
+AXES: tuple[str, ...] = ("app_compression",)
+
 ITEMS = "/api/v1/items"
 SECRET = "a secret for tests only"
 HEADER = {"X-Profile-Secret": SECRET}

@@ -25,6 +25,8 @@ from app.forge.server.settings import ServerSettings
 from app.forge.server.sizing import TooManyWorkers, cgroup_cpu_limit, share, usable_cpus
 from app.forge.server.worker import create_app
 
+AXES: tuple[str, ...] = ("database", "deployment")
+
 START_SECONDS = 30
 WORKERS = 2
 OWN_ROUTE = str(Path(__file__).parent / "own_route")

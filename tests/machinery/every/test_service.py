@@ -10,12 +10,14 @@ from fastapi.testclient import TestClient
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
-from app.forge.http import health
 from app.forge.errors import Unavailable
+from app.forge.http import health
 from app.forge.http.health import Dependency
-from app.main import telemetry
 from app.forge.http.middleware import BodyLimitMiddleware, RequestIdMiddleware
+from app.main import telemetry
 from app.settings import Settings
+
+AXES: tuple[str, ...] = ("database", "app_compression")
 
 ITEMS = "/api/v1/items"
 ANSWERS = [("GET", "/health/live"), ("GET", ITEMS), ("GET", "/nowhere"), ("PUT", ITEMS), ("POST", ITEMS)]
@@ -160,7 +162,7 @@ def requests_counted(client: TestClient, labels: str) -> float:
 
 
 def test_requests_are_counted_by_route_and_status(client: TestClient) -> None:
-    labels = f'method="GET",route="{ITEMS}/{{item_id}}",status="422"'
+    labels = f'method="GET",route="{ITEMS}/{{row_id}}",status="422"'
     before = requests_counted(client, labels)
     client.get(f"{ITEMS}/1")
     client.get(f"{ITEMS}/2")
@@ -178,8 +180,8 @@ def test_unknown_paths_and_methods_do_not_make_series_of_their_own(client: TestC
 def test_the_openapi_document_names_every_answer(client: TestClient) -> None:
     document = client.get("/openapi.json").json()
     paths = document["paths"]
-    assert set(paths[f"{ITEMS}/{{item_id}}"]["patch"]["responses"]) >= {"200", "404", "409", "422"}
-    problem = paths[ITEMS + "/{item_id}"]["get"]["responses"]["404"]["content"]["application/problem+json"]
+    assert set(paths[f"{ITEMS}/{{row_id}}"]["patch"]["responses"]) >= {"200", "404", "409", "422"}
+    problem = paths[ITEMS + "/{row_id}"]["get"]["responses"]["404"]["content"]["application/problem+json"]
     assert problem["schema"] == {"$ref": "#/components/schemas/Problem"}
     assert "Problem" in document["components"]["schemas"]
     assert client.get("/docs").status_code == 200

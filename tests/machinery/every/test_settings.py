@@ -9,6 +9,8 @@ import pytest
 from app.forge.environment import Environment, unknown_settings
 from app.settings import Settings, settings_of_environment
 
+AXES: tuple[str, ...] = ("database", "cache", "compression", "deployment")
+
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
 ASSIGNED = re.compile(r"^(# )?([A-Z_]+)=(.*)$", re.MULTILINE)
 # Of an ordinary machine, a CI runner and a cluster: none of them is meant for the service.

@@ -17,6 +17,8 @@ from app.forge.errors import MissingReference, NotFound, PreconditionFailed, Ref
 from app.forge.store import Row, Store
 from app.resources import RESOURCES
 
+AXES: tuple[str, ...] = ("database", "mongodb_driver", "serializer")
+
 RESOURCE = {resource.table.name: resource for resource in RESOURCES}
 if not {"items", "customers", "order_lines"} <= RESOURCE.keys():
     pytest.skip("These tests need the tables of a shop.", allow_module_level=True)
@@ -594,7 +596,7 @@ async def test_a_row_must_match_all_filters(shop: Shop) -> None:
         shop.line("e", **both),
     ]
     await insert_all(shop.order_lines, rows)
-    given = {"status": "paid", "links": UUID(int=1), "due": date(2026, 1, 1)}
+    given: dict[str, Any] = {"status": "paid", "links": UUID(int=1), "due": date(2026, 1, 1)}
     first, cursor = await names(shop.order_lines, 2, **given)
     assert (first, await names(shop.order_lines, 2, cursor, **given)) == (["e", "d"], (["a"], None))
     assert (await names(shop.order_lines, status="paid", due=date(2026, 1, 1)))[0] == ["e", "d", "c", "a"]
@@ -628,10 +630,12 @@ async def test_pages_come_with_the_rows_that_they_refer_to(shop: Shop, filters: 
     row = shop.line("a", parent_id=top["id"], links=[UUID(int=1)])
     await insert_all(shop.order_lines, [top, row])
     found, _ = await page(shop.order_lines, expand=["parent", "item"], **filters)
-    assert found == as_json([
-        {**row, "parent": top, "item": shop.item},
-        {**top, "parent": None, "item": shop.item},
-    ])
+    assert found == as_json(
+        [
+            {**row, "parent": top, "item": shop.item},
+            {**top, "parent": None, "item": shop.item},
+        ]
+    )
 
 
 async def test_an_expanded_row_is_written_as_it_is_by_itself(shop: Shop) -> None:

@@ -13,12 +13,15 @@ import pytest
 from fastapi.testclient import TestClient
 from uuid_utils.compat import uuid7
 
+from app.forge.database import Database, open_database
 from app.forge.errors import OutcomeUnknown, Unavailable
-from app.items.store import ItemRow, ItemStore
+from app.forge.store import Row
+from app.items import RESOURCE
 from app.settings import Settings
-from app.forge.database import Database, open_item_store
-from tests.machinery.works import RETRIES, moving
 from tests.machinery.gates import Gate
+from tests.machinery.works import RETRIES, moving
+
+AXES: tuple[str, ...] = ("database", "mongodb_driver", "cache")
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CENTS = 1_000
@@ -32,8 +35,8 @@ class Failure(Exception):
 class Shop:
     """Two or more items with the same price, and the database that they are in."""
 
-    def __init__(self, store: ItemStore, database: Database, item_ids: Sequence[UUID]) -> None:
-        self.store = store
+    def __init__(self, database: Database, item_ids: Sequence[UUID]) -> None:
+        self.store = database.store(RESOURCE.table, RESOURCE.serializer())
         self.database = database
         self.ids = item_ids
         self.told: list[UUID] = []
@@ -43,12 +46,12 @@ class Shop:
         documents = [await self.store.get(item_id) for item_id in self.ids]
         return [json.loads(document.body)["price_cents"] for document in documents]
 
-    async def forget(self, item_ids: Any) -> None:
+    async def forget(self, _table: str, item_ids: Any) -> None:
         """Note what a cache would be told."""
         self.told += item_ids
 
 
-def item(name: str) -> ItemRow:
+def item(name: str) -> Row:
     return {
         "id": uuid7(),
         "name": name,
@@ -68,11 +71,11 @@ def bounds() -> dict[str, Any]:
 
 @pytest.fixture
 async def shop(settings: Settings, _empty_database: None, bounds: dict[str, Any]) -> AsyncIterator[Shop]:
-    async with open_item_store(settings.model_copy(update=bounds)) as store:
+    async with open_database(settings.model_copy(update=bounds), [RESOURCE.table]) as database:
         rows = [item(f"item {number}") for number in range(20)]
-        await store.insert_many(rows)
-        shop = Shop(store, store.database, [row["id"] for row in rows])
-        store.database.on_change(shop.forget)
+        shop = Shop(database, [row["id"] for row in rows])
+        await shop.store.insert_many(rows)
+        database.on_change(shop.forget)
         yield shop
 
 
@@ -218,7 +221,7 @@ async def test_a_transaction_that_was_kept_is_of_no_use(shop: Shop) -> None:
     with suppress(TypeError):
         await shop.database.transact(keep)
     with pytest.raises(RuntimeError, match="has ended"):
-        kept[0].changed(shop.ids[0])
+        kept[0].changed(RESOURCE.table, shop.ids[0])
 
 
 def test_requests_find_the_database_in_their_state(client: TestClient) -> None:

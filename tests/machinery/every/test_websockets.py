@@ -12,6 +12,8 @@ from starlette.websockets import WebSocketDisconnect
 from app.forge.errors import NotFound, Unavailable
 from app.forge.http.websockets import NoWebSocketLibrary, require_websocket_library
 
+AXES: tuple[str, ...] = ("app_compression",)
+
 ERRORS = {
     "http": HTTPException(401, "Who are you?", {"WWW-Authenticate": "Bearer"}),
     "missing": NotFound("No such room."),

@@ -14,8 +14,10 @@ from fastapi.testclient import TestClient
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.items import routes as items
 from app.forge.service import Service
+from app.items import routes as items
+
+AXES: tuple[str, ...] = ("cache", "app_compression")
 
 ITEMS = "/api/v1/items"
 ID = "01890a5d-ac96-774b-bcce-b302099a8057"

@@ -10,16 +10,19 @@ import pytest
 from alembic.command import revision
 from alembic.config import Config
 
+from app.forge.database import open_database
 from app.forge.errors import Unavailable
+from app.resources import RESOURCES
 from app.settings import Settings
-from app.forge.database import open_item_store
 from tests.migrate import PROJECT, migrate
+
+AXES: tuple[str, ...] = ("database",)
 
 
 async def is_migrated(settings: Settings) -> bool:
-    async with open_item_store(settings) as store:
+    async with open_database(settings, [resource.table for resource in RESOURCES]) as database:
         try:
-            await store.ping()
+            await database.ping()
         except Unavailable:
             return False
     return True

@@ -15,6 +15,8 @@ import pytest
 
 from app.forge.server.nginx import DEPLOYMENT, CannotStart, find_nginx
 
+AXES: tuple[str, ...] = ("compression",)
+
 START_SECONDS = 30
 START = "from app.forge.server.nginx import serve; from app.settings import Settings; serve(Settings())"
 MAX_BODY_BYTES = 100_000

@@ -12,20 +12,28 @@ import asyncpg
 import pytest
 from uuid_utils.compat import uuid7
 
-from app.forge.errors import NameTaken, Unavailable
-from app.items.store import ItemRow
-from app.settings import Settings
-from app.forge.database import postgres_slow_queries
-from app.forge.database.postgres import PostgresItemStore, open_item_store
+from app.forge.database import postgres_pooler, postgres_slow_queries
+from app.forge.database.postgres import PostgresDatabase, PostgresStore, open_database
 from app.forge.database.postgres_pool import ConnectionPool
 from app.forge.database.postgres_pooler import UnnamedStatements
 from app.forge.database.postgres_url import parse_url
+from app.forge.errors import Taken, Unavailable
+from app.forge.store import Row
+from app.items import RESOURCE
+from app.settings import Settings
 from tests.migrate import migrate
+
+AXES: tuple[str, ...] = ("serializer",)
 
 TIMEOUT_SECONDS = 0.5
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SLEEP = "SELECT pg_sleep($1)"
 SESSION = "SELECT pg_backend_pid()"
+
+def items_of(database: PostgresDatabase) -> PostgresStore:
+    """Return the store of the items."""
+    return database.store(RESOURCE.table, RESOURCE.serializer())
+
 
 OpenPool = Callable[..., ConnectionPool]
 
@@ -156,14 +164,14 @@ async def test_a_database_that_takes_no_changes_is_not_ready_until_it_does(
     settings: Settings, outside: asyncpg.Connection, take_no_changes: Callable[[], Awaitable[None]]
 ) -> None:
     await take_no_changes()
-    async with open_item_store(settings) as store:
+    async with open_database(settings, [RESOURCE.table]) as database:
         for _ in range(3):
             with pytest.raises(Unavailable, match="takes no changes"):
-                await store.ping()
+                await database.ping()
         await outside.execute("SET default_transaction_read_only = off")
         name = await outside.fetchval("SELECT quote_ident(current_database())")
         await outside.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
-        await store.ping()
+        await database.ping()
 
 
 async def test_after_an_answer_that_did_not_come_no_idle_connection_is_trusted(open_pool: OpenPool) -> None:
@@ -241,30 +249,31 @@ async def test_a_deadlock_is_answered_as_unavailable_and_costs_no_connection(ope
 
 
 @pytest.mark.usefixtures("_empty_database")
-async def test_only_a_name_that_is_taken_is_called_so(settings: Settings) -> None:
-    async with open_item_store(settings) as store:
+async def test_only_a_value_that_must_be_unique_is_called_taken(settings: Settings) -> None:
+    async with open_database(settings, [RESOURCE.table]) as database:
+        store = items_of(database)
         row = secret_item("a")
         await store.insert(row)
-        with pytest.raises(NameTaken):
+        with pytest.raises(Taken):
             await store.insert({**row, "id": uuid7()})
-        with pytest.raises(asyncpg.UniqueViolationError, match="items_pkey"):
-            await store.insert({**row, "name": "another"})
-        with pytest.raises(asyncpg.CheckViolationError):
-            await store.insert({**secret_item("b"), "price_cents": -1})
-        with pytest.raises(asyncpg.NotNullViolationError):
-            await store.insert({**secret_item("c"), "tags": None})  # type: ignore[typeddict-item]
+        for insert in (store.insert, lambda row: store.insert_many([row])):
+            with pytest.raises(asyncpg.UniqueViolationError, match="items_pkey"):
+                await insert({**row, "name": "another"})
+            with pytest.raises(asyncpg.NotNullViolationError):
+                await insert({**secret_item("c"), "price_cents": None})
 
 
 @pytest.mark.usefixtures("_empty_database")
 async def test_a_pooler_without_prepared_statements_is_given_none(settings: Settings) -> None:
     behind = settings.model_copy(update={"database_pooler": "transaction"})
-    async with open_item_store(behind) as store:
+    async with open_database(behind, [RESOURCE.table]) as database:
+        store = items_of(database)
         row = secret_item("a")
         await store.insert(row)
         for _ in range(3):
             assert b"secret a" in (await store.get(row["id"])).body
-        assert await store._pool.fetch("SELECT FROM pg_prepared_statements WHERE name <> ''") == []
-        assert await store._pool.fetch("SHOW timezone") == [("UTC",)]
+        assert await database._pool.fetch("SELECT FROM pg_prepared_statements WHERE name <> ''") == []
+        assert await database._pool.fetch("SHOW timezone") == [("UTC",)]
 
 
 async def test_a_statement_whose_description_is_outdated_is_described_again(
@@ -273,12 +282,12 @@ async def test_a_statement_whose_description_is_outdated_is_described_again(
     await outside.execute("CREATE TABLE described AS SELECT 1::bigint AS value")
     behind = settings.model_copy(update={"database_pooler": "transaction"})
     try:
-        async with open_item_store(behind) as store:
-            assert await store._pool.fetch("SELECT value FROM described WHERE value = $1", 1) == [(1,)]
+        async with open_database(behind, [RESOURCE.table]) as database:
+            assert await database._pool.fetch("SELECT value FROM described WHERE value = $1", 1) == [(1,)]
             await outside.execute("ALTER TABLE described ALTER value TYPE text")
             with suppress(Unavailable, asyncpg.PostgresError, ValueError):
-                await store._pool.fetch("SELECT value FROM described WHERE value = $1", 1)
-            assert await store._pool.fetch("SELECT value FROM described WHERE value = $1", "1") == [("1",)]
+                await database._pool.fetch("SELECT value FROM described WHERE value = $1", 1)
+            assert await database._pool.fetch("SELECT value FROM described WHERE value = $1", "1") == [("1",)]
     finally:
         await outside.execute("DROP TABLE described")
 
@@ -290,22 +299,22 @@ async def test_a_slow_statement_is_explained_behind_a_pooler_too(
 ) -> None:
     monkeypatch.setattr(postgres_slow_queries, "perf_counter", count(step=0.1).__next__)
     behind = settings.model_copy(update={"slow_query_ms": 1, "database_pooler": pooler})
-    async with open_item_store(behind) as store:
-        await store.insert(secret_item("a"))
-        assert (UnnamedStatements in type(store._pool._idle[0]).__mro__) == (pooler == "transaction")
+    async with open_database(behind, [RESOURCE.table]) as database:
+        await items_of(database).insert(secret_item("a"))
+        assert (UnnamedStatements in type(database._pool._idle[0]).__mro__) == (pooler == "transaction")
     assert "Insert on items" in caplog.records[0].plan  # type: ignore[attr-defined]
 
 
 @pytest.fixture
 async def watched(
     settings: Settings, _empty_database: None, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[PostgresItemStore]:
+) -> AsyncIterator[PostgresDatabase]:
     monkeypatch.setattr(postgres_slow_queries, "perf_counter", count(step=0.1).__next__)
-    async with open_item_store(settings.model_copy(update={"slow_query_ms": 1})) as store:
-        yield store
+    async with open_database(settings.model_copy(update={"slow_query_ms": 1}), [RESOURCE.table]) as database:
+        yield database
 
 
-def secret_item(name: str) -> ItemRow:
+def secret_item(name: str) -> Row:
     return {
         "id": uuid7(),
         "name": f"secret {name}",
@@ -318,14 +327,15 @@ def secret_item(name: str) -> ItemRow:
 
 
 async def test_slow_statements_are_logged_with_their_plan_and_without_values(
-    watched: PostgresItemStore, caplog: pytest.LogCaptureFixture
+    watched: PostgresDatabase, caplog: pytest.LogCaptureFixture
 ) -> None:
+    store = items_of(watched)
     row = secret_item("a")
-    await watched.insert(row)
-    await watched.insert_many([secret_item("b")])
-    await watched.get(row["id"])
-    await watched.page(1, None, "secret")
-    await watched.update(row["id"], {"name": "secret c"}, NOW)
+    await store.insert(row)
+    await store.insert_many([secret_item("b")])
+    await store.get(row["id"])
+    await store.page(1, None, {"tags": "secret"}, ())
+    await store.update(row["id"], {"name": "secret c"}, NOW)
     plans = [record.plan for record in caplog.records]  # type: ignore[attr-defined]
     assert len(plans) == 5
     assert "Insert on items" in plans[0]
@@ -336,7 +346,7 @@ async def test_slow_statements_are_logged_with_their_plan_and_without_values(
 
 
 async def test_a_slow_statement_without_a_plan_is_logged_and_hurts_nobody(
-    watched: PostgresItemStore, caplog: pytest.LogCaptureFixture
+    watched: PostgresDatabase, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert await watched._pool.fetch("SHOW timezone") == [("UTC",)]
     await watched.ping()
@@ -347,14 +357,14 @@ async def test_a_slow_statement_that_was_given_up_is_logged(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     hasty = {"slow_query_ms": 100, "database_timeout_seconds": 0.2}
-    async with open_item_store(settings.model_copy(update=hasty)) as store:
+    async with open_database(settings.model_copy(update=hasty), []) as database:
         with pytest.raises(Unavailable):
-            await store._pool.fetch(SLEEP, 10.0)
+            await database._pool.fetch(SLEEP, 10.0)
     (record,) = caplog.records
     assert (record.statement, record.plan) == (SLEEP, postgres_slow_queries.NOT_FINISHED)  # type: ignore[attr-defined]
 
 
 async def test_statements_are_not_timed_unless_asked_for(settings: Settings) -> None:
-    async with open_item_store(settings) as store:
-        await store.ping()
-        assert type(store._pool._idle[0]) is asyncpg.Connection
+    async with open_database(settings, [RESOURCE.table]) as database:
+        await database.ping()
+        assert type(database._pool._idle[0]) is asyncpg.Connection

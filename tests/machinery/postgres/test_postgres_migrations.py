@@ -7,10 +7,13 @@ from collections.abc import Callable
 
 import pytest
 
-from app.settings import Settings
-from app.forge.database import open_item_store
+from app.forge.database import open_database
 from app.forge.database.postgres_url import parse_url
+from app.resources import RESOURCES
+from app.settings import Settings
 from tests.migrate import PROJECT, migrate
+
+AXES: tuple[str, ...] = ()
 
 AT_ONCE = 4
 SECONDS = 120
@@ -45,8 +48,8 @@ def test_migrations_at_once_all_end_well(start: Start, database_url: str, settin
 
 
 async def ping(settings: Settings) -> None:
-    async with open_item_store(settings) as store:
-        await store.ping()
+    async with open_database(settings, [resource.table for resource in RESOURCES]) as database:
+        await database.ping()
 
 
 def test_a_migration_waits_for_another_and_says_so(start: Start, database_url: str) -> None:
@@ -73,7 +76,7 @@ def test_migrations_are_written_as_sql_without_asking_a_server(start: Start) -> 
         upgrade = start(*UPGRADE, "--sql", **variables)
         sql, told = upgrade.communicate(timeout=SECONDS)
         assert upgrade.returncode == 0, told
-        assert "CREATE TABLE items" in sql
+        assert 'CREATE TABLE "items"' in sql
 
 
 def test_migrations_take_the_options_that_the_service_takes(start: Start, database_url: str) -> None:

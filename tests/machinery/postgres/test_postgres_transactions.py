@@ -1,7 +1,7 @@
 """Transactions on PostgreSQL: sessions that are left as they were, and commits in doubt."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import suppress
 from itertools import count
 from typing import Any
@@ -11,9 +11,12 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from app.forge.database import Database, Transaction, open_database, postgres_slow_queries
 from app.forge.errors import OutcomeUnknown, TransactionConflict, Unavailable
+from app.items.queries import TABLE
 from app.settings import Settings
-from app.forge.database import Database, Transaction, open_item_store, postgres_slow_queries
+
+AXES: tuple[str, ...] = ("cache",)
 
 TIMEOUT_SECONDS = 2.0
 COUNT = "SELECT count(*) FROM items"
@@ -105,8 +108,9 @@ async def database(
     credentials, at, _ = url.netloc.rpartition("@")
     through = url._replace(netloc=f"{credentials}{at}127.0.0.1:{await line.open()}").geturl()
     changed = type(settings.database_url)(through)
-    async with open_item_store(settings.model_copy(update={**bounds, "database_url": changed})) as store:
-        yield store.database
+    behind = settings.model_copy(update={**bounds, "database_url": changed})
+    async with open_database(behind, [TABLE]) as database:
+        yield database
 
 
 @pytest.fixture
@@ -120,7 +124,7 @@ async def beside(settings: Settings) -> AsyncIterator[Any]:
 def inserting(name: str, item_id: UUID | None = None) -> Act:
     async def work(transaction: Transaction) -> int:
         changed = item_id or uuid4()
-        transaction.changed(changed)
+        transaction.changed(TABLE, changed)
         await transaction.execute(INSERT, changed, name)
         session: int = await transaction.fetchval(SESSION)
         return session
@@ -317,8 +321,9 @@ async def test_a_commit_that_is_not_answered_is_in_doubt_and_what_changed_is_for
 ) -> None:
     told: list[UUID] = []
 
-    async def forget(item_ids: Any) -> None:
-        told.extend(item_ids)
+    async def forget(table: str, row_ids: Collection[UUID]) -> None:
+        assert table == "items"
+        told.extend(row_ids)
 
     database.on_change(forget)
     item_id = uuid4()
@@ -347,7 +352,7 @@ async def test_a_request_cancelled_at_its_commit_is_committed_and_what_changed_i
     )
     told: list[int] = []
 
-    async def forget(_item_ids: Any) -> None:
+    async def forget(_table: str, _row_ids: Collection[UUID]) -> None:
         told.append(await beside.fetchval(COUNT))
 
     database.on_change(forget)
@@ -401,9 +406,9 @@ async def test_slow_statements_of_a_transaction_are_logged_with_their_plan(
         assert await transaction.fetchval(PRICE, "secret") == 2
         assert await transaction.fetchval("SHOW plan_cache_mode") == "auto"
 
-    async with open_item_store(settings.model_copy(update={"slow_query_ms": 1})) as store:
-        await store.database.transact(work)
-        await store.ping()
+    async with open_database(settings.model_copy(update={"slow_query_ms": 1}), [TABLE]) as database:
+        await database.transact(work)
+        await database.ping()
     plans = {record.statement: record.plan for record in caplog.records}  # type: ignore[attr-defined]
     assert "Insert on items" in plans[INSERT]
     assert "Update on items" in plans[RAISE]

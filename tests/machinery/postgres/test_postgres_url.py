@@ -7,11 +7,15 @@ from urllib.parse import quote
 import pytest
 from pydantic import ValidationError
 
-from app.forge.errors import Unavailable
-from app.settings import Settings
-from app.forge.database.postgres import StoreSettings, open_item_store
+from app.forge.database.postgres import DatabaseSettings, open_database
 from app.forge.database.postgres_url import InvalidUrl, PostgresServer, parse_url
+from app.forge.errors import Unavailable
+from app.resources import RESOURCES
+from app.settings import Settings
 
+AXES: tuple[str, ...] = ()
+
+TABLES = [resource.table for resource in RESOURCES]
 NO_CERTIFICATE = "-----BEGIN CERTIFICATE-----\n"
 
 
@@ -80,7 +84,7 @@ def test_a_url_is_understood_as_libpq_does(url: str, hosts: list[Any], arguments
 )
 def test_what_is_not_understood_is_refused_by_name_without_secrets(url: str, named: str) -> None:
     with pytest.raises(ValidationError, match=named) as refusal:
-        StoreSettings(_env_file=None, database_url=url)
+        DatabaseSettings(_env_file=None, database_url=url)
     assert "database_url" in str(refusal.value)
     assert "secret" not in str(refusal.value)
 
@@ -146,9 +150,10 @@ async def test_a_server_for_reading_only_need_not_take_changes(settings: Setting
     first, _, options = url.partition("?")
     for attributes, is_ready in (("", False), ("&target_session_attrs=read-only", True)):
         changed = f"{first}?{read_only}{options}{attributes}"
-        async with open_item_store(StoreSettings(_env_file=None, database_url=changed)) as store:
+        changed_settings = DatabaseSettings(_env_file=None, database_url=changed)
+        async with open_database(changed_settings, TABLES) as database:
             if is_ready:
-                await store.ping()
+                await database.ping()
             else:
                 with pytest.raises(Unavailable, match="takes no changes"):
-                    await store.ping()
+                    await database.ping()

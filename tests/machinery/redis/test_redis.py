@@ -26,6 +26,8 @@ from app.forge.errors import Unavailable
 from app.items.documents import ItemDocument, item_document
 from app.items.models import ItemChanges
 
+AXES: tuple[str, ...] = ("database", "serializer")
+
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 OLD, NEW = item_document(b'{"is":"old"}'), item_document(b'{"is":"new\xe2\x80\xa8"}')
 OpenCache = Callable[..., Awaitable[RedisItemCache]]
@@ -435,7 +437,9 @@ def outage_lines(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list
     """Yield a function that returns what the log says of outages so far."""
     caplog.set_level("INFO", "app.forge.database.outages")
     outages._outages.clear()
-    yield lambda: [record.getMessage() for record in caplog.records if record.name == "app.forge.database.outages"]
+    yield lambda: [
+        record.getMessage() for record in caplog.records if record.name == "app.forge.database.outages"
+    ]
     outages._outages.clear()
 
 

@@ -10,11 +10,13 @@ from uuid import uuid4
 
 import pytest
 
-from app.forge.errors import Unavailable
-from app.settings import Settings
 from app.forge.database import Database, Transaction, open_item_store
 from app.forge.database.sqlite import SqliteItemStore
+from app.forge.errors import Unavailable
+from app.settings import Settings
 from tests.machinery.gates import Gate
+
+AXES: tuple[str, ...] = ("cache",)
 
 TIMEOUT_SECONDS = 2.0
 COUNT = "SELECT count(*) FROM items"

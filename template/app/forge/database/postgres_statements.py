@@ -25,6 +25,10 @@ TYPES: Mapping[Kind, str] = {
 }
 # Kinds whose text in the database may differ from Python's: 1 and 1.0, 1e-07 and 1e-7, 0.00 and -0.00.
 WRITTEN_OTHERWISE = frozenset[Kind]({"float", "decimal"})
+# Kinds whose values JSON has as their text.
+AS_TEXT = frozenset[Kind]({"date", "decimal", "uuid"})
+# asyncpg takes the first and the last of these for infinity.
+SENT_AS_TEXT = frozenset[Kind]({"date", "datetime"})
 # The form in which both serializers write times: without a fraction if it is zero.
 TIME = "replace(to_char({0} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), '.000000Z', 'Z')"
 # A power of two, so that nothing is rounded: sums of the largest numbers would overflow.
@@ -53,14 +57,13 @@ def constraint_name(table: str, column: str, suffix: str) -> str:
 def parameter(number: int, column: Column) -> str:
     """Return the place of a value of the column."""
     suffix = "[]" if column.is_list else ""
-    # As text, because asyncpg takes the first and the last date for infinity.
-    through = f"::text{suffix}" if column.kind == "date" else ""
+    through = f"::text{suffix}" if column.kind in SENT_AS_TEXT else ""
     return f"${number}{through}::{TYPES[column.kind]}{suffix}"
 
 
 def converter(column: Column) -> Convert | None:
     """Return what makes a parameter of a value, or None if they are the same."""
-    convert = {"date": _date_text, "json": json_text}.get(column.kind)
+    convert = {"date": _iso, "datetime": _iso, "json": json_text}.get(column.kind)
     if convert is None:
         return None
     if column.is_list:
@@ -70,7 +73,12 @@ def converter(column: Column) -> Convert | None:
     return lambda value: None if value is None else convert(value)
 
 
-def _date_text(value: Any) -> str:
+def one_of(column: Column) -> Column:
+    """Return the column of one element of a list; other columns as they are."""
+    return replace(column, is_list=False)
+
+
+def _iso(value: Any) -> str:
     return str(value.isoformat())
 
 
@@ -124,11 +132,12 @@ class Statements:
         self.update = self._update("")
         self.delete = f"DELETE FROM {self._name} WHERE id = $1 RETURNING id"
         # A row has another `xmin` after each change.
-        version = f"SELECT ({self._row(f'SELECT {self._fields}')}), xmin::text FROM {self._name} WHERE id = $1"
-        self.get_version = version
+        self.get_version = (
+            f"SELECT ({self._row(f'SELECT {self._fields}')}), xmin::text FROM {self._name} WHERE id = $1"
+        )
         self.update_version = self._update(" AND xmin = $4::text::xid")
         self.delete_version = f"DELETE FROM {self._name} WHERE id = $1 AND xmin = $2::text::xid RETURNING id"
-        self.lock = f"{version} FOR UPDATE"
+        self.lock = f"{self.get_version} FOR UPDATE"
         self.export = (
             f'SELECT "id", row_to_json(_row)::text FROM (SELECT {self._fields} FROM {self._name} '
             f"WHERE id < $1 ORDER BY id DESC LIMIT $2) AS _row"
@@ -138,7 +147,9 @@ class Statements:
 
     def get_expanded(self, relations: tuple[str, ...]) -> str:
         """Return the statement that reads one row with the rows that these relations refer to."""
-        return self._row(f"SELECT {self._fields}{self._expanded(relations)} FROM {self._name} AS _found WHERE id = $1")
+        return self._row(
+            f"SELECT {self._fields}{self._expanded(relations)} FROM {self._name} AS _found WHERE id = $1"
+        )
 
     def missing(self, column: Column) -> str:
         """Return the statement that finds the first of many values that refers to nothing, counted from 0."""
@@ -166,7 +177,9 @@ class Statements:
     def _update(self, condition: str) -> str:
         # Fields that the JSON document of changes does not have keep their value.
         names = ", ".join([*(quoted(column.name) for column in self._table.columns), '"updated_at"'])
-        values = ", ".join([*(_populated(column, "_new.") for column in self._table.columns), "$3::timestamptz"])
+        values = ", ".join(
+            [*(_populated(column, "_new.") for column in self._table.columns), "$3::timestamptz"]
+        )
         update = (
             f"UPDATE {self._name} AS _old SET ({names}) = "
             f"(SELECT {values} FROM json_populate_record(_old, $2::json) AS _new) WHERE id = $1{condition} RETURNING *"
@@ -176,7 +189,8 @@ class Statements:
     def _page(self, filters: tuple[str, ...], relations: tuple[str, ...]) -> str:
         """Return the statement of a page; its values are the cursor, the limit, and one for each filter."""
         conditions = "".join(
-            f" AND {_condition(self._table.column(name), number)}" for number, name in enumerate(filters, start=3)
+            f" AND {_condition(self._table.column(name), number)}"
+            for number, name in enumerate(filters, start=3)
         )
         # Ids are UUIDv7, whose order is the order of creation, so the primary key serves the pages too. With one row
         # more than asked for, there is a next page.
@@ -199,26 +213,31 @@ class Statements:
     def _referred(self, column: Column) -> str:
         assert column.reference is not None
         target = self._tables[column.reference.to]
-        rows = f"SELECT {fields_of(target)} FROM {quoted(target.name)} WHERE id = _found.{quoted(column.name)}"
+        rows = (
+            f"SELECT {fields_of(target)} FROM {quoted(target.name)} WHERE id = _found.{quoted(column.name)}"
+        )
         return f"(SELECT row_to_json(_row) FROM ({rows}) AS _row)"
 
     def _summary(self) -> str:
-        """Return the statement whose values are the count, three for each number, and two lists for each counted column."""
+        """Return the statement whose values are the count, three of each number, and two lists of each counted column."""
         columns = self._table.columns
         figures = [", ".join(_figures(column)) for column in columns if column.is_number]
         parts = [f"(SELECT {', '.join(['count(*)', *figures])} FROM {self._name}) AS _all"]
         for number, column in enumerate(column for column in columns if column.is_counted):
             order = "_count DESC, _value"
             top = f"{self._counted(column)} GROUP BY _value ORDER BY {order} LIMIT {TOP}"
-            lists = f"array_agg(_value ORDER BY {order}), array_agg(_count ORDER BY {order})"
+            value = "_value::text" if column.kind in AS_TEXT else "_value"
+            lists = f"array_agg({value} ORDER BY {order}), array_agg(_count ORDER BY {order})"
             parts.append(f"(SELECT {lists} FROM ({top}) AS _counted) AS _top_{number}")
         return f"SELECT * FROM {', '.join(parts)}"
 
     def _counted(self, column: Column) -> str:
         name = quoted(column.name)
         if column.is_list:
-            rows = f"{self._name}, unnest({name}) AS _value"
-            return f"SELECT _value, count(DISTINCT id) AS _count FROM {rows}"
+            # JSON itself has no order.
+            element = "_element::text" if column.kind == "json" else "_element"
+            rows = f"{self._name}, unnest({name}) AS _element"
+            return f"SELECT {element} AS _value, count(DISTINCT id) AS _count FROM {rows}"
         return f"SELECT {name} AS _value, count(*) AS _count FROM {self._name} WHERE {name} IS NOT NULL"
 
 
@@ -239,10 +258,8 @@ def _populated(column: Column, of: str = "") -> str:
 
 def _condition(column: Column, number: int) -> str:
     name = quoted(column.name)
-    if column.is_list:
-        through = "::text" if column.kind == "date" else ""
-        return f"{name} @> ARRAY[${number}{through}::{TYPES[column.kind]}]"
-    return f"{name} = {parameter(number, column)}"
+    value = parameter(number, one_of(column))
+    return f"{name} @> ARRAY[{value}]" if column.is_list else f"{name} = {value}"
 
 
 def _figures(column: Column) -> Sequence[str]:

@@ -14,6 +14,7 @@ from app.forge.database.postgres_statements import (
     Statements,
     constraint_name,
     converter,
+    one_of,
     referrers_of,
     referring,
 )
@@ -61,9 +62,7 @@ class PostgresStore:
             constraint_name(table.name, column.name, "fkey"): column for column in table.references
         }
         # In the order of the columns, so that a set of filters has one statement.
-        self._filters = {column.name: converter(column) for column in table.columns if not column.is_list} | {
-            column.name: _of_elements(column) for column in table.columns if column.is_list
-        }
+        self._filters = {column.name: converter(one_of(column)) for column in table.columns}
         # Whether other rows may go or change with one of these.
         self._takes_others = any(
             column.reference is not None and column.reference.on_delete != "restrict"
@@ -101,7 +100,7 @@ class PostgresStore:
         try:
             await self._pool.fetch(self._statements.insert_many, self._serializer.many(rows).decode())
         except asyncpg.IntegrityConstraintViolationError as error:
-            raise await self._refusal_of_many(error, rows) from None
+            await self._refuse_many(error, rows)
 
     async def update(
         self, row_id: UUID, changes: Mapping[str, Any], updated_at: datetime, if_match: str | None = None
@@ -127,18 +126,15 @@ class PostgresStore:
     async def page(
         self, limit: int, after: UUID | None, filters: Mapping[str, Any], expand: Sequence[str]
     ) -> bytes:
-        before = after or AFTER_ALL_IDS
-        if not filters and not expand:
-            (page,) = await self._pool.fetch(self._statements.page((), ()), before, limit)
-            return page_of(self._serializer.many(page[0].encode()), page[1])
-        names = tuple(name for name in self._filters if name in filters)
+        names = tuple(name for name in self._filters if name in filters) if filters else ()
         values = [
             filters[name] if (convert := self._filters[name]) is None else convert(filters[name])
             for name in names
         ]
-        sql = self._statements.page(names, self._relations(expand))
-        (page,) = await self._pool.fetch(sql, before, limit, *values)
-        return page_of(self._serializer.many_expanded(page[0].encode()), page[1])
+        sql = self._statements.page(names, self._relations(expand) if expand else ())
+        (page,) = await self._pool.fetch(sql, after or AFTER_ALL_IDS, limit, *values)
+        many = self._serializer.many_expanded if expand else self._serializer.many
+        return page_of(many(page[0].encode()), page[1])
 
     async def export(self) -> AsyncIterator[bytes]:
         last = AFTER_ALL_IDS
@@ -157,7 +153,7 @@ class PostgresStore:
                 continue
             lowest, highest, mean = next(values), next(values), next(values)
             if column.kind == "decimal":
-                mean = _exact_mean(*mean, column.places)
+                mean = _exact_mean(mean[0], mean[1], column.places)
             summary[column.name] = {"min": lowest, "max": highest, "mean": mean}
         for column in self._table.columns:
             if column.is_counted:
@@ -233,28 +229,27 @@ class PostgresStore:
                     seen.update((other.name, row_id) for row_id in unseen)
                     waiting.append((other, unseen))
 
-    async def _refusal_of_many(
+    async def _refuse_many(
         self, error: asyncpg.IntegrityConstraintViolationError, rows: Sequence[Row]
-    ) -> Exception:
-        """Return what the violation means to clients, with the first row of the batch that is refused."""
+    ) -> NoReturn:
+        """Raise what the violation means to clients, with the first row of the batch that is refused."""
         name = error.constraint_name
         column = self._unique.get(name) or self._references.get(name)
         if column is None:
-            return error
+            raise error
         is_unique = name in self._unique
-        statements = self._statements
-        sql = statements.taken(column) if is_unique else statements.missing(column)
-        convert = statements.converters.get(column.name)
+        sql = self._statements.taken(column) if is_unique else self._statements.missing(column)
         values = [row[column.name] for row in rows]
+        convert = self._statements.converters.get(column.name)
         given = values if convert is None else [convert(value) for value in values]
         found = await self._pool.fetch(sql, given)
         if not found:
-            # The other row came or went since.
-            return Unavailable(CHANGED_AT_THE_SAME_TIME)
+            # The other row has come or gone since.
+            raise Unavailable(CHANGED_AT_THE_SAME_TIME) from error
         index = found[0][0]
         if is_unique:
-            return self._taken(column, values[index])
-        return self._missing(column, values[index], index)
+            raise self._taken(column, values[index]) from None
+        raise self._missing(column, values[index], index) from None
 
     def _taken(self, column: Column, value: object) -> Taken:
         shown = repr(value) if isinstance(value, str) else value
@@ -284,10 +279,6 @@ class PostgresStore:
 
     def _not_found(self, row_id: UUID) -> NotFound:
         return NotFound(f"No {self._table.noun} has the id {row_id}.")
-
-
-def _of_elements(column: Column) -> Any:
-    return (lambda value: value.isoformat()) if column.kind == "date" else None
 
 
 def _exact_mean(total: Decimal | None, count: Decimal, places: int) -> str | None:

@@ -43,6 +43,10 @@ class Tools:
         """Return what Python prints when it is run with these arguments."""
         return run([self.python, *arguments], cwd)
 
+    def run_script(self, name: str, *arguments: str | Path, cwd: Path) -> str:
+        """Return what a program of the Python environment prints."""
+        return run([self.python.with_name(name), *arguments], cwd)
+
 
 def run(command: Sequence[str | Path], cwd: Path, accepted: Sequence[int] = (0,)) -> str:
     """Return what a command prints, or raise `Failed`; its folder comes first in PATH."""

@@ -54,14 +54,24 @@ class Services:
         self._running: dict[str, Running] = {}
 
     def of(self, resources: str, **answers: str) -> Running:
-        """Return the running service with this list of `resources.yaml`; its database keeps what tests write."""
+        """Return the running service with this list of `resources.yaml`; tests share its database."""
         name = "-".join([resources, *answers.values()])
         if name not in self._running:
             self._running[name] = self._stack.enter_context(self._served(name, RESOURCES[resources], answers))
         return self._running[name]
 
+    def without_tables(self, resources: str) -> Running:
+        """Return such a service whose database has no tables, so that it can do nothing."""
+        name = f"{resources}-without-tables"
+        if name not in self._running:
+            served = self._served(name, RESOURCES[resources], {}, has_tables=False)
+            self._running[name] = self._stack.enter_context(served)
+        return self._running[name]
+
     @contextmanager
-    def _served(self, name: str, resources: list[Any], answers: dict[str, str]) -> Iterator[Running]:
+    def _served(
+        self, name: str, resources: list[Any], answers: dict[str, str], *, has_tables: bool = True
+    ) -> Iterator[Running]:
         folder = VAR / "clients" / "services" / name
         kill_processes_in(folder)
         shutil.rmtree(folder, ignore_errors=True)
@@ -70,7 +80,7 @@ class Services:
         asked: Any = {"project_name": "Items API", "resources": resources, **answers}
         shutil.move(self._renderer.render(asked).folder, project)
         (project / ".venv").symlink_to(environment_of(project))
-        if resources:
+        if resources and has_tables:
             run([project / ".venv/bin/python", "-m", "alembic", "upgrade", "head"], project)
         url = f"http://127.0.0.1:{free_port()}"
         with _process(project, folder / "log", url):
@@ -93,25 +103,25 @@ def _process(project: Path, log: Path, url: str) -> Iterator[None]:
             start_new_session=True,
         )
     try:
-        _wait_until_ready(process, url, log)
+        _wait_until_it_answers(process, url, log)
         yield
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def _wait_until_it_answers(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
     deadline = time.monotonic() + BOOT_SECONDS
-    while not _is_ready(url):
+    while not _answers(url):
         last_words = log.read_text(errors="replace")[-3_000:]
         assert process.poll() is None, f"It ended with {process.returncode}:\n{last_words}"
-        assert time.monotonic() < deadline, f"It is not ready:\n{last_words}"
+        assert time.monotonic() < deadline, f"It does not answer:\n{last_words}"
         time.sleep(POLL_SECONDS)
 
 
-def _is_ready(url: str) -> bool:
+def _answers(url: str) -> bool:
     try:
-        return httpx2.get(f"{url}/health/ready", trust_env=False, verify=False).status_code == 200
+        return httpx2.get(f"{url}/health/live", trust_env=False, verify=False).status_code == 200
     except httpx2.TransportError:
         return False
 

@@ -49,7 +49,9 @@ assert isinstance(read.parsed, Item)
 assert read.parsed.name == name
 assert read.parsed.description is None
 etag = read.headers["ETag"]
-assert read_item.sync_detailed(item.id, client=client, if_none_match=etag).status_code == HTTPStatus.NOT_MODIFIED
+assert (
+    read_item.sync_detailed(item.id, client=client, if_none_match=etag).status_code == HTTPStatus.NOT_MODIFIED
+)
 
 changes = ItemChanges(price_cents=1300)
 changed = change_item.sync(item.id, client=client, body=changes, if_match=etag)

@@ -19,7 +19,9 @@ def shop(services: Services) -> Running:
     return services.of("shop")
 
 
-def test_a_typescript_client_compiles_and_keeps_the_contract(shop: Running, tools: Tools, tmp_path: Path) -> None:
+def test_a_typescript_client_compiles_and_keeps_the_contract(
+    shop: Running, tools: Tools, tmp_path: Path
+) -> None:
     for name in ("program.ts", "tsconfig.json"):
         shutil.copy(HERE / name, tmp_path)
     (tmp_path / "package.json").write_text('{"type": "module"}', encoding="utf-8")

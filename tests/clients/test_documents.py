@@ -14,7 +14,9 @@ import pytest
 from tests.clients.conftest import RESOURCES, Document, Services
 from tests.clients.tools import Tools
 
-EXCEPTIONS = tomllib.loads((Path(__file__).parent / "exceptions.toml").read_text(encoding="utf-8"))["exception"]
+EXCEPTIONS = tomllib.loads((Path(__file__).parent / "exceptions.toml").read_text(encoding="utf-8"))[
+    "exception"
+]
 SPECTRAL = "@stoplight/spectral-cli/dist/index.js"
 REDOCLY = "@redocly/cli/bin/cli.js"
 # A finding: the rule, and where.
@@ -44,9 +46,7 @@ def folder(document: Document, tmp_path: Path) -> Path:
 
 def excepted(*rules: str) -> set[Finding]:
     """Return the findings of these rules that stay."""
-    return {
-        (each["rule"], place) for each in EXCEPTIONS if each["rule"] in rules for place in each["places"]
-    }
+    return {(each["rule"], place) for each in EXCEPTIONS if each["rule"] in rules for place in each["places"]}
 
 
 def in_this_document(document: Document, findings: set[Finding]) -> set[Finding]:
@@ -66,7 +66,15 @@ def test_spectral_finds_nothing(folder: Path, document: Document, tools: Tools) 
 
 def test_redocly_finds_nothing(folder: Path, document: Document, tools: Tools) -> None:
     told = tools.run_node(
-        REDOCLY, "lint", "openapi.json", "--config", "redocly.yaml", "--format", "json", cwd=folder, accepted=(0, 1)
+        REDOCLY,
+        "lint",
+        "openapi.json",
+        "--config",
+        "redocly.yaml",
+        "--format",
+        "json",
+        cwd=folder,
+        accepted=(0, 1),
     )
     problems = json.loads(told)["problems"]
     found = {(each["ruleId"], each["location"][0]["pointer"].removeprefix("#/")) for each in problems}
@@ -81,7 +89,9 @@ def test_a_linter_sees_what_is_wrong(folder: Path, document: Document, tools: To
     (folder / "openapi.json").write_text(json.dumps(broken), encoding="utf-8")
 
     for program in (SPECTRAL, REDOCLY):
-        told = tools.run_node(program, "lint", "openapi.json", "--format", "json", cwd=folder, accepted=(0, 1))
+        told = tools.run_node(
+            program, "lint", "openapi.json", "--format", "json", cwd=folder, accepted=(0, 1)
+        )
         assert "operationId" in told or "operation-operationId" in told
 
 
@@ -100,7 +110,10 @@ def test_every_example_is_valid(document: Document) -> None:
         for example in schema.get("examples", ()) if isinstance(schema.get("examples"), list) else ():
             examples += 1
             jsonschema.validate(
-                example, schemas | schema, jsonschema.Draft202012Validator, format_checker=jsonschema.FormatChecker()
+                example,
+                schemas | schema,
+                jsonschema.Draft202012Validator,
+                format_checker=jsonschema.FormatChecker(),
             )
     resources = sum(name.endswith("Draft") for name in document["components"]["schemas"])
 

@@ -1,6 +1,7 @@
 """Linters and generators of clients in environments of their own, in the exact versions of the lock files.
 
-FastForge and generated projects depend on none of it. Node.js is a wheel, so that nothing is installed on the machine.
+FastForge and generated projects depend on none of it. Node.js comes as a wheel: nothing is installed on the
+machine itself.
 """
 
 from __future__ import annotations
@@ -35,8 +36,10 @@ class Tools:
     node: Path
     modules: Path
 
-    def run_node(self, program: str, *arguments: str | Path, cwd: Path, accepted: Sequence[int] = (0,)) -> str:
-        """Return what a program of a package prints, such as `typescript/bin/tsc`; a path of its own stays so."""
+    def run_node(
+        self, program: str, *arguments: str | Path, cwd: Path, accepted: Sequence[int] = (0,)
+    ) -> str:
+        """Return what a program of a package prints, such as `typescript/bin/tsc`."""
         return run([self.node, self.modules / program, *arguments], cwd, accepted)
 
     def run_python(self, *arguments: str | Path, cwd: Path) -> str:

@@ -1,6 +1,5 @@
 """Customers of the service, for Locust: `make load` while it runs. The rows they create stay in its database."""
 
-import json
 from random import choice
 from typing import Any
 from uuid import uuid4
@@ -30,12 +29,11 @@ class Customer(FastHttpUser):
         # Entity tags by the path of a resource, then of a row; the resources that fields refer to.
         self.rows: dict[str, dict[str, str]] = {path: {} for path in self.drafts}
         self.targets: dict[tuple[str, str], str] = {}
-        # Fields that must be unique: a response says so when an example is sent once more.
-        self.unique: set[str] = set()
+        self.unique: set[str] = set()  # as a response says when an example is sent once more
         for path, draft in self.drafts.items():
             expanded = schemas.get(draft["title"].replace("Draft", "Expanded"), {"properties": {}})
             for relation, schema in expanded["properties"].items():
-                found = [at for at in self.rows if f'/{self.drafts[at]["title"][:-5]}"' in json.dumps(schema)]
+                found = [at for at in self.rows if f"/{self.drafts[at]['title'][:-5]}'" in str(schema)]
                 self.targets[path, f"{relation}_id"] = next(iter(found), "")
         for path in 3 * list(self.drafts):
             self.create(path)

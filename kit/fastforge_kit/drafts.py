@@ -61,8 +61,8 @@ class Drafts:
             if schema.get("type") == "integer" and _has_room(schema, highest // 2, highest):
                 return f'{{"{name}": 1{counter}}}'
         for name, schema in self._free_fields():
-            if _is_text(schema) and schema.get("maxLength", highest) > len(counter):
-                return json.dumps({name: f"changed {counter}"[-schema.get("maxLength", highest) :]})
+            if _is_text(schema) and schema["maxLength"] > len(counter):
+                return json.dumps({name: f"changed {counter}"[-schema["maxLength"] :]})
         return json.dumps({name: self._values[name] for name, _ in self._free_fields()[:1]})
 
     def _free_fields(self) -> list[tuple[str, Schema]]:
@@ -116,19 +116,20 @@ def _referred(service: Service, resources: Sequence[Resource], resource: Resourc
 
 def _usual(schema: Schema, value: object) -> object:
     """Return a value of the usual size if the field has room for it, else the example's."""
-    if _is_text(schema) and schema.get("maxLength", 0) >= LONG_TEXT:
+    if _is_text(schema) and schema["maxLength"] >= LONG_TEXT:
         return USUAL_TEXT
     if schema.get("type") == "integer" and _has_room(schema, USUAL_NUMBER, USUAL_NUMBER):
         return USUAL_NUMBER
     items = schema.get("items", {})
     longest = max(map(len, USUAL_WORDS))
-    if _is_text(items) and items.get("maxLength", longest) >= longest and schema.get("maxItems", 2) >= 2:
+    if _is_text(items) and items["maxLength"] >= longest and schema.get("maxItems", 2) >= 2:
         return list(USUAL_WORDS)
     return value
 
 
 def _is_text(schema: Schema) -> bool:
-    return schema.get("type") == "string" and not {"format", "enum", "const"} & set(schema)
+    # Decimals are strings as well, without a length.
+    return schema.get("type") == "string" and "maxLength" in schema
 
 
 def _has_room(schema: Schema, low: int, high: int) -> bool:
@@ -137,7 +138,7 @@ def _has_room(schema: Schema, low: int, high: int) -> bool:
 
 def _text(schema: Schema, text: str, short: str) -> str:
     """Return the end of the text that fits into the field, or of the short one if its number would suffer."""
-    longest: int = schema.get("maxLength", len(text))
+    longest: int = schema["maxLength"]
     if longest < len(text.rpartition(" ")[2]) + SALT:
         raise CannotMeasure(
             f"A unique text of at most {longest} characters has no room for so many values.", ANOTHER

@@ -19,6 +19,7 @@ from app.forge.summaries import INLINE
 
 Document = dict[str, Any]
 
+NULL = {"type": "null"}
 # The host that the document comes from.
 HERE = {"url": "/"}
 
@@ -93,6 +94,7 @@ def complete(document: Document, routes: Sequence[BaseRoute], optional_headers: 
             if tag not in known:
                 known.add(tag)
                 tags.append({"name": tag})
+        _correct_queries(operation)
         _correct_invalid_request(operation)
         operation["responses"] = dict(sorted(operation["responses"].items()))
         _add_parameters(operation)
@@ -155,6 +157,17 @@ def _operations(document: Document) -> Iterator[Document]:
     methods = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
     for path in document["paths"].values():
         yield from (path[method] for method in methods if method in path)
+
+
+def _correct_queries(operation: Document) -> None:
+    """Take null out of what a parameter can be: it is left out instead."""
+    for parameter in operation.get("parameters", ()):
+        schema = parameter.get("schema", {})
+        kinds = schema.get("anyOf", ())
+        if NULL in kinds and "default" not in schema:
+            rest = [kind for kind in kinds if kind != NULL]
+            del schema["anyOf"]
+            parameter["schema"] = (rest[0] if len(rest) == 1 else {"anyOf": rest}) | schema
 
 
 def _correct_invalid_request(operation: Document) -> None:

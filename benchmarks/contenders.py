@@ -69,7 +69,7 @@ class Running:
 
 def database_urls(servers: Servers, folder: Path, kinds: Collection[str]) -> dict[str, str]:
     """Return a URL for each of these kinds of database, what is there is dropped, and one of SQLite."""
-    urls = {"sqlite": f"sqlite:///{folder}/items.db", "none": "", "redis": ""}
+    urls = {"sqlite": f"sqlite:///{folder}/app.db", "none": "", "redis": ""}
     if "postgres" in kinds:
         urls["postgres"] = servers.postgres.database("benchmarks_test")
     if "mongodb" in kinds:
@@ -93,8 +93,8 @@ def running(
     else:
         where = _rendered(contender, variables, folder)
         # As every deployment serves it: with limits on heads, which Uvicorn's own protocol has not.
-        application = ["--factory", "app.server.worker:create_app"]
-        application += ["--http", "app.server.protocol:HttpProtocol"]
+        application = ["--factory", "app.forge.server.worker:create_app"]
+        application += ["--http", "app.forge.server.protocol:HttpProtocol"]
     options = ["--port", str(port), "--loop", "uvloop", "--no-access-log", "--log-level", "error"]
     command = [sys.executable, "-m", "uvicorn", *application, *options]
     with ExitStack() as stack:

@@ -36,7 +36,7 @@ imported = process_time()
 config.load()
 print(1_000 * imported, 1_000 * process_time())
 """
-# What app.server.worker does, in whose factory the imports could not be told from the building.
+# What app.forge.server.worker does, in whose factory the imports could not be told from the building.
 AS_A_WORKER = "import gc; gc.disable()\n"
 IMPORTED = re.compile(r"^import time: +(\d+) \| +\d+ \| +(\S+)$", re.MULTILINE)
 

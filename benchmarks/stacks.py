@@ -28,12 +28,17 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     EVENT_LOOP: ("uvloop", "libuv", "asyncio", "_asyncio", "_asynciomodule"),
     UVICORN: ("uvicorn", "httptools", "llhttp"),
     FRAMEWORK: ("fastapi", "starlette"),
-    MIDDLEWARE: ("app/middleware", "app/metrics", "app/routing", "prometheus_client"),
-    DIRECT_ROUTES: ("app/direct_routes",),
+    MIDDLEWARE: (
+        "app/forge/http/middleware",
+        "app/forge/observability/metrics",
+        "app/forge/http/routing",
+        "prometheus_client",
+    ),
+    DIRECT_ROUTES: ("app/forge/http/fast_path",),
     OWN: ("app", "benchmarks/baselines"),
     DRIVER: ("asyncpg", "pymongo", "bson", "redis", "sqlite3", "_sqlite3", "_sqlite", "libsqlite3"),
     PYDANTIC_AND_JSON: ("pydantic", "pydantic_core", "orjson", "json", "_json"),
-    COMPRESSION: ("app/compression", "starlette_compress", "zstandard", "benchmarks/layers"),
+    COMPRESSION: ("app/forge/http/compression", "starlette_compress", "zstandard", "benchmarks/layers"),
     ELSE: (),
 }
 LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names}

@@ -137,9 +137,9 @@ def test_a_tuning_that_the_project_has_changed_is_named_and_left_out(
     fastforge: RunFastForge, project: Path, tmp_path: Path
 ) -> None:
     copy = Path(shutil.copytree(project, tmp_path / "changed", symlinks=True))
-    service = copy / "app/service.py"
+    service = copy / "app/forge/service.py"
     code = service.read_text()
-    service.write_text(code.replace("Middleware(DirectRoutesMiddleware", "Middleware(Other"))
+    service.write_text(code.replace("Middleware(FastPathMiddleware", "Middleware(Other"))
 
     document = fastforge(
         "bench", str(copy), "--json", *BRIEFLY, "--endpoints=none", "--tunings=direct-routes"
@@ -147,7 +147,7 @@ def test_a_tuning_that_the_project_has_changed_is_named_and_left_out(
 
     (tuning,) = document["tunings"]
     assert (tuning["verdict"], tuning["rounds"]) == ("not measured", [])
-    assert "app/service.py has been changed here" in tuning["obstacle"]
+    assert "app/forge/service.py has been changed here" in tuning["obstacle"]
 
 
 def interrupted(

@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import REPOSITORY, RunFastForge
 from tests.repository import OPTIMIZATIONS
 
-STORE = "app/store/sqlite.py"
+STORE = "app/forge/database/sqlite.py"
 
 
 @pytest.fixture
@@ -37,10 +37,10 @@ def test_a_project_s_optimizations_are_listed_with_place_effect_and_undo(
 ) -> None:
     result = fastforge("explain", "orders")
 
-    line = line_of(project, "app/service.py", "Middleware(DirectRoutesMiddleware")
+    line = line_of(project, "app/forge/service.py", "Middleware(FastPathMiddleware")
     assert result.exit_code == 0
-    assert f"app/service.py:{line}  Endpoints found in a tree and called directly" in result.output
-    assert f"fastforge explain orders/app/service.py:{line}" in result.output
+    assert f"app/forge/service.py:{line}  Endpoints found in a tree and called directly" in result.output
+    assert f"fastforge explain orders/app/forge/service.py:{line}" in result.output
     assert result.output.count("Effect: ") == len(records())
 
 
@@ -94,19 +94,24 @@ def test_the_examples_in_the_readmes_find_an_optimization(
 
 
 def test_a_file_without_any_says_so(fastforge: RunFastForge, project: Path) -> None:
-    for place in ("app/docs.py", "app/docs.py:1"):
+    for place in ("app/forge/http/docs.py", "app/forge/http/docs.py:1"):
         said, *files = fastforge("explain", f"orders/{place}").output.splitlines()
         assert said == f"No optimization is in {place}."
         assert STORE in " ".join(files)
 
 
 def test_the_undo_is_a_patch_that_git_applies(fastforge: RunFastForge, project: Path) -> None:
-    (tuning,) = fastforge("explain", "app/middleware.py", "--json", cwd=project).document["tunings"]
+    (tuning,) = fastforge("explain", "app/forge/http/middleware.py", "--json", cwd=project).document[
+        "tunings"
+    ]
 
     subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
     subprocess.run(["git", "apply", "-"], input=tuning["undo"].encode(), cwd=project, check=True)
 
-    assert "class RequestIdMiddleware(BaseHTTPMiddleware):" in (project / "app/middleware.py").read_text()
+    assert (
+        "class RequestIdMiddleware(BaseHTTPMiddleware):"
+        in (project / "app/forge/http/middleware.py").read_text()
+    )
 
 
 def test_what_a_user_changed_is_said_to_be_changed(fastforge: RunFastForge, project: Path) -> None:
@@ -124,10 +129,10 @@ def test_what_a_user_changed_is_said_to_be_changed(fastforge: RunFastForge, proj
 
 
 def test_a_file_that_is_gone_is_a_change_too(fastforge: RunFastForge, project: Path) -> None:
-    (project / "app/metrics.py").unlink()
+    (project / "app/forge/observability/metrics.py").unlink()
 
     assert (
-        "app/metrics.py (changed here)  Metrics that are looked up once"
+        "app/forge/observability/metrics.py (changed here)  Metrics that are looked up once"
         in fastforge("explain", "orders").output
     )
 
@@ -141,8 +146,8 @@ def test_a_file_that_is_gone_is_a_change_too(fastforge: RunFastForge, project: P
         ("orders/app", "has no .copier-answers.yml, so it is no project that FastForge made."),
         ("alone.txt", "lies under no folder with .copier-answers.yml"),
         ("orders/app:3", "'orders/app' is a folder and has no lines."),
-        ("orders/app/docs.py:0", "so none has the number 0."),
-        ("orders/app/docs.py:9999", "so none has the number 9999."),
+        ("orders/app/forge/http/docs.py:0", "so none has the number 0."),
+        ("orders/app/forge/http/docs.py:9999", "so none has the number 9999."),
         ("orders/app/picture.png:1", "is no text, so it has no lines."),
     ],
 )

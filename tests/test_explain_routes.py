@@ -169,7 +169,7 @@ def test_a_project_that_cannot_be_imported_says_why(
     assert result.exit_code == 1
     assert words in result.errors
     assert words in document["error"]
-    assert ".venv/bin/python -m app.direct_routes" in document["hint"]
+    assert ".venv/bin/python -m app.forge.http.fast_path" in document["hint"]
 
 
 def test_a_project_without_an_environment_is_told_how_to_make_it(
@@ -186,7 +186,7 @@ def test_a_project_without_an_environment_is_told_how_to_make_it(
 def test_a_project_of_a_template_without_routes_is_told_to_update(
     fastforge: RunFastForge, project: Path
 ) -> None:
-    (project / "app/direct_routes/__main__.py").unlink()
+    (project / "app/forge/http/fast_path/__main__.py").unlink()
 
     result = fastforge("explain", "--routes", "orders")
 

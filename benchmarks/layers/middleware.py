@@ -8,8 +8,8 @@ import asyncio
 import json
 import sys
 
+from app.forge.service import Service
 from app.main import create_app
-from app.service import Service
 from app.settings import Settings
 from starlette.middleware.base import BaseHTTPMiddleware
 

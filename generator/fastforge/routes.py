@@ -13,8 +13,8 @@ from fastforge.errors import WorkFailed
 from fastforge.kit import project_environment, project_python
 from fastforge.project import find_answered_folder
 
-_PROGRAM = "app/direct_routes/__main__.py"
-_COMMAND = ("-m", "app.direct_routes")
+_PROGRAM = "app/forge/http/fast_path/__main__.py"
+_COMMAND = ("-m", "app.forge.http.fast_path")
 _TIMEOUT_SECONDS = 60
 
 

@@ -13,7 +13,7 @@ from fastforge_kit.errors import CannotMeasure
 PROJECT = Path.cwd()
 # Of the service that is measured: the project's tests remove its settings from the environment when they are imported.
 ENVIRONMENT = dict(os.environ)
-# What is expected of the service, and what is asked of it beyond its contract.
+# Targets of the service, and requests beyond those of its contract.
 TARGETS = Path("benchmarks/targets.toml")
 REQUESTS = "request"
 OPTIMIZATIONS = Path(__file__).parents[1] / "optimizations"
@@ -39,7 +39,7 @@ def read_toml(file: Path) -> dict[str, Any]:
 
 def service_name() -> str:
     """Return the name of the service, as its documentation shows it."""
-    return str(import_module("app.about").NAME)
+    return str(import_module("app.forge.about").NAME)
 
 
 @contextmanager

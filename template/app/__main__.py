@@ -14,7 +14,7 @@ def main() -> None:
     # Here, because the workers of some servers import this module again, and are given seconds to do so.
     from pydantic import ValidationError
 
-    from app.server import serve
+    from app.forge.server import serve
     from app.settings import settings_of_environment
 
     try:

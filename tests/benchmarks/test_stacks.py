@@ -46,14 +46,14 @@ def _layer(*frames: str) -> str:
         (f"setup ({PACKAGES}/uvicorn/loops/asyncio.py:3)", UVICORN),
         ("llhttp__internal__run (/project/vendor/llhttp/src/llhttp.c:9208)", UVICORN),
         (f"__call__ ({PACKAGES}/starlette/responses.py:171)", FRAMEWORK),
-        ("__call__ (/tmp/x/ttl/app/middleware.py:54)", MIDDLEWARE),
-        ("__call__ (/tmp/x/ttl/app/metrics.py:66)", MIDDLEWARE),
+        ("__call__ (/tmp/x/ttl/app/forge/http/middleware.py:54)", MIDDLEWARE),
+        ("__call__ (/tmp/x/ttl/app/forge/observability/metrics.py:66)", MIDDLEWARE),
         (f"inc ({PACKAGES}/prometheus_client/values.py:28)", MIDDLEWARE),
-        ("find (/tmp/x/ttl/app/direct_routes/tree.py:34)", DIRECT_ROUTES),
-        ("get (/tmp/x/ttl/app/store/postgres.py:129)", OWN),
+        ("find (/tmp/x/ttl/app/forge/http/fast_path/tree.py:34)", DIRECT_ROUTES),
+        ("get (/tmp/x/ttl/app/forge/database/postgres.py:129)", OWN),
         ("app (/srv/benchmarks/baselines/postgres.py:43)", OWN),
         ("_us (/srv/benchmarks/layers/compression.py:43)", COMPRESSION),
-        ("__call__ (/tmp/x/ttl/app/compression/responses.py:24)", COMPRESSION),
+        ("__call__ (/tmp/x/ttl/app/forge/http/compression/responses.py:24)", COMPRESSION),
         (f"0x7f00 ({PACKAGES}/zstandard/backend_c.cpython-311-x86_64-linux-gnu.so)", COMPRESSION),
         ("decode_row (/project/asyncpg/protocol/protocol.c:16144)", DRIVER),
         ("execute (/build/Python-3.11.7/Modules/_sqlite/connection.c:12)", DRIVER),
@@ -68,7 +68,7 @@ def test_a_sample_belongs_to_the_layer_of_its_package(frame: str, layer: str) ->
 
 
 def test_the_innermost_package_is_charged() -> None:
-    assert _layer(SENDING, "__call__ (/tmp/x/ttl/app/middleware.py:54)") == MIDDLEWARE
+    assert _layer(SENDING, "__call__ (/tmp/x/ttl/app/forge/http/middleware.py:54)") == MIDDLEWARE
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_the_innermost_package_is_charged() -> None:
     ],
 )
 def test_the_standard_library_and_the_interpreter_are_charged_to_their_caller(below: str) -> None:
-    assert _layer("__call__ (/tmp/x/ttl/app/middleware.py:54)", below) == MIDDLEWARE
+    assert _layer("__call__ (/tmp/x/ttl/app/forge/http/middleware.py:54)", below) == MIDDLEWARE
 
 
 def test_reading_and_writing_of_sockets_is_the_kernels() -> None:
@@ -141,7 +141,7 @@ def test_layers_add_up_to_what_a_request_was_measured_to_take() -> None:
         (WRITING, "write (kernel)"),
         ("feed (/project/httptools/parser/parser.c:6536)", "feed (parser/parser.c)"),
         (f"0x7f00 ({PACKAGES}/orjson/orjson.so)", "native code (orjson/orjson.so)"),
-        ("get (/home/someone/ttl/app/cache/ttl.py:44)", "get (app/cache/ttl.py)"),
+        ("get (/home/someone/ttl/app/forge/cache/ttl_cache.py:44)", "get (app/forge/cache/ttl_cache.py)"),
     ],
 )
 def test_functions_are_named_without_addresses_and_folders_of_a_machine(described: str, named: str) -> None:

@@ -6,13 +6,13 @@ from enum import Enum
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from app.compression import CompressionMiddleware
-from app.compression.responses import CompressedResponses
-from app.direct_routes import DirectRoutesMiddleware
-from app.errors import NotFound
-from app.middleware import RequestIdMiddleware
-from app.problems import add_error_handlers
-from app.service import Service
+from app.forge.errors import NotFound
+from app.forge.http.compression import CompressionMiddleware
+from app.forge.http.compression.responses import CompressedResponses
+from app.forge.http.fast_path import FastPathMiddleware
+from app.forge.http.middleware import RequestIdMiddleware
+from app.forge.http.problems import add_error_handlers
+from app.forge.service import Service
 from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, StreamingResponse
@@ -104,7 +104,7 @@ class Plain(Service):
     """The service without direct routes."""
 
     def routing(self) -> list[Middleware]:
-        return [each for each in super().routing() if each.cls is not DirectRoutesMiddleware]
+        return [each for each in super().routing() if each.cls is not FastPathMiddleware]
 
 
 @dataclass

@@ -7,8 +7,8 @@ import re
 import sys
 from typing import Any
 
-from app.direct_routes.tree import RouteTree
-from app.service import Service
+from app.forge.http.fast_path.tree import RouteTree
+from app.forge.service import Service
 from applications import (
     ADDED,
     ENDPOINTS,

@@ -12,7 +12,7 @@ from tests.faults.plugin import Note
 
 pytestmark = pytest.mark.only(cache={"redis"})
 RECOVERY_SECONDS = 10.0
-# A Redis that hangs is given up after 0.3 s: app/cache/redis_connection.py.
+# A Redis that hangs is given up after 0.3 s: app/forge/cache/redis_connection.py.
 DEGRADED_SECONDS = 0.3 + GRACE_SECONDS
 
 

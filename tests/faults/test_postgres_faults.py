@@ -39,7 +39,7 @@ WRITABLE = "ALTER SYSTEM RESET default_transaction_read_only"
 # Opens connections just as the service and its migrations do, and says of each how it went.
 CONNECT = """\
 import asyncio, json, sys
-from app.store.postgres_url import parse_url
+from app.forge.database.postgres_url import parse_url
 async def told(url):
     try:
         connection = await parse_url(url).connect(timeout_seconds=10, server_settings={})

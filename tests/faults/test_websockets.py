@@ -19,7 +19,7 @@ from tests.faults.deployment import Deployment
 ROUTES = """
 from fastapi import Depends, FastAPI, HTTPException, WebSocket, WebSocketException
 
-from app.errors import NotFound, Unavailable
+from app.forge.errors import NotFound, Unavailable
 
 
 def fail(error: str) -> None:

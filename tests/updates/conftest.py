@@ -54,16 +54,21 @@ def release(clone: Path, tag: str) -> None:
 def release_1_1(clone: Path) -> None:
     """Change files at their ends and beginnings, add one, drop one, rename one, and record why."""
     template = clone / "template"
-    for name in ("app/middleware.py", "app/items/routes.py", "app/store/sqlite.py", "app/health.py"):
+    for name in (
+        "app/forge/http/middleware.py",
+        f"{RESOURCE}/routes.py.jinja",
+        "app/forge/database/sqlite.py",
+        "app/forge/http/health.py",
+    ):
         append(template / name, "\n\n# Tuned in 1.1.\n")
     for name in ("Dockerfile", "Dockerfile.jinja", "Makefile", "Makefile.jinja"):
         append(template / name, "\n# Tuned in 1.1.\n")
     (template / "app/tuning.py").write_text('"""What 1.1 tuned."""\n')
     (template / ".dockerignore").unlink()
-    git(clone, "mv", "template/app/logs.py", "template/app/structured_logs.py")
+    git(clone, "mv", "template/app/forge/observability/logs.py", "template/app/structured_logs.py")
     for file in template.rglob("*.py*"):
-        if b"app.logs" in file.read_bytes():
-            file.write_text(file.read_text().replace("app.logs", "app.structured_logs"))
+        if b"app.forge.observability.logs" in file.read_bytes():
+            file.write_text(file.read_text().replace("app.forge.observability.logs", "app.structured_logs"))
     records = clone / "docs/releases"
     records.mkdir(parents=True, exist_ok=True)
     (records / "1.1.0.toml").write_text(RECORD)
@@ -81,14 +86,14 @@ def release_1_2(clone: Path) -> None:
         for file in (template / name, template / f"{name}.jinja"):
             if file.exists():
                 edit(file, old, new)
-    edit(template / "app/middleware.py", "# Tuned in 1.1.", "# Tuned again in 1.2.")
+    edit(template / "app/forge/http/middleware.py", "# Tuned in 1.1.", "# Tuned again in 1.2.")
     release(clone, "v1.2.0")
 
 
 CHANGES_OF_1_2 = [
-    ("app/store/sqlite.py", "EXPORT_CHUNK_ROWS = 500", "EXPORT_CHUNK_ROWS = 600"),
-    ("app/store/postgres.py", "EXPORT_CHUNK_ROWS = 1_000", "EXPORT_CHUNK_ROWS = 2_000"),
-    ("app/store/mongodb.py", "EXPORT_CHUNK_ITEMS = 1_000", "EXPORT_CHUNK_ITEMS = 2_000"),
+    ("app/forge/database/sqlite.py", "EXPORT_CHUNK_ROWS = 500", "EXPORT_CHUNK_ROWS = 600"),
+    ("app/forge/database/postgres.py", "EXPORT_CHUNK_ROWS = 1_000", "EXPORT_CHUNK_ROWS = 2_000"),
+    ("app/forge/database/mongodb.py", "EXPORT_CHUNK_ITEMS = 1_000", "EXPORT_CHUNK_ITEMS = 2_000"),
     ("app/settings.py", '= "INFO"\n', '= "INFO"\n    log_source: bool = False\n'),
     ("pyproject.toml", 'readme = "README.md"\n', 'readme = "README.md"\nkeywords = ["api"]\n'),
     ("deploy/gunicorn/gunicorn.conf.py", "\ntimeout = 30\n", "\ntimeout = 45\n"),
@@ -99,6 +104,8 @@ CHANGES_OF_1_2 = [
     (".env.example", "\n\n", "\n# See the README as well.\n\n"),
     (".env.example", "# LOG_LEVEL=INFO\n", "# LOG_LEVEL=INFO\n# Where from.\n# LOG_SOURCE=false\n"),
 ]
+# The folder from which those of all resources are rendered.
+RESOURCE = "app/{% yield noun from nouns %}{{ noun.plural }}{% endyield %}"
 RECORD = """
 version = "1.1.0"
 date = "2026-12-01"

@@ -118,9 +118,14 @@ def _write(file: Path, content: bytes) -> None:
 COUNT_ROUTE = '''@router.get("/count")
 async def count_items(request: Request) -> dict[str, int]:
     """Return how many items there are."""
-    return {"count": (await item_service(request).summary()).count}
+    return {"count": (await rules(request).summary())["count"]}
 
 
+'''
+FREE_ITEMS = b'''
+    async def summary(self) -> dict[str, Any]:
+        """Return all items in figures, with ours."""
+        return {**await super().summary(), "count": (await super().summary())["count"]}
 '''
 ORDERS = '''"""Our own resource."""
 
@@ -166,26 +171,9 @@ EDITS = (
     Edit("new tests", "tests/test_orders.py", written(OUR_TESTS)),
     Edit("a new setting", "app/settings.py", put_before("    max_body_", '    page_title: str = "Orders"\n')),
     Edit("a new setting", ".env.example", ended_with(b"\n# What our page is called.\nPAGE_TITLE=Orders\n")),
-    Edit(
-        "a changed query", "app/store/sqlite.py",
-        replaced('avg(price_cents) FROM items"', 'avg(price_cents) FROM items WHERE price_cents >= 0"'),
-        {"database": ["sqlite"]},
-    ),
-    Edit(
-        "a changed query", "app/store/postgres.py",
-        replaced("::float8 FROM items", "::float8 FROM items\n    WHERE price_cents >= 0"),
-        {"database": ["postgres"]},
-    ),
-    Edit(
-        "a changed query", "app/store/mongodb.py",
-        put_before('    {\n        "$group"', '    {"$match": {"price_cents": {"$gte": 0}}},\n'),
-        {"database": ["mongodb"]},
-    ),
-    Edit(
-        "a changed index", "app/store/mongodb.py",
-        put_before('    IndexModel([("tags", ASC', '    IndexModel([("updated_at", DESCENDING)]),\n'),
-        {"database": ["mongodb"]},
-    ),
+    Edit("a changed rule", "app/items/rules.py", put_before("from app.forge", "from typing import Any\n\n")),
+    Edit("a changed rule", "app/items/rules.py", ended_with(FREE_ITEMS)),
+    Edit("a changed query", "app/items/queries.py", put_before("TABLE = ", "# Ours are few.\n")),
     Edit(
         "an edited migration", "migrations/sqlite/versions/0001_create_items.py",
         begun_with(b"# Reviewed by us.\n"), {"database": ["sqlite"]},
@@ -195,15 +183,15 @@ EDITS = (
         begun_with(b"# Reviewed by us.\n"), {"database": ["postgres"]},
     ),
     Edit(
-        "an edited driver", "app/mongodb_driver/pymongo.py",
+        "an edited driver", "app/forge/database/mongodb_driver/pymongo.py",
         replaced("_running: set[", "# Few, as a rule.\n_running: set["), {"mongodb_driver": ["pymongo"]},
     ),
     Edit(
-        "an edited driver", "app/mongodb_driver/motor.py",
+        "an edited driver", "app/forge/database/mongodb_driver/motor.py",
         put_before("Document = dict", "# Ours are small.\n"), {"mongodb_driver": ["motor"]},
     ),
     Edit(
-        "a changed cache", "app/cache/ttl.py",
+        "a changed cache", "app/forge/cache/ttl_cache.py",
         replaced("cache_max_items: PositiveInt = 10_000", "cache_max_items: PositiveInt = 20_000"),
         {"cache": ["ttl"]},
     ),
@@ -212,7 +200,7 @@ EDITS = (
         {"cache": ["ttl"]},
     ),
     Edit(
-        "a changed cache", "app/cache/redis.py",
+        "a changed cache", "app/forge/cache/redis_cache.py",
         replaced("cache_ttl_seconds: PositiveFloat = 30.0", "cache_ttl_seconds: PositiveFloat = 20.0"),
         {"cache": ["redis"]},
     ),
@@ -221,19 +209,21 @@ EDITS = (
         {"cache": ["redis"]},
     ),
     Edit(
-        "a changed serializer", "app/serializer/orjson.py",
-        put_before("def items_json", "# Our items are small.\n"), {"serializer": ["orjson"]},
+        "a changed serializer", "app/forge/serializer/with_orjson.py",
+        put_before("def _dumped", "# Our rows are small.\n"), {"serializer": ["orjson"]},
     ),
     Edit(
-        "a changed serializer", "app/serializer/pydantic.py",
-        put_before("ITEM = TypeAdapter", "# Built once.\n"), {"serializer": ["pydantic"]},
+        "a changed serializer", "app/forge/serializer/with_pydantic.py",
+        put_before("def _checked", "# Ours are checked twice.\n"), {"serializer": ["pydantic"]},
     ),
     Edit(
-        "a changed compression", "app/compression/gzip.py", replaced("compresslevel=4", "compresslevel=5"),
+        "a changed compression", "app/forge/http/compression/gzip.py",
+        replaced("compresslevel=4", "compresslevel=5"),
         {"compression": ["gzip"], "deployment": IN_PROCESS},
     ),
     Edit(
-        "a changed compression", "app/compression/negotiated.py", replaced("zstd_level=3", "zstd_level=4"),
+        "a changed compression", "app/forge/http/compression/negotiated.py",
+        replaced("zstd_level=3", "zstd_level=4"),
         {"compression": ["negotiated"], "deployment": IN_PROCESS},
     ),
     Edit(
@@ -241,7 +231,8 @@ EDITS = (
         {"compression": ["gzip"], "deployment": ["nginx"]},
     ),
     Edit(
-        "a changed server", "app/server/uvicorn.py", put_before("logger = logging", "# For our logs.\n"),
+        "a changed server", "app/forge/server/uvicorn.py",
+        put_before("logger = logging", "# For our logs.\n"),
         {"deployment": ["uvicorn"]},
     ),
     Edit(
@@ -257,14 +248,15 @@ EDITS = (
     Edit("a new dependency", "pyproject.toml", put_before("]\n\n# https", '    "tenacity>=9",\n')),
     Edit("a deleted file", "renovate.json", deleted),
     Edit("a deleted file", ".github/workflows/template-update.yml", deleted),
-    Edit("a renamed module", "app/event_loop_lag.py", renamed_module("app/our_event_loop_lag.py")),
-    Edit("reformatted code", "app/problems.py", reformatted),
+    Edit("a renamed module", "app/forge/observability/event_loop_monitor.py",
+        renamed_module("app/our_event_loop_monitor.py")),
+    Edit("reformatted code", "app/forge/http/problems.py", reformatted),
     Edit("trailing blanks", "app/items/models.py", begun_with(b"# Our models.   \t \n")),
     Edit("bytes that are no UTF-8", "README.md", put_before("It was generated by", "Caf\xe9 \xff.\n")),
     Edit("CRLF", "compose.yaml", begun_with(b"# Our services.\n")),
     Edit("CRLF", "compose.yaml", with_crlf),
-    Edit("CRLF", "app/docs.py", put_before("from html import", "# Ours is behind a login.\n")),
-    Edit("CRLF", "app/docs.py", with_crlf),
+    Edit("CRLF", "app/forge/http/docs.py", put_before("from html import", "# Ours is behind a login.\n")),
+    Edit("CRLF", "app/forge/http/docs.py", with_crlf),
     Edit("an executable bit", "app/__main__.py", executable),
     Edit("an executable bit", "run", written("#!/bin/sh\nexec make run\n")),
     Edit("an executable bit", "run", executable),
@@ -273,15 +265,18 @@ EDITS = (
 
 # Applied where the file is there: releases drop and rename some of these.
 CLASHES = (
-    Edit("both wrote at the end", "app/middleware.py", ended_with(b"\n\n# Ours at the end.\n")),
-    Edit("both wrote at the end, with CRLF", "app/health.py", ended_with(b"\n\n# Ours at the end.\n")),
-    Edit("both wrote at the end, with CRLF", "app/health.py", with_crlf),
+    Edit("both wrote at the end", "app/forge/http/middleware.py", ended_with(b"\n\n# Ours at the end.\n")),
+    Edit("both wrote at the end, with CRLF", "app/forge/http/health.py",
+        ended_with(b"\n\n# Ours at the end.\n")),
+    Edit("both wrote at the end, with CRLF", "app/forge/http/health.py", with_crlf),
     Edit("edited, and dropped by the template", ".dockerignore", ended_with(b"ours/\n")),
-    Edit("edited, and renamed by the template", "app/logs.py", begun_with(b"# Our logs.  \n")),
+    Edit("edited, and renamed by the template", "app/forge/observability/logs.py",
+        begun_with(b"# Our logs.  \n")),
     Edit("edited after the template renamed it", "app/structured_logs.py", begun_with(b"# Our logs.  \n")),
     Edit("one name for two new files", "app/tuning.py", begun_with(b"# Our tuning.\n"), is_new=True),
-    Edit("deleted, and changed by the template", "app/about.py", deleted),
-    Edit("a link for a file that the template changes", "app/metrics.py", linked_to("our_metrics.py")),
+    Edit("deleted, and changed by the template", "app/forge/about.py", deleted),
+    Edit("a link for a file that the template changes", "app/forge/observability/metrics.py",
+        linked_to("our_metrics.py")),
     Edit("what the link leads to", "app/our_metrics.py", written("# Ours.\n"), is_new=True),
 )  # fmt: skip
 

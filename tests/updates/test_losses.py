@@ -26,10 +26,10 @@ pytestmark = pytest.mark.usefixtures("rendered_once")
 
 # Where the template changes something, and where it does not.
 FILES = (
-    "app/middleware.py",
+    "app/forge/http/middleware.py",
     "app/items/routes.py",
-    "app/health.py",
-    "app/logs.py",
+    "app/forge/http/health.py",
+    "app/forge/observability/logs.py",
     ".dockerignore",
     "Makefile",
     "README.md",
@@ -200,7 +200,7 @@ def fail_in_file_operations(monkeypatch: pytest.MonkeyPatch, countdown: Countdow
 
 
 def test_git_that_fails_at_any_call_changes_nothing(project: Path) -> None:
-    append(project / "app/middleware.py", "\n\n# Ours.\n")
+    append(project / "app/forge/http/middleware.py", "\n\n# Ours.\n")
     commit(project)
     append(project / "README.md", "dirty")
     before = state(project)
@@ -222,7 +222,7 @@ FAULTS = [OSError(errno.ENOSPC, "No space left on device"), Interrupted(15)]
 def test_a_fault_at_any_file_operation_changes_nothing(
     project: Path, monkeypatch: pytest.MonkeyPatch, fault: BaseException
 ) -> None:
-    append(project / "app/middleware.py", "\n\n# Ours.\n")
+    append(project / "app/forge/http/middleware.py", "\n\n# Ours.\n")
     commit(project)
     before = state(project)
     counts = []
@@ -252,7 +252,7 @@ class Killed(BaseException):
 
 
 def test_after_a_power_cut_at_any_move_the_next_update_starts_from_before(project: Path) -> None:
-    append(project / "app/middleware.py", "\n\n# Ours.\n")
+    append(project / "app/forge/http/middleware.py", "\n\n# Ours.\n")
     commit(project)
     before = state(project)
     cut = 0

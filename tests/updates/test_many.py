@@ -28,9 +28,9 @@ def fleet(
         passes = "false" if name == "failing" else "true"
         (project / "GNUmakefile").write_text(f"test:\n\t@{passes}\n")
         commit_new(project)
-    append(tmp_path / "fleet/conflict/app/middleware.py", "\n\n# Ours.\n")
+    append(tmp_path / "fleet/conflict/app/forge/http/middleware.py", "\n\n# Ours.\n")
     commit(tmp_path / "fleet/conflict")
-    append(tmp_path / "fleet/clean/app/middleware.py", "# Not committed.\n")
+    append(tmp_path / "fleet/clean/app/forge/http/middleware.py", "# Not committed.\n")
     (tmp_path / "fleet/spoiled/.copier-answers.yml").write_text("{")
     return tmp_path / "fleet"
 
@@ -48,7 +48,7 @@ def test_each_project_gets_what_it_needs_and_none_is_disturbed(fleet: Path) -> N
         "spoiled": "refused",
     }
     assert {folder.name: state(folder) for folder in fleet.iterdir()} == before
-    assert "# Tuned in 1.1." in git(fleet / "clean", "show", "fastforge/v1.1.0:app/middleware.py")
+    assert "# Tuned in 1.1." in git(fleet / "clean", "show", "fastforge/v1.1.0:app/forge/http/middleware.py")
     assert git(fleet / "failing", "branch", "--list", "fastforge/*") == ""
     for folder in fleet.iterdir():
         assert len(git(folder, "worktree", "list").splitlines()) == 1

@@ -76,7 +76,7 @@ def failure(work: Callable[[], object]) -> str:
 @pytest.fixture
 def edited(project: Path) -> Path:
     """Return a project with a conflict to come and a change that is not committed."""
-    append(project / "app/middleware.py", "\n\n# Ours.\n")
+    append(project / "app/forge/http/middleware.py", "\n\n# Ours.\n")
     commit(project)
     append(project / "README.md", "dirty\n")
     return project

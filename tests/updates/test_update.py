@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("rendered_once")
 
 
 def test_a_file_with_crlf_keeps_it_and_is_merged(project: Path) -> None:
-    file = project / "app/middleware.py"
+    file = project / "app/forge/http/middleware.py"
     file.write_bytes(b"# Ours.\n" + file.read_bytes())
     file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
     commit(project)
@@ -41,21 +41,21 @@ def test_a_checkout_with_autocrlf_gets_crlf(project: Path) -> None:
 
     update(project)
 
-    assert b"# Tuned in 1.1.\r\n" in (project / "app/middleware.py").read_bytes()
+    assert b"# Tuned in 1.1.\r\n" in (project / "app/forge/http/middleware.py").read_bytes()
     assert git(project, "diff", "--name-only") == ""
 
 
 def test_a_conflict_leaves_markers_and_an_unmerged_index(project: Path) -> None:
-    append(project / "app/middleware.py", "\n\n# Ours.\n")
+    append(project / "app/forge/http/middleware.py", "\n\n# Ours.\n")
     commit(project)
 
     done = update(project)
 
-    text = (project / "app/middleware.py").read_text()
-    assert done.conflicts == ["app/middleware.py"]
+    text = (project / "app/forge/http/middleware.py").read_text()
+    assert done.conflicts == ["app/forge/http/middleware.py"]
     assert "<<<<<<< yours\n# Ours." in text
     assert "# Tuned in 1.1.\n>>>>>>> template-v1.1.0" in text
-    assert git(project, "diff", "--name-only", "--diff-filter=U") == "app/middleware.py"
+    assert git(project, "diff", "--name-only", "--diff-filter=U") == "app/forge/http/middleware.py"
     assert (project / "app/tuning.py").is_file()
 
 
@@ -68,39 +68,39 @@ def test_a_file_that_the_template_drops_stays_where_it_was_edited(project: Path)
 
 
 def test_edits_follow_a_file_that_the_template_renames(project: Path) -> None:
-    prepend(project / "app/logs.py", "# Ours.\n")
+    prepend(project / "app/forge/observability/logs.py", "# Ours.\n")
     commit(project)
 
     assert update(project).conflicts == []
     assert "# Ours.\n" in (project / "app/structured_logs.py").read_text()
-    assert not (project / "app/logs.py").exists()
+    assert not (project / "app/forge/observability/logs.py").exists()
 
 
 def test_a_deleted_file_that_the_template_changes_stays_deleted(project: Path) -> None:
-    (project / "app/middleware.py").unlink()
+    (project / "app/forge/http/middleware.py").unlink()
     commit(project)
 
     done = update(project)
 
     assert done.conflicts == []
     assert done.merged is not None
-    assert done.merged.kept_deleted == ["app/middleware.py"]
-    assert not (project / "app/middleware.py").exists()
+    assert done.merged.kept_deleted == ["app/forge/http/middleware.py"]
+    assert not (project / "app/forge/http/middleware.py").exists()
 
 
 def test_whitespace_settings_lose_nothing(project: Path) -> None:
     (Path.home() / ".gitconfig").write_text("[apply]\n\twhitespace = error\n[merge]\n\tff = only\n")
-    prepend(project / "app/middleware.py", "# Ours.   \n")
+    prepend(project / "app/forge/http/middleware.py", "# Ours.   \n")
     commit(project)
 
     assert update(project).conflicts == []
-    assert "# Ours.   \n" in (project / "app/middleware.py").read_text()
+    assert "# Ours.   \n" in (project / "app/forge/http/middleware.py").read_text()
 
 
 def test_other_changes_and_ignored_files_are_not_touched(project: Path) -> None:
     append(project / "README.md", "dirty\n")
-    append(project / "app/problems.py", "staged = 1\n")
-    git(project, "add", "app/problems.py")
+    append(project / "app/forge/http/problems.py", "staged = 1\n")
+    git(project, "add", "app/forge/http/problems.py")
     (project / "untracked.txt").write_text("mine")
     (project / ".env").write_text("SECRET=1\n")
 
@@ -109,7 +109,7 @@ def test_other_changes_and_ignored_files_are_not_touched(project: Path) -> None:
     assert (project / "README.md").read_text().endswith("dirty\n")
     assert (project / "untracked.txt").read_text() == "mine"
     assert (project / ".env").read_text() == "SECRET=1\n"
-    assert "app/problems.py" in git(project, "diff", "--cached", "--name-only")
+    assert "app/forge/http/problems.py" in git(project, "diff", "--cached", "--name-only")
     assert git(project, "diff", "--name-only") == "README.md"
 
 
@@ -117,11 +117,11 @@ def test_other_changes_and_ignored_files_are_not_touched(project: Path) -> None:
     "command", ["status", "add", "update-index --assume-unchanged", "update-index --skip-worktree"]
 )
 def test_an_uncommitted_change_that_the_update_needs_is_refused(project: Path, command: str) -> None:
-    append(project / "app/middleware.py", "# Mine.\n")
-    git(project, *command.split(), "app/middleware.py")
+    append(project / "app/forge/http/middleware.py", "# Mine.\n")
+    git(project, *command.split(), "app/forge/http/middleware.py")
     before = state(project)
 
-    with pytest.raises(WorkFailed, match=r"not committed: 'app/middleware\.py'"):
+    with pytest.raises(WorkFailed, match=r"not committed: 'app/forge/http/middleware\.py'"):
         update(project)
 
     assert state(project) == before
@@ -202,17 +202,17 @@ def test_an_update_can_be_taken_back(project: Path) -> None:
     append(project / "README.md", "dirty\n")
     before = state(project)
     update(project)
-    append(project / "app/middleware.py", "# Since then.\n")
+    append(project / "app/forge/http/middleware.py", "# Since then.\n")
 
     _, kept = undo(find_project(str(project)))
 
     assert state(project) == before
     assert kept is not None
-    assert "# Since then.\n" in (kept / "app/middleware.py").read_text()
+    assert "# Since then.\n" in (kept / "app/forge/http/middleware.py").read_text()
 
 
 def test_a_conflict_can_be_taken_back(project: Path) -> None:
-    append(project / "app/middleware.py", "\n\n# Ours.\n")
+    append(project / "app/forge/http/middleware.py", "\n\n# Ours.\n")
     commit(project)
     before = state(project)
     update(project)

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from app import errors, store
+from app.forge import database as store
+from app.forge import errors
 from app.lifespan import lifespan
 from app.main import create_app
 

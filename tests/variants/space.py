@@ -16,6 +16,8 @@ from jinja2.sandbox import SandboxedEnvironment
 from tests.repository import REPOSITORY
 
 Answer = tuple[str, str]
+# Its answers bring files that nothing else in a project depends on: tests/test_render.py has them.
+NOT_VARIED = {"updates"}
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,17 @@ class Variant:
 
 
 @cache
+def varied_questions() -> frozenset[str]:
+    """Return the names of the questions whose answers make variants."""
+    with_choices = {question.name for question in load_questions() if question.choices}
+    return frozenset(with_choices - NOT_VARIED)
+
+
+@cache
 def every_variant() -> tuple[Variant, ...]:
     """Return all variants: every choice of every question, unless the question is not asked."""
     environment = SandboxedEnvironment()
-    choices = [question for question in load_questions() if question.choices]
+    choices = [question for question in load_questions() if question.name in varied_questions()]
     combined = product(*(question.choices for question in choices))
     asked = (_asked(environment, choices, values) for values in combined)
     return tuple(dict.fromkeys(map(Variant, asked)))

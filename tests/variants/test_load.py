@@ -34,7 +34,7 @@ def project(renderer: Renderer) -> Iterator[Path]:
 
 
 def test_customers_get_what_they_ask_for(renderer: Renderer, tmp_path: Path) -> None:
-    run = Run(default_variant(), {"DATABASE_URL": f"sqlite:///{tmp_path}/items.db"})
+    run = Run(default_variant(), {"DATABASE_URL": f"sqlite:///{tmp_path}/app.db"})
     run.folder, run.project = tmp_path, tmp_path / "project"
     run.render(renderer)
     environment = environment_of_all()
@@ -57,7 +57,10 @@ def test_a_profile_is_a_flame_graph_and_a_table(project: Path) -> None:
     done = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "RequestIdMiddleware.__call__ (app/middleware.py" in (project / "var/profile.svg").read_text()
+    assert (
+        "RequestIdMiddleware.__call__ (app/forge/http/middleware.py"
+        in (project / "var/profile.svg").read_text()
+    )
     assert (project / "var/profile.txt").read_text() in done.stdout
 
 

@@ -84,7 +84,7 @@ def test_they_come_out_of_toml(named_project: Project, description: str) -> None
 
 
 def test_they_come_out_of_python(named_project: Project, name: str, description: str) -> None:
-    tree = ast.parse(named_project.read("app/about.py"))
+    tree = ast.parse(named_project.read("app/forge/about.py"))
     constants = {
         node.targets[0].id: ast.literal_eval(node.value)
         for node in tree.body

@@ -11,7 +11,7 @@ from alembic.runtime.migration import MigrationContext, MigrationInfo
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.pool import NullPool
 
-from app.store.sqlite import StoreSettings, connect
+from app.forge.database.sqlite import DatabaseSettings, connect
 
 # For as long, a process waits for another one that migrates the same database.
 LOCK_SECONDS = 600.0
@@ -50,7 +50,7 @@ def _check_foreign_keys(*, ctx: MigrationContext, step: MigrationInfo, **_: Any)
 
 def migrate() -> None:
     """Bring the database to the wanted revision, each migration in a transaction of its own."""
-    settings = StoreSettings()
+    settings = DatabaseSettings()
     # The journal mode is a property of the file, and cannot be changed inside a transaction.
     engine = create_engine(
         "sqlite://",

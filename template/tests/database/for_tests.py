@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from app.environment import Environment
+from app.forge.environment import Environment
 from tests.errors import NoDatabase
 
 HOW = "Set it in the environment or in .env, as .env.example does."

@@ -2,28 +2,21 @@
 
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
-from typing import Any
 from urllib.parse import quote
-from uuid import UUID
 
-from app.store import Transaction
-from app.store.sqlite_url import database_path
-from tests.gates import Gate
+from app.forge.database.sqlite_statements import quoted
+from app.forge.database.sqlite_url import database_path
+from app.resources import RESOURCES
 from tests.migrate import migrate
-
-# One writer meets no other.
-RETRIES: dict[str, Any] = {}
-TAKE = "UPDATE items SET price_cents = price_cents - ? WHERE id = ?"
-GIVE = "UPDATE items SET price_cents = price_cents + ? WHERE id = ?"
 
 
 @contextmanager
 def throwaway_database() -> Iterator[str]:
     """Yield the URL of an empty, migrated database, gone afterwards. Raises `NoDatabase`."""
     with tempfile.TemporaryDirectory(prefix="items-") as folder:
-        url = f"sqlite:///{quote(folder)}/items.db"
+        url = f"sqlite:///{quote(folder)}/app.db"
         migrate(url)
         yield url
 
@@ -34,27 +27,10 @@ def another_database(_url: str) -> AbstractContextManager[str]:
 
 
 def empty_database(url: str) -> None:
-    """Delete all items."""
+    """Delete the rows of all resources."""
     with closing(sqlite3.connect(database_path(url), timeout=5)) as connection:
-        # Nothing here must outlast a power failure.
+        # Nothing here must outlast a power failure; foreign keys, which are off, would want an order.
         connection.execute("PRAGMA synchronous = OFF")
-        connection.execute("DELETE FROM items")
+        for resource in RESOURCES:
+            connection.execute(f"DELETE FROM {quoted(resource.table.name)}")
         connection.commit()
-
-
-def moving(
-    source: UUID, target: UUID, cents: int, gate: Gate | None = None, error: BaseException | None = None
-) -> Callable[[Transaction], int]:
-    """Return a work that moves cents from one item to another, and what it meets between the two."""
-
-    def work(transaction: Transaction) -> int:
-        transaction.changed(source, target)
-        transaction.execute(TAKE, (cents, str(source)))
-        if gate is not None:
-            gate.pass_in_thread()
-        if error is not None:
-            raise error
-        transaction.execute(GIVE, (cents, str(target)))
-        return cents
-
-    return work

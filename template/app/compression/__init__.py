@@ -1,2 +1,0 @@
-from app.compression.negotiated import MINIMUM_BYTES as MINIMUM_BYTES
-from app.compression.negotiated import CompressionMiddleware as CompressionMiddleware

@@ -1,9 +1,0 @@
-"""The short way to an endpoint, in front of FastAPI's own.
-
-FastAPI looks through all routes for every request, included ones twice, and works out again what each endpoint
-takes. `DirectRoutesMiddleware` does both once. It says only yes: what it does not understand completely, an invalid request
-as much as a dependency, goes FastAPI's way, so routes are declared, checked, documented and answered as in FastAPI.
-`python -m app.direct_routes` lists the routes, and why some do not go this way.
-"""
-
-from app.direct_routes.middleware import DirectRoutesMiddleware as DirectRoutesMiddleware

@@ -1,0 +1,97 @@
+"""MongoDB, over the driver that was chosen: one pool of connections for all tables, each of them a collection.
+
+Unique indexes are what keeps a value from being taken twice, so nothing is written before they are there.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from pydantic import PositiveFloat, PositiveInt, SecretStr, field_validator
+
+from app.forge.about import NAME
+from app.forge.database.mongodb_driver import open_driver_database
+from app.forge.database.mongodb_operations import Operations
+from app.forge.database.mongodb_transactions import Database
+from app.forge.database.mongodb_url import check_url, names_application
+from app.forge.database.slow_queries import SlowQuerySettings
+from app.forge.server.settings import ServerSettings
+from app.forge.server.sizing import share
+from app.forge.table import Table
+
+if TYPE_CHECKING:
+    from app.forge.database.mongodb_slow_queries import SlowQueryListener
+
+# Cut to 128 bytes: https://www.mongodb.com/docs/manual/reference/limits/#mongodb-limit-Application-Name
+APPLICATION_NAME = NAME.encode()[:128].decode(errors="ignore")
+# What the store depends on, whatever the URL says.
+OPTIONS: dict[str, Any] = {
+    # A write is acknowledged when it is on disk; without, a crash may lose the last tenth of a second.
+    "journal": True,
+    "uuidRepresentation": "standard",
+    "tz_aware": True,
+    "tzinfo": UTC,
+}
+
+
+class DatabaseSettings(ServerSettings, SlowQuerySettings):
+    """Where the rows live, and how much of the database this service may take."""
+
+    database_url: SecretStr
+    database_timeout_seconds: PositiveFloat = 5.0
+    # What this service may take of the server's connections, over all workers. The smallest clusters of MongoDB
+    # Atlas allow 500, of which every worker needs two more for watching each server.
+    database_max_connections: PositiveInt = 400
+    # What one worker opens at most. More than the server has CPUs for only makes queries wait in the server.
+    database_pool_size: PositiveInt = 10
+    database_max_waiting_requests: PositiveInt = 1_000
+
+    @property
+    def connections_per_worker(self) -> int:
+        """The size of each worker's pool, so that all workers together keep to the limit."""
+        return share(self.database_max_connections, self.workers, self.database_pool_size)
+
+    @field_validator("database_url")
+    @classmethod
+    def _names_a_database(cls, url: SecretStr) -> SecretStr:
+        check_url(url.get_secret_value(), **OPTIONS)
+        return url
+
+
+@asynccontextmanager
+async def open_database(settings: DatabaseSettings, tables: Sequence[Table]) -> AsyncIterator[Database]:
+    """Yield the database of these tables and close its connections in the end. It may be down meanwhile."""
+    url = settings.database_url.get_secret_value()
+    timeout_seconds = settings.database_timeout_seconds
+    milliseconds = round(timeout_seconds * 1_000)
+    listeners = _listeners(settings.slow_query_ms)
+    async with AsyncExitStack() as stack:
+        opening = open_driver_database(
+            url,
+            **({} if names_application(url) else {"appname": APPLICATION_NAME}),
+            maxPoolSize=settings.connections_per_worker,
+            # Bounds a whole operation, with its wait for a connection, and tells the server the bound too.
+            timeoutMS=milliseconds,
+            serverSelectionTimeoutMS=milliseconds,
+            connectTimeoutMS=milliseconds,
+            **OPTIONS,
+            event_listeners=listeners,
+        )
+        opened = await stack.enter_async_context(opening)
+        for listener in listeners:
+            listener.explain_through(opened)
+            stack.push_async_callback(listener.close)
+        max_under_way = settings.connections_per_worker + settings.database_max_waiting_requests
+        database = Database(Operations(opened, tables, timeout_seconds, max_under_way))
+        stack.push_async_callback(database.close)
+        yield database
+
+
+def _listeners(slow_query_ms: int | None) -> list["SlowQueryListener"]:
+    if slow_query_ms is None:
+        return []
+    # Here, so that nothing of it is loaded where it is not wanted.
+    from app.forge.database.mongodb_slow_queries import SlowQueryListener
+
+    return [SlowQueryListener(slow_query_ms / 1_000)]

@@ -1,0 +1,214 @@
+"""Transactions on MongoDB, on replica sets and sharded clusters; a standalone server has none."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import pymongo
+from pymongo import ReadPreference
+from pymongo.errors import ConnectionFailure, ExecutionTimeout, PyMongoError
+from pymongo.write_concern import WriteConcern
+
+from app.forge.database.mongodb_driver import DriverDatabase, Session, transaction_of
+from app.forge.database.mongodb_operations import Operations
+from app.forge.database.mongodb_references import References
+from app.forge.database.mongodb_store import MongoStore
+from app.forge.database.transactions import (
+    Background,
+    ChangeListener,
+    TransactionScope,
+    in_scope,
+    refuse_nesting,
+)
+from app.forge.errors import OutcomeUnknown, TransactionConflict, TransactionsNotSupported, Unavailable
+from app.forge.serializer import Serializer
+from app.forge.table import Table
+
+Result = TypeVar("Result")
+
+# https://www.mongodb.com/docs/manual/core/transactions-in-applications/#transaction-error-handling
+TRANSIENT = "TransientTransactionError"
+UNKNOWN = "UnknownTransactionCommitResult"
+FIRST_BACKOFF_SECONDS = 0.005
+# The driver gives up first, and says why.
+PATIENCE_FACTOR = 1.2
+NO_TRANSACTIONS = (
+    "This MongoDB is a standalone server, which has no transactions. Run it as a replica set, of one member if need "
+    'be: start mongod with --replSet rs0 and run "rs.initiate()" once.'
+)
+IN_TIME = "The database did not answer in time."
+
+
+class Transaction(TransactionScope):
+    """A session in a transaction. What `work` does with the driver takes part in it by itself."""
+
+    def __init__(self, database: DriverDatabase, session: Session) -> None:
+        super().__init__()
+        # The driver's own: `transaction.database["orders"].insert_one({…})`. A transaction is on the primary,
+        # and has one write concern, which its session has set.
+        self.database: Any = database.with_options(
+            read_preference=ReadPreference.PRIMARY, write_concern=WriteConcern()
+        )
+        self.session = session
+
+
+class _GivenUp(Exception):
+    """The caller waits no longer: nothing may be committed."""
+
+
+class _Attempt:
+    """Progress of a transaction, for when its time is over."""
+
+    def __init__(self, seconds: float) -> None:
+        self.deadline = time.monotonic() + seconds
+        self.changes = TransactionScope()
+        self.is_given_up = False
+        self.is_committing = False
+
+    @property
+    def remaining_seconds(self) -> float:
+        """The time that is left. Raises `_GivenUp` if the transaction is no longer wanted."""
+        remaining = self.deadline - time.monotonic()
+        if self.is_given_up or remaining <= 0:
+            raise _GivenUp("The time of the transaction was over.")
+        return remaining
+
+    def begin_to_commit(self) -> None:
+        """Let it be committed, or raise `_GivenUp`: from here on there is no way back."""
+        self.is_committing = self.remaining_seconds > 0
+
+
+class Database(ChangeListener):
+    """The tables and transactions; `request.state.database` is one."""
+
+    def __init__(self, operations: Operations) -> None:
+        super().__init__()
+        self._operations = operations
+        self._references = References(operations.primary, operations.tables)
+        self._under_way = 0
+        self._background = Background()
+
+    def store(self, table: Table, serializer: Serializer) -> MongoStore:
+        """Return the rows of the table, which is one of those that the database was opened with."""
+        return MongoStore(table, serializer, self._operations, self._references, self.tell)
+
+    async def ping(self) -> None:
+        """Return if the database answers and has the indexes, or raise `Unavailable`."""
+        await self._operations.ping()
+
+    async def migrate(self) -> None:
+        """Make the indexes, and give documents from before a field its default, however long that takes."""
+        await self._operations.migrate()
+
+    async def transact(
+        self,
+        work: Callable[[Transaction], Awaitable[Result]],
+        *,
+        timeout_seconds: float | None = None,
+        retries: int = 0,
+    ) -> Result:
+        """Return what `await work(transaction)` returns, once it is committed; what it raises undoes it.
+
+        The time is for the wait for a connection, the work and the commit together; by default it is
+        DATABASE_TIMEOUT_SECONDS. With `retries`, the work is run again where MongoDB says that the error is
+        transient, so it must have no effect but on the database.
+
+        Raises `TransactionsNotSupported` on a standalone server, `TransactionConflict` if another transaction changed
+        the same documents, `Unavailable` if the database did not answer in time and nothing was committed, and its
+        subclass `OutcomeUnknown` if it did not answer the commit.
+        """
+        refuse_nesting("Pass `transaction` on to what takes part in it; MongoDB has no savepoints.")
+        if self._under_way >= self._operations.max_under_way:
+            raise Unavailable("Too many requests are waiting for the database.")
+        seconds = timeout_seconds or self._operations.timeout_seconds
+        attempt = _Attempt(seconds)
+        self._under_way += 1
+        # Never cancelled: PyMongo 4.20 can lose the lock of its pool by that.
+        running = self._background.start(self._run(work, retries, attempt))
+        try:
+            async with asyncio.timeout(seconds * PATIENCE_FACTOR) as bound:
+                return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            attempt.is_given_up = True
+            raise
+        except TimeoutError as error:
+            if not bound.expired():
+                raise
+            attempt.is_given_up = True
+            if attempt.is_committing:
+                await self.tell(attempt.changes)
+                raise _unknown() from error
+            raise Unavailable(IN_TIME) from error
+
+    async def close(self) -> None:
+        """Return when what no one waited for any more has ended."""
+        await self._background.close()
+
+    async def _run(
+        self, work: Callable[[Transaction], Awaitable[Result]], retries: int, attempt: _Attempt
+    ) -> Result:
+        try:
+            with pymongo.timeout(attempt.remaining_seconds):
+                if not await self._operations.has_transactions():
+                    raise TransactionsNotSupported(NO_TRANSACTIONS)
+            return await self._with_retries(work, retries, attempt)
+        except _GivenUp as error:
+            raise Unavailable(IN_TIME) from error
+        except PyMongoError as error:
+            if error.timeout or isinstance(error, ConnectionFailure | ExecutionTimeout):
+                raise Unavailable(IN_TIME) from error
+            if error.has_error_label(TRANSIENT):
+                raise TransactionConflict("Another transaction changed the same documents.") from error
+            raise
+        finally:
+            self._under_way -= 1
+            # After the commit: what is read from now on is new.
+            await self.tell(attempt.changes)
+
+    async def _with_retries(
+        self, work: Callable[[Transaction], Awaitable[Result]], retries: int, attempt: _Attempt
+    ) -> Result:
+        for number in range(retries):
+            try:
+                return await self._once(work, attempt)
+            except PyMongoError as error:
+                if not error.has_error_label(TRANSIENT):
+                    raise
+                # At random, so that those that met do not meet again.
+                await asyncio.sleep(FIRST_BACKOFF_SECONDS * 2**number * random.uniform(0.5, 1.5))  # noqa: S311
+        return await self._once(work, attempt)
+
+    async def _once(self, work: Callable[[Transaction], Awaitable[Result]], attempt: _Attempt) -> Result:
+        async with transaction_of(self._operations.database, self._operations.timeout_seconds) as session:
+            scope = Transaction(self._operations.database, session)
+            # Both note the same changes, also those of an attempt that failed.
+            scope.changed_rows = attempt.changes.changed_rows
+            try:
+                with pymongo.timeout(attempt.remaining_seconds):
+                    result = await in_scope(scope, work)
+                    attempt.begin_to_commit()
+                    await self._commit(session, attempt)
+            finally:
+                scope.end()
+        return result
+
+    async def _commit(self, session: Session, attempt: _Attempt) -> None:
+        while True:
+            try:
+                await session.commit_transaction()
+            except PyMongoError as error:
+                if not error.has_error_label(UNKNOWN):
+                    attempt.is_committing = False
+                    raise
+                # To commit twice is to commit once.
+                if time.monotonic() > attempt.deadline or attempt.is_given_up:
+                    raise _unknown() from error
+                await asyncio.sleep(FIRST_BACKOFF_SECONDS)
+            else:
+                return
+
+
+def _unknown() -> OutcomeUnknown:
+    return OutcomeUnknown("The database did not say in time whether it committed.")

@@ -1,0 +1,319 @@
+"""Transactions on PostgreSQL, on the connections that single statements use."""
+
+import asyncio
+import random
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from typing import Any, Literal, LiteralString, TypeVar
+
+import asyncpg
+
+from app.forge.database.postgres_errors import ENDED_ERRORS, LOST_ERRORS, NOT_IN_TIME, unavailable
+from app.forge.database.postgres_pool import ConnectionPool
+from app.forge.database.postgres_store import PostgresStore
+from app.forge.database.transactions import (
+    Background,
+    ChangeListener,
+    TransactionScope,
+    in_scope,
+    refuse_nesting,
+)
+from app.forge.errors import OutcomeUnknown, TransactionConflict, Unavailable
+from app.forge.serializer import Serializer
+from app.forge.table import Table
+
+Result = TypeVar("Result")
+Isolation = Literal["read committed", "repeatable read", "serializable"]
+
+# What PostgreSQL asks its clients to try again: https://www.postgresql.org/docs/current/mvcc-serialization-failure-handling.html
+RETRIABLE_ERRORS = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+# What says that the transaction is over, and not that its work is wrong.
+UNAVAILABLE_ERRORS = (*LOST_ERRORS, *ENDED_ERRORS)
+# What a semicolon or a keyword inside of does not count.
+QUOTED = re.compile(r"\$(\w*)\$.*?\$\1\$|'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)
+# Statements that would end the transaction, or begin one that nothing ends. A text without values may hold several.
+CONTROL = re.compile(
+    r"(?:\A|;)\s*(BEGIN|START\s+TRANSACTION|COMMIT|END|ABORT|PREPARE\s+TRANSACTION"
+    r"|ROLLBACK(?!\s+(?:WORK\s+|TRANSACTION\s+)?TO\b))\b",
+    re.IGNORECASE,
+)
+# A commit may take this much longer than the transaction to be answered; its caller has given up by then.
+ENDING_FACTOR = 1.2
+FIRST_BACKOFF_SECONDS = 0.005
+INSTEAD = "Use `async with transaction.savepoint()`."
+
+
+@lru_cache
+def _control(sql: str) -> str | None:
+    found = CONTROL.search(QUOTED.sub(" ", sql))
+    return found and found[1].upper()
+
+
+def _is_unavailable(error: BaseException, connection: asyncpg.Connection) -> bool:
+    if isinstance(error, UNAVAILABLE_ERRORS):
+        return True
+    # On a connection that works, asyncpg's own error is a mistake in the work.
+    return connection.is_closed() and isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError)
+
+
+class Transaction(TransactionScope):
+    """asyncpg's connection inside of a transaction, without what would end it or last longer.
+
+    Methods take and return what asyncpg's do, and raise its errors, or `Unavailable`.
+    """
+
+    def __init__(self, connection: asyncpg.Connection, pool: ConnectionPool, *, read_only: bool) -> None:
+        super().__init__()
+        self._connection = connection
+        self._pool = pool
+        self._read_only = read_only
+        self._savepoints = 0
+
+    async def execute(self, sql: LiteralString, *values: object) -> str:
+        """Execute a statement and return its status, such as `UPDATE 1`."""
+        status: str = await self._run(self._connection.execute, sql, *values)
+        return status
+
+    async def executemany(self, sql: LiteralString, rows: Iterable[Sequence[object]]) -> None:
+        """Execute a statement once for each of the rows."""
+        await self._run(self._connection.executemany, sql, rows)
+
+    async def fetch(self, sql: LiteralString, *values: object) -> list[Any]:
+        """Return the rows of a statement."""
+        rows: list[Any] = await self._run(self._connection.fetch, sql, *values)
+        return rows
+
+    async def fetchrow(self, sql: LiteralString, *values: object) -> Any:
+        """Return the first row of a statement, or None."""
+        return await self._run(self._connection.fetchrow, sql, *values)
+
+    async def fetchval(self, sql: LiteralString, *values: object) -> Any:
+        """Return the first value of the first row of a statement, or None."""
+        return await self._run(self._connection.fetchval, sql, *values)
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """Undo what is done inside if it raises, and nothing else of the transaction."""
+        self._savepoints += 1
+        name = f"savepoint_{self._savepoints}"
+        await self._run(self._connection.execute, f"SAVEPOINT {name}")
+        try:
+            yield
+        except Exception:
+            await self._run(self._connection.execute, f"ROLLBACK TO {name}; RELEASE {name}")
+            raise
+        await self._run(self._connection.execute, f"RELEASE {name}")
+
+    async def _run(self, method: Callable[..., Awaitable[Result]], sql: str, *values: Any) -> Result:
+        self._refuse_if_ended()
+        if control := _control(sql):
+            raise RuntimeError(
+                f"{control} inside of a transaction: it is committed when `work` returns and rolled back when it "
+                f"raises. {INSTEAD}"
+            )
+        try:
+            return await method(sql, *values)
+        except Exception as error:
+            if self._read_only and isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+                # The work changes what it said it would only read.
+                raise
+            if _is_unavailable(error, self._connection):
+                self._pool.note_failure(self._connection, error)
+                raise unavailable(error) from error
+            raise
+
+
+class _Attempt:
+    """Progress of a transaction, for when its time is over."""
+
+    scope: Transaction | None = None
+    is_committing = False
+
+    def __init__(self, *, read_only: bool) -> None:
+        self.read_only = read_only
+
+
+class Database(ChangeListener):
+    """The tables of the service, and transactions over them; `request.state.database` is one."""
+
+    def __init__(
+        self, pool: ConnectionPool, timeout_seconds: float, tables: Sequence[Table], ping: str
+    ) -> None:
+        super().__init__()
+        self._pool = pool
+        self._tables = {table.name: table for table in tables}
+        self._ping = ping
+        self._timeout_seconds = timeout_seconds
+        self._background = Background()
+
+    def store(self, table: Table, serializer: Serializer) -> PostgresStore:
+        """Return the rows of a table."""
+        return PostgresStore(table, serializer, self._pool, self, {**self._tables, table.name: table})
+
+    async def ping(self) -> None:
+        """Return if all tables can be read and changed, or raise `Unavailable`."""
+        try:
+            await self._pool.fetch(self._ping)
+        except asyncpg.PostgresError as error:
+            raise Unavailable("The tables cannot be read and changed.") from error
+
+    async def transact(
+        self,
+        work: Callable[[Transaction], Awaitable[Result]],
+        *,
+        timeout_seconds: float | None = None,
+        isolation: Isolation | None = None,
+        read_only: bool = False,
+        retries: int = 0,
+    ) -> Result:
+        """Return what `await work(transaction)` returns, once it is committed; what it raises undoes it.
+
+        The time is for the wait for a connection, the work and the commit together; by default it is
+        DATABASE_TIMEOUT_SECONDS. With `retries`, the work is run again after a serialization failure or a
+        deadlock, so it must have no effect but on the database.
+
+        Raises `TransactionConflict` if another transaction changed the same rows, `Unavailable` if the database did
+        not answer in time and nothing was committed, and its subclass `OutcomeUnknown` if it did not answer the commit.
+        """
+        refuse_nesting(INSTEAD)
+        seconds = timeout_seconds or self._timeout_seconds
+        begin = _begin(isolation, seconds, read_only=read_only)
+        attempt = _Attempt(read_only=read_only)
+        try:
+            async with asyncio.timeout(seconds) as bound:
+                return await self._with_retries(work, begin, seconds, retries, attempt)
+        except TimeoutError as error:
+            if not bound.expired():
+                raise
+            if attempt.is_committing and attempt.scope is not None:
+                await self.tell(attempt.scope)
+                raise _unknown() from error
+            raise Unavailable(NOT_IN_TIME) from error
+
+    async def close(self) -> None:
+        """Return when what was still being committed or rolled back has ended."""
+        await self._background.close()
+
+    async def _with_retries(
+        self,
+        work: Callable[[Transaction], Awaitable[Result]],
+        begin: str,
+        seconds: float,
+        retries: int,
+        attempt: _Attempt,
+    ) -> Result:
+        for number in range(retries):
+            try:
+                return await self._once(work, begin, seconds, attempt)
+            except RETRIABLE_ERRORS:
+                # At random, so that those that met do not meet again.
+                await asyncio.sleep(FIRST_BACKOFF_SECONDS * 2**number * random.uniform(0.5, 1.5))  # noqa: S311
+        try:
+            return await self._once(work, begin, seconds, attempt)
+        except RETRIABLE_ERRORS as error:
+            raise TransactionConflict("Another transaction changed the same rows.") from error
+
+    async def _once(
+        self,
+        work: Callable[[Transaction], Awaitable[Result]],
+        begin: str,
+        seconds: float,
+        attempt: _Attempt,
+    ) -> Result:
+        attempt.is_committing = False
+        connection = await self._pool.lend()
+        scope = attempt.scope = Transaction(connection, self._pool, read_only=attempt.read_only)
+        try:
+            await self._begin(connection, begin)
+            result = await in_scope(scope, work)
+            if not connection.is_in_transaction():
+                raise RuntimeError("A statement of the work has ended its transaction.")
+        except BaseException as error:
+            # A request that was cancelled does not wait for it; the locks are gone as soon as can be.
+            ending = self._end(scope, connection, "ROLLBACK", seconds)
+            if isinstance(error, Exception):
+                await asyncio.wait([ending])
+            raise
+        attempt.is_committing = True
+        await self._commit(scope, connection, seconds)
+        return result
+
+    async def _begin(self, connection: asyncpg.Connection, begin: str) -> None:
+        try:
+            await connection.execute(begin)
+        except (*UNAVAILABLE_ERRORS, asyncpg.InterfaceError) as error:
+            self._pool.note_failure(connection, error)
+            raise unavailable(error) from error
+
+    async def _commit(self, scope: Transaction, connection: asyncpg.Connection, seconds: float) -> None:
+        try:
+            status = await asyncio.shield(self._end(scope, connection, "COMMIT", seconds))
+        except asyncpg.QueryCanceledError as error:
+            # By statement_timeout, in what is checked last: PostgreSQL has rolled back.
+            raise Unavailable("The database did not commit in time.") from error
+        except (*UNAVAILABLE_ERRORS, asyncpg.InterfaceError) as error:
+            raise _unknown() from error
+        if status != "COMMIT":
+            raise RuntimeError(
+                "The transaction was rolled back, because the work went on after a statement that had failed. "
+                f"{INSTEAD}"
+            )
+
+    def _end(
+        self, scope: Transaction, connection: asyncpg.Connection, command: str, seconds: float
+    ) -> asyncio.Future[str]:
+        """Return what will have the status of the command, which is carried out whatever becomes of the request."""
+        scope.end()
+        outcome: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._background.start(self._finish(scope, connection, command, seconds, outcome))
+        return outcome
+
+    async def _finish(
+        self,
+        scope: Transaction,
+        connection: asyncpg.Connection,
+        command: str,
+        seconds: float,
+        outcome: asyncio.Future[str],
+    ) -> None:
+        try:
+            try:
+                async with asyncio.timeout(seconds * ENDING_FACTOR):
+                    status = await connection.execute(command)
+            finally:
+                # After the commit: what is read from now on is new.
+                await self.tell(scope)
+            outcome.set_result(status)
+            if not self._pool.is_behind_pooler:
+                async with asyncio.timeout(seconds):
+                    await _reset(connection)
+        except BaseException as error:
+            if not outcome.done():
+                outcome.set_exception(error)
+                outcome.exception()  # If no one waits for it any more, that is no reason for a warning.
+            if not isinstance(error, RETRIABLE_ERRORS):
+                connection.terminate()
+        finally:
+            self._pool.take_back(connection)
+
+
+async def _reset(connection: asyncpg.Connection) -> None:
+    # The caller does not wait for it: what SET, LISTEN, pg_advisory_lock or a temporary table left behind.
+    await connection.execute(f"{connection.get_reset_query()}\nDISCARD TEMP")
+
+
+def _unknown() -> OutcomeUnknown:
+    return OutcomeUnknown("The database did not say in time whether it committed.")
+
+
+def _begin(isolation: Isolation | None, seconds: float, *, read_only: bool) -> str:
+    level = f" ISOLATION LEVEL {isolation}" if isolation else ""
+    access = " READ ONLY" if read_only else ""
+    # In one round trip. A service that stands still must not keep its locks.
+    milliseconds = round(seconds * 1_100)
+    return (
+        f"BEGIN{level}{access}; SET LOCAL statement_timeout = {milliseconds}; "
+        f"SET LOCAL idle_in_transaction_session_timeout = {milliseconds}"
+    )

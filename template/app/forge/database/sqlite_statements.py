@@ -1,0 +1,197 @@
+"""The statements for a table, each made once; SQLite itself writes rows as JSON.
+
+Every value is bound. Every name goes through `quoted`, and a column has its table before it: of a column that does not
+exist, SQLite would otherwise take the quoted name for a text. Ids are UUIDv7, whose order is the order of creation, so the
+primary key serves the pages too.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from app.forge.database.sqlite_values import all_columns
+from app.forge.table import Column, Table
+
+# The function of every connection that writes a float as the shortest text that reads back exactly, as serializers do.
+FLOAT_JSON = "float_json"
+# Functions of SQLite take 127 arguments.
+MEMBERS_AT_ONCE = 63
+# Sums of what is left of a decimal by this and below it are integers of 64 bits for any table that fits onto a disk.
+SUM_UNIT = 10**9
+MOST_USED = 10
+# Kinds that SQLite may write in another way than a serializer.
+WRITTEN_BY_SQLITE = frozenset({"float", "decimal", "json"})
+
+
+def quoted(name: str) -> str:
+    """Return the name as an identifier."""
+    return '"{}"'.format(name.replace('"', '""'))
+
+
+def literal(text: str) -> str:
+    """Return the text as a constant."""
+    return "'{}'".format(text.replace("'", "''"))
+
+
+def _of(table: Table, column: str) -> str:
+    return f"{quoted(table.name)}.{quoted(column)}"
+
+
+def elements(table: Table, column: str) -> str:
+    """Return the table that triggers keep for filters by elements of a list, with `value` and `row_id`."""
+    return quoted(f"{table.name}_{column}")
+
+
+class Statements:
+    """Every statement of a table that is used more than once."""
+
+    def __init__(self, table: Table, tables: Mapping[str, Table]) -> None:
+        self._table = table
+        self._name = name = quoted(table.name)
+        self._id = f"{name}.id"
+        self._members = _row_members(table, name)
+        self._expanded = {
+            column.relation: _expanded(name, column, tables[column.reference.to])
+            for column in table.references
+            if column.reference is not None and column.reference.to in tables
+        }
+        row = json_object(self._members)
+        names = [column.name for column in all_columns(table)]
+        into = f"{name} ({', '.join(map(quoted, names))}) VALUES ({', '.join('?' * len(names))})"
+        self.insert = f"INSERT INTO {into}"
+        self.insert_returning = f"{self.insert} RETURNING {row}"
+        self.get = f"SELECT {row} FROM {name} WHERE {self._id} = ?"
+        self.delete = f"DELETE FROM {name} WHERE {self._id} = ?"
+        self._changed = f"updated_at = ? WHERE {self._id} = ? RETURNING {row}"
+        self.page = self.page_of((), ())
+        filters = [column.name for column in table.columns if column.is_filter]
+        self.filtered_pages = {filter_: self.page_of([filter_], ()) for filter_ in filters}
+
+    def update_of(self, columns: Iterable[str]) -> str:
+        """Return the statement that sets these columns and `updated_at`, and returns the row."""
+        assignments = "".join([f"{quoted(column)} = ?, " for column in columns])
+        return f"UPDATE {self._name} SET {assignments}{self._changed}"
+
+    def get_expanded(self, relations: Sequence[str]) -> str:
+        """Return the statement for a row with the rows that these relations refer to."""
+        return f"SELECT {self._row_with(relations)} FROM {self._name} WHERE {self._id} = ?"
+
+    def lists_first(self, filters: Iterable[str]) -> list[str]:
+        """Return the filters in the order in which `page_of` wants them."""
+        return sorted(filters, key=lambda name: not self._table.column(name).is_list)
+
+    def page_of(self, filters: Sequence[str], relations: Sequence[str]) -> str:
+        """Return the statement for a page of the rows that match all filters, whose values come first."""
+        cursor, tables, conditions = self._id, self._name, []
+        for filter_ in filters:
+            if not self._table.column(filter_).is_list:
+                conditions.append(f"{_of(self._table, filter_)} = ?")
+            elif not conditions:
+                side = elements(self._table, filter_)
+                cursor = f"{side}.row_id"
+                # Its rows are in the order of the page. CROSS keeps SQLite from beginning elsewhere and sorting.
+                tables = f"{side} CROSS JOIN {self._name} ON {self._id} = {cursor}"
+                conditions.append(f"{side}.value = ?")
+            else:
+                side = elements(self._table, filter_)
+                found = f"SELECT 1 FROM {side} AS other WHERE other.value = ? AND other.row_id = {self._id}"
+                conditions.append(f"EXISTS ({found})")
+        where = " AND ".join([*conditions, f"{cursor} < ?"])
+        selected = f"{self._id}, {self._row_with(relations)}"
+        return f"SELECT {selected} FROM {tables} WHERE {where} ORDER BY {cursor} DESC LIMIT ?"
+
+    def _row_with(self, relations: Sequence[str]) -> str:
+        return json_object([*self._members, *((name, self._expanded[name]) for name in relations)])
+
+
+def json_object(members: Sequence[tuple[str, str]]) -> str:
+    """Return an expression for a JSON object of these names and expressions."""
+    first, rest = members[:MEMBERS_AT_ONCE], members[MEMBERS_AT_ONCE:]
+    sql = f"json_object({_arguments((literal(name), value) for name, value in first)})"
+    while rest:
+        first, rest = rest[:MEMBERS_AT_ONCE], rest[MEMBERS_AT_ONCE:]
+        paths = ((literal(f"$.{quoted(name)}"), value) for name, value in first)
+        sql = f"json_set({sql}, {_arguments(paths)})"
+    return sql
+
+
+def _arguments(pairs: Iterable[tuple[str, str]]) -> str:
+    return ", ".join(f"{name}, {value}" for name, value in pairs)
+
+
+def _row_members(table: Table, of: str) -> list[tuple[str, str]]:
+    return [
+        (column.name, _column_json(column, f"{of}.{quoted(column.name)}")) for column in all_columns(table)
+    ]
+
+
+def _column_json(column: Column, value: str) -> str:
+    """Return an expression that `json_object` takes for the value of a column."""
+    if column.is_list or column.kind == "json":
+        return f"json({value})"
+    match column.kind:
+        case "float":
+            return f"json({FLOAT_JSON}({value}))"
+        case "bool":
+            return f"json(CASE {value} WHEN 0 THEN 'false' WHEN 1 THEN 'true' END)"
+        case "decimal":
+            return _decimal_text(value, column.places)
+        case _:
+            return value
+
+
+def _decimal_text(value: str, places: int) -> str:
+    if not places:
+        return f"CAST({value} AS TEXT)"
+    unit = 10**places
+    parts = f"CASE WHEN {value} < 0 THEN '-' ELSE '' END, abs({value}) / {unit}, abs({value}) % {unit}"
+    return f"CASE WHEN {value} IS NOT NULL THEN printf('%s%lld.%0{places}lld', {parts}) END"
+
+
+def _expanded(name: str, column: Column, target: Table) -> str:
+    # No table has a name with a space.
+    alias = quoted(f"expanded {column.relation}")
+    row = json_object(_row_members(target, alias))
+    source = f"{quoted(target.name)} AS {alias} WHERE {alias}.id = {name}.{quoted(column.name)}"
+    # SQLite does not promise that it knows the result of a subquery for JSON.
+    return f"json((SELECT {row} FROM {source}))"
+
+
+def presence(table: Table) -> str:
+    """Return the statement that succeeds if the table and its columns are there."""
+    selected = ", ".join(_of(table, column.name) for column in all_columns(table))
+    return f"SELECT {selected} FROM {quoted(table.name)} LIMIT 1"
+
+
+def another_with(table: Table, column: Column) -> str:
+    """Return the statement that finds another row with this value."""
+    return f"SELECT 1 FROM {quoted(table.name)} WHERE {_of(table, column.name)} = ? AND id <> ?"
+
+
+def row_of(table: str) -> str:
+    """Return the statement that finds the row with this id."""
+    return f"SELECT 1 FROM {quoted(table)} WHERE id = ?"
+
+
+def figures(table: Table, columns: Iterable[Column]) -> str:
+    """Return the statement that counts the rows and sums up numbers: each in three figures, a decimal in five."""
+    selected = ", ".join(["count(*)", *(_figures(column, _of(table, column.name)) for column in columns)])
+    return f"SELECT {selected} FROM {quoted(table.name)}"
+
+
+def _figures(column: Column, value: str) -> str:
+    if column.kind != "decimal":
+        return f"min({value}), max({value}), avg({value})"
+    sums = f"sum({value} / {SUM_UNIT}), sum({value} % {SUM_UNIT})"
+    return f"min({value}), max({value}), count({value}), {sums}"
+
+
+def most_used(table: Table, column: Column) -> str:
+    """Return the statement for the values that most rows have, each with their number."""
+    name, value = quoted(table.name), _of(table, column.name)
+    if not column.is_list:
+        found = f"SELECT {value} AS value FROM {name} WHERE {value} IS NOT NULL"
+    elif column.is_filter:
+        found = f"SELECT value FROM {elements(table, column.name)}"
+    else:
+        found = f"SELECT value FROM (SELECT DISTINCT {name}.id, value FROM {name}, json_each({value}))"
+    counted = f"SELECT value, count(*) AS rows_with_it FROM ({found}) GROUP BY value"
+    return f"{counted} ORDER BY rows_with_it DESC, value LIMIT {MOST_USED}"

@@ -1,0 +1,187 @@
+"""The rows of a table in SQLite."""
+
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from app.forge.database.sqlite_connections import Connections, interrupted_at
+from app.forge.database.sqlite_references import Dependents
+from app.forge.database.sqlite_refusals import Refusals
+from app.forge.database.sqlite_statements import WRITTEN_BY_SQLITE, Statements
+from app.forge.database.sqlite_summary import summary
+from app.forge.database.sqlite_values import Values, time_text
+from app.forge.database.transactions import TransactionScope
+from app.forge.documents import Document, document_of, page_of
+from app.forge.errors import NotFound, PreconditionFailed
+from app.forge.http.caching import matches
+from app.forge.serializer import Serializer
+from app.forge.store import Row
+from app.forge.table import Table
+
+# Sorts after every UUID: where the first page starts.
+AFTER_ALL_IDS = "g"
+EXPORT_CHUNK_ROWS = 500
+
+Tell = Callable[[TransactionScope], Awaitable[None]]
+
+
+class SqliteStore:
+    """See `app.forge.store.Store`."""
+
+    def __init__(
+        self,
+        table: Table,
+        tables: Mapping[str, Table],
+        serializer: Serializer,
+        connections: Connections,
+        tell: Tell,
+    ) -> None:
+        self._table = table
+        self._serializer = serializer
+        self._connections = connections
+        self._tell = tell
+        self._sql = Statements(table, tables)
+        self._values = Values(table)
+        self._dependents = Dependents(table, tables)
+        self._refusals = Refusals(table, tables, self._values, self._dependents)
+        self._is_written_alike = WRITTEN_BY_SQLITE.isdisjoint(column.kind for column in table.columns)
+
+    async def get(self, row_id: UUID) -> Document:
+        found = self._connections.read(self._sql.get, (str(row_id),))
+        if not found:
+            raise self._not_found(row_id)
+        return document_of(self._serializer.one(found[0][0].encode()))
+
+    async def get_expanded(self, row_id: UUID, expand: Sequence[str]) -> Document:
+        found = self._connections.read(self._sql.get_expanded(expand), (str(row_id),))
+        if not found:
+            raise self._not_found(row_id)
+        return document_of(self._serializer.one_expanded(found[0][0].encode()))
+
+    async def insert(self, row: Row) -> Document:
+        values = self._values.of_row(row)
+        sql = self._sql.insert if self._is_written_alike else self._sql.insert_returning
+
+        def write(connection: sqlite3.Connection) -> list[Any]:
+            try:
+                return connection.execute(sql, values).fetchall()
+            except sqlite3.IntegrityError as error:
+                raise self._refusals.of_row(connection, error, row) from None
+
+        # A serializer is quicker than SQLite's RETURNING.
+        returned = await self._connections.write(write)
+        written = returned[0][0].encode() if returned else self._values.in_order(row)
+        return document_of(self._serializer.one(written))
+
+    async def insert_many(self, rows: Sequence[Row]) -> None:
+        values = [self._values.of_row(row) for row in rows]
+
+        def write(connection: sqlite3.Connection) -> None:
+            try:
+                connection.executemany(self._sql.insert, values)
+            except sqlite3.IntegrityError as error:
+                raise self._refusals.of_batch(connection, error, rows) from None
+
+        await self._connections.write(write)
+
+    async def update(
+        self, row_id: UUID, changes: Mapping[str, Any], updated_at: datetime, if_match: str | None = None
+    ) -> Document:
+        if not changes:
+            return await self._connections.write(partial(self._checked, row_id=row_id, if_match=if_match))
+        sql = self._sql.update_of(changes)
+        values = [self._values.of_column(name, value) for name, value in changes.items()]
+        parameters = (*values, time_text(updated_at), str(row_id))
+
+        def write(connection: sqlite3.Connection) -> list[Any]:
+            if if_match is not None:
+                self._checked(connection, row_id, if_match)
+            try:
+                return connection.execute(sql, parameters).fetchall()
+            except sqlite3.IntegrityError as error:
+                raise self._refusals.of_row(connection, error, {**changes, "id": row_id}) from None
+
+        changed = await self._connections.write(write)
+        if not changed:
+            raise self._not_found(row_id)
+        return document_of(self._serializer.one(changed[0][0].encode()))
+
+    async def delete(self, row_id: UUID, if_match: str | None = None) -> None:
+        scope = TransactionScope()
+        deadline = time.monotonic() + self._connections.timeout_seconds
+
+        def write(connection: sqlite3.Connection) -> None:
+            if if_match is not None:
+                self._checked(connection, row_id, if_match)
+            if self._dependents.changed is None:
+                self._delete(connection, row_id)
+                return
+            # Any number of rows may go with it.
+            with interrupted_at(deadline, connection):
+                changed = connection.execute(self._dependents.changed, (str(row_id),)).fetchall()
+                self._delete(connection, row_id)
+            scope.changed_rows += [(table, UUID(other)) for table, other in changed]
+
+        try:
+            await self._connections.write(write)
+        finally:
+            # After the commit: what is read from now on is new.
+            await self._tell(scope)
+
+    async def page(
+        self, limit: int, after: UUID | None, filters: Mapping[str, Any], expand: Sequence[str]
+    ) -> bytes:
+        before = AFTER_ALL_IDS if after is None else str(after)
+        # One row more than asked for says whether there is a next page.
+        if len(filters) > 1:
+            # No index has all of them: finding one row may take a walk through the whole table.
+            names = self._sql.lists_first(filters)
+            parameters = (*[self._values.of_filter(name, filters[name]) for name in names], before, limit + 1)
+            rows = await self._connections.scan(self._sql.page_of(names, expand), parameters)
+        elif filters:
+            ((name, value),) = filters.items()
+            sql = self._sql.page_of([name], expand) if expand else self._sql.filtered_pages[name]
+            rows = self._connections.read(sql, (self._values.of_filter(name, value), before, limit + 1))
+        else:
+            sql = self._sql.page_of((), expand) if expand else self._sql.page
+            rows = self._connections.read(sql, (before, limit + 1))
+        array = f"[{','.join([row for _, row in rows[:limit]])}]".encode()
+        next_cursor = UUID(rows[limit - 1][0]) if len(rows) > limit else None
+        written = self._serializer.many_expanded(array) if expand else self._serializer.many(array)
+        return page_of(written, next_cursor)
+
+    async def export(self) -> AsyncIterator[bytes]:
+        last = AFTER_ALL_IDS
+        # Page by page, because a read that stays open keeps the write-ahead log from being cleared.
+        while rows := await self._connections.scan(self._sql.page, (last, EXPORT_CHUNK_ROWS)):
+            yield b"".join([self._serializer.one(row.encode()) + b"\n" for _, row in rows])
+            last = rows[-1][0]
+
+    async def summary(self) -> dict[str, Any]:
+        return await self._connections.read_in_thread(partial(summary, table=self._table))
+
+    def _checked(self, connection: sqlite3.Connection, row_id: UUID, if_match: str | None) -> Document:
+        """Return the row as the database has it, or raise `NotFound` or `PreconditionFailed`."""
+        found = connection.execute(self._sql.get, (str(row_id),)).fetchall()
+        if not found:
+            raise self._not_found(row_id)
+        document = document_of(self._serializer.one(found[0][0].encode()))
+        if if_match is not None and not matches(if_match, document.etag):
+            detail = f"The {self._table.noun} {row_id} has another entity tag than If-Match names."
+            raise PreconditionFailed(detail)
+        return document
+
+    def _delete(self, connection: sqlite3.Connection, row_id: UUID) -> None:
+        try:
+            deleted = connection.execute(self._sql.delete, (str(row_id),)).rowcount
+        except sqlite3.IntegrityError as error:
+            raise self._refusals.of_delete(connection, error, row_id) from None
+        if not deleted:
+            raise self._not_found(row_id)
+
+    def _not_found(self, row_id: UUID) -> NotFound:
+        return NotFound(f"No {self._table.noun} has the id {row_id}.")

@@ -1,0 +1,253 @@
+"""Transactions on SQLite: plain functions that the writer's thread runs, each a part of a group's commit."""
+
+import asyncio
+import inspect
+import re
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, LiteralString, TypeVar
+
+from app.forge.database.sqlite_connections import STEPS_BETWEEN_LOOKS, Connections
+from app.forge.database.sqlite_errors import UNAVAILABLE_ERRORS, may_pass
+from app.forge.database.sqlite_statements import presence
+from app.forge.database.sqlite_store import SqliteStore
+from app.forge.database.transactions import Background, ChangeListener, TransactionScope
+from app.forge.errors import OutcomeUnknown, Unavailable
+from app.forge.serializer import Serializer
+from app.forge.table import Table
+
+Result = TypeVar("Result")
+
+# What is about the whole connection, which all writes share, or would end its transaction.
+CONTROL = re.compile(
+    r"(?:\s|;|--[^\n]*\n|/\*.*?\*/)*"
+    r"(BEGIN|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE|ATTACH|DETACH|PRAGMA|VACUUM|CREATE\s+TEMP(?:ORARY)?)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+IN_TIME = "The database could not be {} in time."
+
+
+class _GivenUp(Exception):
+    """The caller waits no longer, or the time is over: nothing of it may be committed."""
+
+
+class _Bound:
+    """Until when a transaction is wanted. The event loop and the writer's thread agree on it."""
+
+    def __init__(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._lock = threading.Lock()
+        self._is_given_up = False
+        self._is_finished = False
+
+    def is_over(self) -> bool:
+        """Return whether there is nothing to do any more."""
+        return self._is_given_up or time.monotonic() > self._deadline
+
+    def check(self) -> None:
+        """Raise `_GivenUp` if the time is over or the caller has gone."""
+        if self.is_over():
+            raise _GivenUp("The time of the transaction was over.")
+
+    def finish(self) -> None:
+        """Leave what was done to be committed, or raise `_GivenUp`."""
+        with self._lock:
+            self.check()
+            self._is_finished = True
+
+    def give_up(self) -> bool:
+        """Let nothing be committed; return False where that comes too late."""
+        with self._lock:
+            self._is_given_up = True
+            return not self._is_finished
+
+
+class Transaction(TransactionScope):
+    """SQLite's connection inside of a transaction, without what would end it or alter the connection.
+
+    Methods take and return what the driver's do, and raise its errors.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, bound: _Bound) -> None:
+        super().__init__()
+        self._connection = connection
+        self._bound = bound
+        self._savepoints = 0
+
+    def execute(self, sql: LiteralString, values: Sequence[Any] | dict[str, Any] = (), /) -> sqlite3.Cursor:
+        """Execute a statement and return its cursor: `fetchall()`, `fetchone()`, `rowcount`, `lastrowid`."""
+        self._check(sql)
+        return self._connection.execute(sql, values)
+
+    def executemany(
+        self, sql: LiteralString, rows: Iterable[Sequence[Any] | dict[str, Any]], /
+    ) -> sqlite3.Cursor:
+        """Execute a statement once for each of the rows."""
+        self._check(sql)
+        return self._connection.executemany(sql, rows)
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo what is done inside if it raises, and nothing else of the transaction."""
+        self._savepoints += 1
+        name = f"savepoint_{self._savepoints}"
+        self._connection.execute(f"SAVEPOINT {name}")
+        try:
+            yield
+        except Exception:
+            if self._connection.in_transaction:
+                self._connection.execute(f"ROLLBACK TO {name}")
+                self._connection.execute(f"RELEASE {name}")
+            raise
+        self._connection.execute(f"RELEASE {name}")
+
+    def _check(self, sql: str) -> None:
+        self._refuse_if_ended()
+        self._bound.check()
+        if not self._connection.in_transaction:
+            # A full disk, which the work has not passed on: what follows would be committed by itself.
+            raise _GivenUp("SQLite had undone the transaction.")
+        if control := CONTROL.match(sql):
+            raise RuntimeError(
+                f"{control[1].upper()} inside of a transaction: it is committed when `work` returns and rolled back "
+                "when it raises, and its connection is shared. Use `with transaction.savepoint()`."
+            )
+
+
+class Database(ChangeListener):
+    """The tables of the service, and transactions; `request.state.database` is one."""
+
+    def __init__(self, connections: Connections, tables: Sequence[Table]) -> None:
+        super().__init__()
+        self.connections = connections
+        self._tables = {table.name: table for table in tables}
+        self._background = Background()
+
+    def store(self, table: Table, serializer: Serializer) -> SqliteStore:
+        """Return the rows of a table, written by the serializer."""
+        return SqliteStore(table, self._tables, serializer, self.connections, self.tell)
+
+    async def ping(self) -> None:
+        """Return if the database answers and has every table as the service needs it, or raise `Unavailable`."""
+        self.connections.read("SELECT 1 FROM sqlite_schema LIMIT 1", ())
+        for table in self._tables.values():
+            self.connections.read(presence(table), ())
+
+    async def transact(
+        self,
+        work: Callable[[Transaction], Result],
+        *,
+        timeout_seconds: float | None = None,
+        read_only: bool = False,
+    ) -> Result:
+        """Return what `work(transaction)` returns, once it is on disk; what it raises undoes it and nothing else.
+
+        The work is a plain function that runs in the writer's thread, so it must not wait for anything but the
+        database: all other writes wait for it. In rare cases it is run again, so it must have no effect but on the
+        database. With `read_only`, it runs in a reader's thread and sees the database at one moment.
+
+        The time is for the wait for its turn, the work and the commit together; by default it is
+        DATABASE_TIMEOUT_SECONDS. Raises `Unavailable` if nothing was committed, and its subclass `OutcomeUnknown` if
+        the commit did not end in time.
+        """
+        seconds = timeout_seconds or self.connections.timeout_seconds
+        bound = _Bound(seconds)
+        run = self._read if read_only else self._write
+        running = self._background.start(run(work, bound))
+        try:
+            async with asyncio.timeout(seconds) as timeout:
+                return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            bound.give_up()
+            raise
+        except TimeoutError as error:
+            if not timeout.expired():
+                raise
+            if read_only or bound.give_up():
+                raise Unavailable(IN_TIME.format("read" if read_only else "written")) from error
+            raise OutcomeUnknown("The database did not say in time whether it committed.") from error
+
+    async def close(self) -> None:
+        """Return when what no one waited for any more has ended."""
+        await self._background.close()
+
+    async def _write(self, work: Callable[[Transaction], Result], bound: _Bound) -> Result:
+        scope = TransactionScope()
+        try:
+            return await self.connections.writer.run(partial(_run, work, bound, scope))
+        except _GivenUp as error:
+            raise Unavailable(IN_TIME.format("written")) from error
+        except sqlite3.OperationalError as error:
+            if may_pass(error):
+                raise Unavailable(IN_TIME.format("written")) from error
+            raise
+        finally:
+            # After the commit: what is read from now on is new.
+            await self.tell(scope)
+
+    async def _read(self, work: Callable[[Transaction], Result], bound: _Bound) -> Result:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self.connections.readers, self._read_in_thread, work, bound)
+        except _GivenUp as error:
+            raise Unavailable(IN_TIME.format("read")) from error
+        except sqlite3.OperationalError as error:
+            # A reader's connection takes no changes, which is no outage but a mistake in the work.
+            if may_pass(error) and error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY:
+                raise Unavailable(IN_TIME.format("read")) from error
+            raise
+
+    def _read_in_thread(self, work: Callable[[Transaction], Result], bound: _Bound) -> Result:
+        try:
+            connection = self.connections.borrow_reader()
+        except UNAVAILABLE_ERRORS as error:
+            raise Unavailable("The database could not be opened.") from error
+        try:
+            connection.execute("BEGIN")
+            return _run(work, bound, TransactionScope(), connection)
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            self.connections.give_back(connection)
+
+
+def _run(
+    work: Callable[[Transaction], Result],
+    bound: _Bound,
+    changes: TransactionScope,
+    connection: sqlite3.Connection,
+) -> Result:
+    bound.check()
+    transaction = Transaction(connection, bound)
+    # Both note the same changes; the loop has to know them whatever becomes of the work.
+    transaction.changed_rows = changes.changed_rows
+    connection.set_progress_handler(bound.is_over, STEPS_BETWEEN_LOOKS)
+    try:
+        result = _checked(work, work(transaction))
+        bound.finish()
+    except Exception as error:
+        # A future takes no StopIteration.
+        if isinstance(error, StopIteration):
+            raise RuntimeError(f"{work!r} raised StopIteration.") from error
+        raise
+    except BaseException as error:
+        # SystemExit must not end the thread that all writes need.
+        raise RuntimeError(f"{work!r} raised {type(error).__name__}.") from error
+    finally:
+        connection.set_progress_handler(None, 0)
+        transaction.end()
+    return result
+
+
+def _checked(work: Callable[..., object], result: Result) -> Result:
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise TypeError(f"{work!r} must be a plain function: on SQLite it runs in the writer's thread.")
+    if isinstance(result, sqlite3.Cursor):
+        raise TypeError(f"{work!r} returned a cursor, which is of no use after the commit. Return its rows.")
+    return result

@@ -1,0 +1,1 @@
+from app.forge.serializer.with_orjson import Serializer as Serializer

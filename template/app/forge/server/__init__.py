@@ -1,0 +1,1 @@
+from app.forge.server.uvicorn import serve as serve

@@ -1,8 +1,0 @@
-from app.mongodb_driver.pymongo import Collection as Collection
-from app.mongodb_driver.pymongo import Document as Document
-from app.mongodb_driver.pymongo import Session as Session
-from app.mongodb_driver.pymongo import aggregate as aggregate
-from app.mongodb_driver.pymongo import in_time as in_time
-from app.mongodb_driver.pymongo import in_transaction as in_transaction
-from app.mongodb_driver.pymongo import open_collection as open_collection
-from app.mongodb_driver.pymongo import transaction_of as transaction_of

@@ -1,1 +1,0 @@
-from app.server.uvicorn import serve as serve

@@ -163,7 +163,7 @@ def resource_lists(draw: st.DrawFn) -> list[tuple[dict[str, Any], list[DrawnFiel
     plurals: tuple[str, ...] = ()
     for name in draw(st.lists(names(SINGULARS), max_size=5, unique=True)):
         found = draw(fields(plurals))
-        plural = f"{name}_rows"[:30]
+        plural = f"{name}_rows"[:24].rstrip("_")
         resource: dict[str, Any] = {"name": name, "plural": plural, "fields": [each.text for each in found]}
         if draw(st.booleans()):
             resource["without"] = draw(st.lists(st.sampled_from(["batch", "export", "summary"]), unique=True))

@@ -121,7 +121,7 @@ def _simple(draw: st.DrawFn, name: str) -> DrawnField:
 @st.composite
 def _enum(draw: st.DrawFn, name: str) -> DrawnField:
     word = st.text("abcXYZ019_.+-", min_size=1, max_size=50)
-    words = draw(st.lists(word, min_size=1, max_size=50, unique=True))
+    words = draw(st.lists(word, min_size=2, max_size=50, unique=True))
     meaning: dict[str, Any] = {"kind": "enum", "words": words, "filter": draw(st.booleans())}
     flag = ":filter" if meaning["filter"] else ""
     return DrawnField(f"{name}:enum={','.join(words)}{flag}", meaning)

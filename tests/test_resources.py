@@ -157,6 +157,7 @@ BAD_FIELDS = {
     "an argument too many": ("a:str=5", '"str=5"', "a:str"),
     "an enum of nothing": ("a:enum", '"enum"', "enum=open,paid,shipped"),
     "an empty enum": ("a:enum=", '"enum="', "enum=open,paid,shipped"),
+    "an enum of one word": ("a:enum=x", '"x"', "at least two"),
     "an empty word": ("a:enum=x,,y", '""', "1 to 50"),
     "a word twice": ("a:enum=x,y,x", '"x,y,x"', "once"),
     "a long word": (f"a:enum={'x' * 500}", '"xxxx', "1 to 50"),

@@ -69,7 +69,7 @@ class Running:
 
 def database_urls(servers: Servers, folder: Path, kinds: Collection[str]) -> dict[str, str]:
     """Return a URL for each of these kinds of database, what is there is dropped, and one of SQLite."""
-    urls = {"sqlite": f"sqlite:///{folder}/items.db", "none": "", "redis": ""}
+    urls = {"sqlite": f"sqlite:///{folder}/app.db", "none": "", "redis": ""}
     if "postgres" in kinds:
         urls["postgres"] = servers.postgres.database("benchmarks_test")
     if "mongodb" in kinds:

@@ -56,6 +56,6 @@ def _shown(layer: str, session: Session) -> dict[str, list[float]]:
 def layer_command(layer: str, rounds: int, session: Session) -> tuple[list[str], dict[str, str]]:
     """Return the command and the environment of a script of benchmarks.layers on a rendered project."""
     project = render(session.folder, SQLITE.name, dict(SQLITE.answers))
-    database = f"sqlite:///{session.folder}/items.db"
+    database = f"sqlite:///{session.folder}/app.db"
     environment = {**os.environ, "PYTHONPATH": str(project), "DATABASE_URL": database}
     return [sys.executable, "-m", f"benchmarks.layers.{layer}", str(rounds)], environment

@@ -18,6 +18,7 @@ def copy_source(folder: Path) -> Path:
         ignored = shutil.ignore_patterns(".venv", "var", "__pycache__", ".*_cache")
         shutil.copytree(TEMPLATE, source / "template", ignore=ignored)
         shutil.copy(REPOSITORY / "copier.yml", source)
+        shutil.copytree(REPOSITORY / "macros", source / "macros")
     return source
 
 

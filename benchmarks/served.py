@@ -130,7 +130,7 @@ WORKLOADS: Mapping[str, Callable[[str, list[str]], tuple[Texts, int]]] = {
 def _servers_of(answers: Mapping[str, str], servers: Servers, folder: Path) -> dict[str, str]:
     variables = variables_for({**DEFAULTS, **answers}, servers.of, f"receipts_{next(DATABASES)}")
     if variables["DATABASE_URL"].startswith("sqlite:"):
-        variables["DATABASE_URL"] = f"sqlite:///{folder}/items.db"
+        variables["DATABASE_URL"] = f"sqlite:///{folder}/app.db"
     return variables
 
 

@@ -83,7 +83,7 @@ def readers() -> Iterator[Readers]:
         # They need nothing but Pydantic.
         bodies, fields = import_module("app.forge.bodies"), import_module("app.forge.fields")
 
-        decimal = Annotated[Decimal, fields.exact(digits=40, places=20)]
+        decimal = Annotated[Decimal, fields.Exact(digits=40, places=20)]
         ready = {UUID: fields.Reference, date: fields.Day, datetime: fields.Moment, Decimal: decimal}
         in_bodies = {kind: create_model("InBody", __base__=bodies.Body, field=(kind, ...)) for kind in KINDS}
         yield {kind: (TypeAdapter(ready[kind]), in_bodies[kind]) for kind in KINDS}

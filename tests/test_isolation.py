@@ -17,7 +17,7 @@ from tests.variants.rendering import Project, Renderer
 HANDLER = "import {module}, signal; assert signal.getsignal(signal.SIGINT) is signal.default_int_handler"
 # What differs from the default and is valid, of settings that are neither numbers nor flags.
 ODD = {
-    "DATABASE_URL": "sqlite:////nowhere/items.db",
+    "DATABASE_URL": "sqlite:////nowhere/app.db",
     "HOST": "192.0.2.1",
     "FORWARDED_ALLOW_IPS": "192.0.2.1",
     "LOG_LEVEL": "ERROR",
@@ -41,7 +41,7 @@ def ignore_sigint() -> None:
 def python_without_sigint(python: Path | str, module: str, folder: Path) -> str:
     """Return what goes wrong where Python imports the module with SIGINT ignored."""
     command = [python, "-c", HANDLER.format(module=module)]
-    environment = clean_environment(DATABASE_URL="sqlite:///items.db")
+    environment = clean_environment(DATABASE_URL="sqlite:///app.db")
     done = subprocess.run(
         command,
         cwd=folder,

@@ -102,7 +102,7 @@ def test_both_doors_take_the_same_project_names(
     order = Order({"project_name": name}, {"project_name": name}, ask=False, source=source)
     (folder / "plain").mkdir()
     try:
-        render(order, folder / "staging/orders", lambda: None)
+        render(order, folder / "staging/orders", lambda _: None)
     except UserError as error:
         assert len(error.message.splitlines()) == 1
         with pytest.raises(ValueError, match="Validation error"):
@@ -197,7 +197,7 @@ def test_commits_after_a_tag_are_described(clone: Path, tmp_path: Path) -> None:
 
 
 def test_an_untracked_file_is_not_packaged(clone: Path, tmp_path: Path) -> None:
-    for name in (".venv/bin/python", "var/items.db", "app/__pycache__/x.pyc", ".env"):
+    for name in (".venv/bin/python", "var/app.db", "app/__pycache__/x.pyc", ".env"):
         (clone / "template" / name).parent.mkdir(parents=True, exist_ok=True)
         (clone / "template" / name).write_text("left over")
 
@@ -221,7 +221,7 @@ def test_uncommitted_changes_of_the_template_record_no_source(clone: Path, tmp_p
 
 def test_a_folder_without_git_records_no_source_and_says_so(tmp_path: Path) -> None:
     folder = copy_checkout(tmp_path / "folder")
-    for name in (".venv/bin/python", "var/items.db", "app/__pycache__/x.pyc", ".env"):
+    for name in (".venv/bin/python", "var/app.db", "app/__pycache__/x.pyc", ".env"):
         (folder / "template" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "template" / name).write_text("left over")
 

@@ -8,7 +8,6 @@ import subprocess
 from tests.repository import TEMPLATE
 from tests.variants.environments import clean_environment, environment_of_all
 
-# Each serializer knows items, so these fields become those of an item.
 BY_BOTH = """
 import importlib, json, sys
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -18,8 +17,7 @@ from typing import Annotated
 from uuid import UUID
 
 from app.forge.bodies import Body
-from app.forge.fields import Day, Finite, Moment, Reference, exact
-from app.items import models
+from app.forge.fields import Day, Exact, Finite, Moment, Reference
 
 class Status(StrEnum):
     OPEN = "open"
@@ -29,7 +27,7 @@ class Order(Body):
     moment: Moment
     local: Moment
     day: Day
-    amount: Annotated[Decimal, exact(digits=12, places=2)]
+    amount: Annotated[Decimal, Exact(digits=12, places=2)]
     ratio: Finite
     status: Status
     duration: timedelta
@@ -46,9 +44,8 @@ row = {
     "duration": timedelta(seconds=90),
     "marks": {1},
 }
-models.Item = Order
-serializers = [importlib.import_module(f"app.forge.serializer.{name}") for name in ("orjson", "pydantic")]
-one, two = (serializer.item_json(row) for serializer in serializers)
+modules = [importlib.import_module(f"app.forge.serializer.with_{name}") for name in ("orjson", "pydantic")]
+one, two = (module.Serializer(Order, Order).one(row) for module in modules)
 orders = [Order.model_validate(json.loads(text)) for text in (one, two)]
 assert orders[0] == orders[1] == Order(**row)
 print(json.dumps([json.loads(one), json.loads(two)]))

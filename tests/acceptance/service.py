@@ -159,7 +159,7 @@ class Service:
 
     def tagged(self, tag: str) -> list[Item]:
         """Return all items with this tag."""
-        return [item for page in self.pages(tag=tag, limit=100) for item in page]
+        return [item for page in self.pages(tags=tag, limit=100) for item in page]
 
     def summary(self) -> dict[str, Any]:
         """Return the summary."""

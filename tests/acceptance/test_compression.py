@@ -42,7 +42,7 @@ def page(service: Service) -> str:
     """The address of a large answer that stays the same."""
     tag = service.tag()
     service.batch([service.draft(tags=[tag], description=LARGE) for _ in range(30)]).raise_for_status()
-    return f"{ITEMS}?limit=30&tag={tag}"
+    return f"{ITEMS}?limit=30&tags={tag}"
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "zstd"])

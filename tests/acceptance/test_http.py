@@ -170,7 +170,7 @@ def test_what_a_client_has_is_not_sent_again(path: str, encoding: str, service: 
     if path.startswith(ITEMS):
         tag = service.tag()
         service.batch([service.draft(tags=[tag]) for _ in range(30)]).raise_for_status()
-        path = f"{ITEMS}?limit=30&tag={tag}"
+        path = f"{ITEMS}?limit=30&tags={tag}"
     first = must_answer(
         service.send("GET", path, headers={"Accept-Encoding": encoding}), 200, "there is something to keep"
     )
@@ -186,7 +186,7 @@ def test_what_a_client_has_is_not_sent_again(path: str, encoding: str, service: 
 
 def test_a_page_that_changed_is_sent(service: Service) -> None:
     tag = service.tag()
-    path = f"{ITEMS}?tag={tag}"
+    path = f"{ITEMS}?tags={tag}"
     empty = service.send("GET", path).headers["ETag"]
     item = service.create(tags=[tag])
     created = service.send("GET", path, headers={"If-None-Match": empty})

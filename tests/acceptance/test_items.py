@@ -4,8 +4,10 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urljoin
 
+import httpx2
 import pytest
 
 from tests.acceptance.service import ITEMS, Item, Service, body_of, must, must_answer
@@ -54,7 +56,8 @@ def test_a_description_is_optional(service: Service) -> None:
 
 
 def test_a_taken_name_answers_409_and_changes_nothing(service: Service, item: Item) -> None:
-    must_answer(service.post(name=item["name"], price_cents=1), 409, "a name is unique")
+    refused = body_of(service.post(name=item["name"], price_cents=1), 409, "a name is unique")
+    assert refused["field"] == "name", f"the field that is taken is named: {refused}"
     assert service.get(item["id"]).json() == item, "a refused item leaves the other as it was"
 
 
@@ -187,6 +190,40 @@ def test_changes_of_different_fields_at_once_are_all_kept(service: Service, item
     expected: Item = {"price_cents": 4, "description": "Both.", "tags": ["kept"]}
     lost = "a change of one field never undoes a change of another"
     service.within_bound(lambda: expected.items() <= service.get(item["id"]).json().items(), lost)
+
+
+def if_match(service: Service, method: str, item: Item, etag: str, **fields: object) -> httpx2.Response:
+    """Send a change that is to be made only to the item with this entity tag."""
+    options: dict[str, Any] = {"json": fields} if fields else {}
+    return service.send(method, f"{ITEMS}/{item['id']}", headers={"If-Match": etag}, **options)
+
+
+def test_what_a_create_a_change_and_a_read_return_has_one_entity_tag(service: Service) -> None:
+    created = service.post(description="é\u2028", tags=["x", "y"])
+    item_id = created.json()["id"]
+    must(created.headers["ETag"] == service.get(item_id).headers["ETag"], "created as it is read", created)
+    changed = service.patch(item_id, price_cents=7)
+    same = changed.headers["ETag"]
+    service.within_bound(lambda: service.get(item_id).headers["ETag"] == same, "changed as it is read")
+
+
+def test_if_match_changes_only_what_the_client_has_seen(service: Service, item: Item) -> None:
+    seen = service.get(item["id"]).headers["ETag"]
+    changed = must_answer(if_match(service, "PATCH", item, seen, price_cents=3), 200, "the tag matches")
+    for stale in (seen, '"other"', f"W/{changed.headers['ETag']}"):
+        must_answer(if_match(service, "PATCH", item, stale, price_cents=4), 412, f"{stale} is not its tag")
+        must_answer(if_match(service, "DELETE", item, stale), 412, f"{stale} is not its tag")
+    newest = if_match(service, "PATCH", item, "*", price_cents=5).headers["ETag"]
+    must_answer(if_match(service, "PATCH", item, f'"other", {newest}', price_cents=6), 200, "one of two tags")
+    must_answer(if_match(service, "DELETE", item, "*"), 204, "any tag will do")
+    must_answer(if_match(service, "DELETE", item, "*"), 404, "what is gone has no tag")
+
+
+def test_of_many_changes_with_one_entity_tag_at_once_one_is_made(service: Service, item: Item) -> None:
+    etag = service.get(item["id"]).headers["ETag"]
+    answers = service.many(lambda n: if_match(service, "PATCH", item, etag, price_cents=100 + n), 8)
+    statuses = sorted(answer.status_code for answer in answers)
+    assert statuses == [200] + [412] * 7, f"no change is lost to another: {statuses}"
 
 
 def test_a_deleted_item_is_gone(service: Service) -> None:

@@ -31,10 +31,10 @@ def _created_slowly(service: Service, tag: str, count: int) -> list[Item]:
 
 def test_the_newest_items_come_first_and_twenty_at_a_time(service: Service, tag: str) -> None:
     newest_first = _created_slowly(service, tag, 22)
-    first = service.page(tag=tag)
+    first = service.page(tags=tag)
     assert first["items"] == newest_first[:20], "a page has the 20 newest items, newest first, in full"
     assert isinstance(first["next"], str), "a page that is not the last tells where the next starts"
-    second = service.page(tag=tag, after=first["next"])
+    second = service.page(tags=tag, after=first["next"])
     assert second == {"items": newest_first[20:], "next": None}, "the last page has the rest and no `next`"
     assert _ids(service.page(limit=3)["items"]) == _ids(newest_first[:3]), (
         "without a tag all items are listed"
@@ -44,7 +44,7 @@ def test_the_newest_items_come_first_and_twenty_at_a_time(service: Service, tag:
 @pytest.mark.parametrize("limit", [1, 3, 5, 6, 7, 100])
 def test_a_walk_of_any_step_gives_every_item_once(limit: int, service: Service, tag: str) -> None:
     body_of(service.batch([service.draft(tags=[tag]) for _ in range(6)]), 201, "a batch is created")
-    pages = list(service.pages(tag=tag, limit=limit))
+    pages = list(service.pages(tags=tag, limit=limit))
     assert all(len(page) <= limit for page in pages), "no page is longer than its limit"
     ids = [item_id for page in pages for item_id in _ids(page)]
     assert len(ids) == len(set(ids)) == 6, f"a walk by {limit} gives every item once, not {len(ids)}"
@@ -54,7 +54,7 @@ def test_a_walk_of_any_step_gives_every_item_once(limit: int, service: Service, 
 def test_a_walk_is_not_disturbed_by_new_and_deleted_items(service: Service, tag: str) -> None:
     originals = _created_slowly(service, tag, 9)
     seen: list[Item] = []
-    for page in service.pages(tag=tag, limit=2):
+    for page in service.pages(tags=tag, limit=2):
         seen += page
         service.create(tags=[tag])
         # The very item that the next page starts after.
@@ -89,7 +89,7 @@ def test_an_item_with_a_tag_twice_is_listed_once(service: Service, tag: str) -> 
 
 
 def test_a_tag_that_nobody_has_gives_an_empty_page(service: Service, tag: str) -> None:
-    assert service.page(tag=tag) == {"items": [], "next": None}
+    assert service.page(tags=tag) == {"items": [], "next": None}
 
 
 def test_a_changed_item_moves_between_tags(service: Service, tag: str) -> None:
@@ -132,7 +132,7 @@ def test_a_cursor_that_the_service_did_not_make_is_refused(cursor: str, service:
 
 def test_a_damaged_cursor_does_no_harm(service: Service, tag: str) -> None:
     service.batch([service.draft(tags=[tag]) for _ in range(3)])
-    cursor = service.page(tag=tag, limit=1)["next"]
+    cursor = service.page(tags=tag, limit=1)["next"]
     for damaged in (cursor[:-1], cursor[1:], cursor[::-1], cursor + "A", cursor.swapcase()):
         answer = service.send("GET", ITEMS, params={"after": damaged})
         must_answer(answer, {200, 400, 422}, "a damaged cursor is refused or understood")
@@ -141,7 +141,7 @@ def test_a_damaged_cursor_does_no_harm(service: Service, tag: str) -> None:
 @pytest.mark.parametrize("tag", ["", "%00", "%ED%A0%80", "%FF", "x" * 51, "x" * 5000])
 def test_a_tag_that_no_item_can_have_gives_nothing_or_422(tag: str, service: Service) -> None:
     answer = must_answer(
-        service.send("GET", f"{ITEMS}?tag={tag}"), {200, 414, 422}, "an impossible tag does no harm"
+        service.send("GET", f"{ITEMS}?tags={tag}"), {200, 414, 422}, "an impossible tag does no harm"
     )
     if answer.status_code == 200 and tag:
         must(answer.json()["items"] == [], "no item has a tag that is impossible", answer)
@@ -263,12 +263,12 @@ def _eventually_in_summary(service: Service, holds: Callable[[dict[str, Any]], b
 def test_the_summary_has_the_promised_shape(service: Service) -> None:
     service.create()
     summary = service.summary()
-    assert summary.keys() == {"count", "price_cents", "top_tags"}, f"the summary's fields: {summary}"
+    assert summary.keys() == {"count", "price_cents", "tags"}, f"the summary's fields: {summary}"
     assert summary["price_cents"].keys() == {"min", "max", "mean"}, f"the summary's prices: {summary}"
-    assert all(entry.keys() == {"tag", "count"} for entry in summary["top_tags"]), (
+    assert all(entry.keys() == {"value", "count"} for entry in summary["tags"]), (
         f"the summary's tags: {summary}"
     )
-    counts = [entry["count"] for entry in summary["top_tags"]]
+    counts = [entry["count"] for entry in summary["tags"]]
     assert counts == sorted(counts, reverse=True), f"the most used tags come first: {summary}"
 
 
@@ -293,10 +293,10 @@ def test_the_summary_has_the_lowest_the_highest_and_the_mean_price(service: Serv
 
 
 def test_the_summary_counts_its_tags_right(service: Service, tag: str) -> None:
-    most = max((entry["count"] for entry in service.summary()["top_tags"]), default=0)
+    most = max((entry["count"] for entry in service.summary()["tags"]), default=0)
     drafts = [service.draft(tags=[tag], price_cents=MAX_PRICE) for _ in range(most + 1)]
     for start in range(0, len(drafts), 1000):
         must_answer(service.batch(drafts[start : start + 1000]), 201, "a batch is created")
-    top = {"tag": tag, "count": most + 1}
+    top = {"value": tag, "count": most + 1}
     told = "the most used tag comes first, with its count, also where the prices' sum is beyond 64 bits"
-    _eventually_in_summary(service, lambda summary: summary["top_tags"][0] == top, told)
+    _eventually_in_summary(service, lambda summary: summary["tags"][0] == top, told)

@@ -81,7 +81,7 @@ class Sqlite(Database):
     secrets = ("sqlite",)
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / "items.db"
+        self.path = folder / "app.db"
         self.trace = folder / "statements.log"
         self.sitecustomize = folder / "sitecustomize"
         self.sitecustomize.mkdir(parents=True, exist_ok=True)

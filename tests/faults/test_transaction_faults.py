@@ -26,6 +26,7 @@ ROUTE = '''
 @router.post("/{source}/to/{target}", include_in_schema=False)
 async def transfer(source: UUID, target: UUID, request: Request) -> Response:
     """Move a cent from one item to another."""
+    from .queries import TABLE
 
 WORK    await request.state.database.transact(work, **RETRIES)
     return Response(status_code=204)
@@ -35,14 +36,14 @@ WORKS = {
     def work(transaction):
         transaction.execute("UPDATE items SET price_cents = price_cents - 1 WHERE id = ?", (str(source),))
         transaction.execute("UPDATE items SET price_cents = price_cents + 1 WHERE id = ?", (str(target),))
-        transaction.changed(source, target)
+        transaction.changed(TABLE, source, target)
 
 """,
     "postgres": """\
     async def work(transaction):
         await transaction.execute("UPDATE items SET price_cents = price_cents - 1 WHERE id = $1", source)
         await transaction.execute("UPDATE items SET price_cents = price_cents + 1 WHERE id = $1", target)
-        transaction.changed(source, target)
+        transaction.changed(TABLE, source, target)
 
 """,
     "mongodb": """\
@@ -50,7 +51,7 @@ WORKS = {
         items = transaction.database["items"]
         await items.update_one({"_id": source}, {"$inc": {"price_cents": -1}})
         await items.update_one({"_id": target}, {"$inc": {"price_cents": 1}})
-        transaction.changed(source, target)
+        transaction.changed(TABLE, source, target)
 
 """,
 }

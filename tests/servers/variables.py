@@ -16,7 +16,7 @@ def variables_for(answers: Mapping[str, str], server_of: ServerOf, name: str) ->
     # MongoDB and PostgreSQL take names of 63 characters.
     short = f"for_{crc32(name.encode()):08x}"
     database = answers["database"]
-    variables = {"DATABASE_URL": "sqlite:///var/items.db"}
+    variables = {"DATABASE_URL": "sqlite:///var/app.db"}
     if database in {"postgres", "mongodb"}:
         server = server_of(database)
         variables = {

@@ -56,7 +56,7 @@ def release_1_1(clone: Path) -> None:
     template = clone / "template"
     for name in (
         "app/forge/http/middleware.py",
-        "app/items/routes.py",
+        f"{RESOURCE}/routes.py.jinja",
         "app/forge/database/sqlite.py",
         "app/forge/http/health.py",
     ):
@@ -104,6 +104,8 @@ CHANGES_OF_1_2 = [
     (".env.example", "\n\n", "\n# See the README as well.\n\n"),
     (".env.example", "# LOG_LEVEL=INFO\n", "# LOG_LEVEL=INFO\n# Where from.\n# LOG_SOURCE=false\n"),
 ]
+# The folder from which those of all resources are rendered.
+RESOURCE = "app/{% yield noun from nouns %}{{ noun.plural }}{% endyield %}"
 RECORD = """
 version = "1.1.0"
 date = "2026-12-01"
@@ -195,9 +197,9 @@ def rendered(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
         if key not in made:
             folder = tmp_path_factory.mktemp("rendered")
             history = History(releases, version)
-            template = UNPACK(history, version, "copier.yml", "template", into=folder / "t")
+            template = UNPACK(history, version, "copier.yml", "macros", "template", into=folder / "t")
             order = Order(answers, answers, ask=False, source=Source(URL, version), template=template)
-            render(order, folder / "orders", lambda: None)
+            render(order, folder / "orders", lambda _: None)
             made[key] = folder / "orders"
         return made[key]
 
@@ -218,7 +220,7 @@ def rendered_once(
 ) -> None:
     """Let updates render each version with the same answers only once."""
 
-    def once(order: Order, project: Path, on_file: Callable[[], None]) -> dict[str, str]:
+    def once(order: Order, project: Path, on_file: Callable[[int], None]) -> dict[str, str]:
         asked = (order.source, sorted(order.given.items()), sorted(order.answers.items()), project.name)
         key = repr(asked)
         if key not in renderings:

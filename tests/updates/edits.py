@@ -118,9 +118,14 @@ def _write(file: Path, content: bytes) -> None:
 COUNT_ROUTE = '''@router.get("/count")
 async def count_items(request: Request) -> dict[str, int]:
     """Return how many items there are."""
-    return {"count": (await item_service(request).summary()).count}
+    return {"count": (await rules(request).summary())["count"]}
 
 
+'''
+FREE_ITEMS = b'''
+    async def summary(self) -> dict[str, Any]:
+        """Return all items in figures, with ours."""
+        return {**await super().summary(), "count": (await super().summary())["count"]}
 '''
 ORDERS = '''"""Our own resource."""
 
@@ -166,26 +171,9 @@ EDITS = (
     Edit("new tests", "tests/test_orders.py", written(OUR_TESTS)),
     Edit("a new setting", "app/settings.py", put_before("    max_body_", '    page_title: str = "Orders"\n')),
     Edit("a new setting", ".env.example", ended_with(b"\n# What our page is called.\nPAGE_TITLE=Orders\n")),
-    Edit(
-        "a changed query", "app/forge/database/sqlite.py",
-        replaced('avg(price_cents) FROM items"', 'avg(price_cents) FROM items WHERE price_cents >= 0"'),
-        {"database": ["sqlite"]},
-    ),
-    Edit(
-        "a changed query", "app/forge/database/postgres.py",
-        replaced("::float8 FROM items", "::float8 FROM items\n    WHERE price_cents >= 0"),
-        {"database": ["postgres"]},
-    ),
-    Edit(
-        "a changed query", "app/forge/database/mongodb.py",
-        put_before('    {\n        "$group"', '    {"$match": {"price_cents": {"$gte": 0}}},\n'),
-        {"database": ["mongodb"]},
-    ),
-    Edit(
-        "a changed index", "app/forge/database/mongodb.py",
-        put_before('    IndexModel([("tags", ASC', '    IndexModel([("updated_at", DESCENDING)]),\n'),
-        {"database": ["mongodb"]},
-    ),
+    Edit("a changed rule", "app/items/rules.py", put_before("from app.forge", "from typing import Any\n\n")),
+    Edit("a changed rule", "app/items/rules.py", ended_with(FREE_ITEMS)),
+    Edit("a changed query", "app/items/queries.py", put_before("TABLE = ", "# Ours are few.\n")),
     Edit(
         "an edited migration", "migrations/sqlite/versions/0001_create_items.py",
         begun_with(b"# Reviewed by us.\n"), {"database": ["sqlite"]},
@@ -222,11 +210,11 @@ EDITS = (
     ),
     Edit(
         "a changed serializer", "app/forge/serializer/with_orjson.py",
-        put_before("def items_json", "# Our items are small.\n"), {"serializer": ["orjson"]},
+        put_before("def _dumped", "# Our rows are small.\n"), {"serializer": ["orjson"]},
     ),
     Edit(
         "a changed serializer", "app/forge/serializer/with_pydantic.py",
-        put_before("ITEM = TypeAdapter", "# Built once.\n"), {"serializer": ["pydantic"]},
+        put_before("def _checked", "# Ours are checked twice.\n"), {"serializer": ["pydantic"]},
     ),
     Edit(
         "a changed compression", "app/forge/http/compression/gzip.py",

@@ -41,11 +41,11 @@ def test_it_says_what_comes_and_goes_and_what_is_left_to_do(project: Path) -> No
 
 
 def test_an_edited_file_keeps_its_edits(project: Path) -> None:
-    append(project / "app/items/service.py", "\n# Ours.\n")
+    append(project / "app/items/rules.py", "\n# Ours.\n")
     commit(project)
 
     assert update(project, changes={"deployment": "nginx"}).conflicts == []
-    assert (project / "app/items/service.py").read_text().endswith("# Ours.\n")
+    assert (project / "app/items/rules.py").read_text().endswith("# Ours.\n")
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_from_an_old_wheel_to_a_newer_one_on_another_machine(
     assert run("v1.0.0", "new", "orders", home="ada").exit_code == 0
     project = tmp_path / "orders"
     assert run("v1.0.0", "check", "orders", home="ada").exit_code == 0
-    append(project / "app/items/service.py", "\n# Ours.\n")
+    append(project / "app/items/rules.py", "\n# Ours.\n")
     commit(project)
     shutil.rmtree(tmp_path / "ada")
 
@@ -55,7 +55,7 @@ def test_from_an_old_wheel_to_a_newer_one_on_another_machine(
     assert "+# Tuned in 1.1." in dry.output
     assert updated.exit_code == 0
     assert (updated.document["from"], updated.document["to"]) == ("v1.0.0", "v1.1.0")
-    assert (project / "app/items/service.py").read_text().endswith("# Ours.\n")
+    assert (project / "app/items/rules.py").read_text().endswith("# Ours.\n")
     commit(project)
     assert run("v1.1.0", "check", cwd=project, home="bob").exit_code == 0
     assert run("v1.1.0", "update", "--json", cwd=project, home="bob").document["current"] is True

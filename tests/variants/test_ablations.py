@@ -57,7 +57,7 @@ def fits(tuning: Tuning, project: Path) -> bool:
 def variables_of(name: str, servers: Servers) -> dict[str, str]:
     """Return what leads the variant to its servers."""
     if name.startswith("sqlite"):
-        return {"DATABASE_URL": "sqlite:///var/items.db"}
+        return {"DATABASE_URL": "sqlite:///var/app.db"}
     database = servers.postgres.database("ablations_contract_test")
     return {"DATABASE_URL": database, "REDIS_URL": servers.redis.database()}
 

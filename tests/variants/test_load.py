@@ -34,7 +34,7 @@ def project(renderer: Renderer) -> Iterator[Path]:
 
 
 def test_customers_get_what_they_ask_for(renderer: Renderer, tmp_path: Path) -> None:
-    run = Run(default_variant(), {"DATABASE_URL": f"sqlite:///{tmp_path}/items.db"})
+    run = Run(default_variant(), {"DATABASE_URL": f"sqlite:///{tmp_path}/app.db"})
     run.folder, run.project = tmp_path, tmp_path / "project"
     run.render(renderer)
     environment = environment_of_all()

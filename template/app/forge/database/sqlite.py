@@ -30,7 +30,7 @@ def _names_a_file(url: str) -> str:
 class DatabaseSettings(SlowQuerySettings):
     """Where the database is, and how long it may take."""
 
-    database_url: Annotated[str, AfterValidator(_names_a_file)] = "sqlite:///var/items.db"
+    database_url: Annotated[str, AfterValidator(_names_a_file)] = "sqlite:///var/app.db"
     database_timeout_seconds: PositiveFloat = 5.0
     database_max_waiting_writes: PositiveInt = 1_000
 

@@ -4,13 +4,13 @@ from pathlib import Path
 from urllib.parse import unquote
 
 PREFIX = "sqlite:///"
-EXAMPLE = "Use sqlite:///var/items.db, or sqlite:////srv/items.db for an absolute path"
+EXAMPLE = "Use sqlite:///var/app.db, or sqlite:////srv/app.db for an absolute path"
 
 
 def database_path(url: str) -> Path:
     """Return the path in the URL, with its percent-escapes decoded, or raise `ValueError`.
 
-    sqlite:///items.db is relative, sqlite:////srv/items.db absolute. There are no options: connections are
+    sqlite:///app.db is relative, sqlite:////srv/app.db absolute. There are no options: connections are
     set up by the service.
     """
     scheme, separator, rest = url.partition("://")

@@ -30,15 +30,11 @@ def summary_pipeline(table: Table) -> list[Document]:
 
 def _figures(column: Column) -> Document:
     value = f"${column.name}"
-    figures: Document = {
+    return {
         f"{column.name}_min": {"$min": value},
         f"{column.name}_max": {"$max": value},
         f"{column.name}_mean": {"$avg": value},
     }
-    if column.kind == "decimal":
-        figures[f"{column.name}_sum"] = {"$sum": value}
-        figures[f"{column.name}_count"] = {"$sum": {"$cond": [{"$isNumber": value}, 1, 0]}}
-    return figures
 
 
 def _most_used(column: Column) -> list[Document]:
@@ -73,11 +69,5 @@ def _figures_of(column: Column, documents: Documents, figures: Mapping[str, Any]
     if column.kind != "decimal" or found["mean"] is None:
         return found
     lowest, highest = (str(documents.read(column.name, found[each])) for each in ("min", "max"))
-    return {"min": lowest, "max": highest, "mean": _mean(column, figures)}
-
-
-def _mean(column: Column, figures: Mapping[str, Any]) -> str:
-    # MongoDB's mean has been rounded already, to 34 digits, and to round it again could be once too often.
-    total, count = figures[f"{column.name}_sum"].to_decimal(), figures[f"{column.name}_count"]
-    mean = EXACT.divide(total, Decimal(count))
-    return str(mean.quantize(Decimal(1).scaleb(-column.places), ROUND_HALF_UP, EXACT))
+    mean = found["mean"].to_decimal().quantize(Decimal(1).scaleb(-column.places), ROUND_HALF_UP, EXACT)
+    return {"min": lowest, "max": highest, "mean": str(mean)}

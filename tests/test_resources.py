@@ -9,7 +9,6 @@ import keyword
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pydantic
@@ -351,3 +350,230 @@ def test_a_bomb_of_aliases_is_refused_at_once() -> None:
 
     for resources in (bomb, [bomb], [resource(bomb)], [resource("a:str", name=bomb)]):
         assert len(GRAMMAR.fault_of(resources)) < 200
+
+
+ORDER = resource("number:str:max=40:unique", "item:ref=items")
+FIRST = {"id": "0001", "after": "", "steps": [{"create": ITEM}, {"create": ORDER}]}
+
+
+def then(*steps: object, **more: object) -> list[Any]:
+    """Return revisions that create an item and an order, and then take these steps."""
+    return [FIRST, {"id": "abcdef123456", "after": "0001", "steps": list(steps), **more}]
+
+
+def test_the_first_revision_creates_referred_tables_first() -> None:
+    revisions = GRAMMAR.revisions_of([ORDER, ITEM])
+
+    assert revisions == [FIRST]
+    assert GRAMMAR.replay_fault([ORDER, ITEM], revisions) == ""
+
+
+def test_no_resources_have_no_revision() -> None:
+    assert GRAMMAR.revisions_of([]) == []
+    assert GRAMMAR.replay_fault([], []) == ""
+    assert GRAMMAR.migrations_of([]) == []
+
+
+def test_a_circle_of_optional_references_is_closed_when_all_tables_are_there() -> None:
+    first = resource("a:int", "second:ref=seconds:optional", name="first")
+    second = resource("first:ref=firsts", name="second")
+
+    revisions = GRAMMAR.revisions_of([second, first])
+
+    assert [step.get("add") or step["create"]["name"] for step in revisions[0]["steps"]] == [
+        "first",
+        "second",
+        "first",
+    ]
+    assert GRAMMAR.replay_fault([second, first], revisions) == ""
+    late = {field["text"]: field["is_late"] for field in GRAMMAR.nouns_of([second, first])[1]["fields"]}
+    assert late == {"a:int": False, "second:ref=seconds:optional": True}
+
+
+def test_a_reference_to_the_own_resource_is_part_of_its_table() -> None:
+    category = resource("parent:ref=categories:optional", name="category")
+
+    assert GRAMMAR.fault_of([category]) == ""
+    assert GRAMMAR.revisions_of([category])[0]["steps"] == [{"create": category}]
+
+
+def test_nouns_in_order_have_what_they_refer_to_before_them() -> None:
+    nouns = GRAMMAR.nouns_of([ORDER, resource("order:ref=orders", name="payment"), ITEM])
+
+    assert [noun["name"] for noun in GRAMMAR.in_order(nouns)] == ["item", "order", "payment"]
+
+
+def test_revisions_that_add_and_drop_lead_to_the_resources() -> None:
+    revisions = then(
+        {"add": "order", "field": "note:str:optional"}, {"drop": "order", "field": "item:ref=items"}
+    )
+    resources = [resource("number:str:max=40:unique", "note:str:optional"), ITEM]
+
+    assert GRAMMAR.replay_fault(resources, revisions) == ""
+
+
+def test_bounds_defaults_and_words_need_no_revision() -> None:
+    order = resource("number:str:max=50:unique", "item:ref=items")
+
+    assert GRAMMAR.replay_fault([order, ITEM], [FIRST]) == ""
+
+
+def test_a_revision_may_come_after_one_of_the_owner() -> None:
+    revisions = then({"add": "order", "field": "note:str:optional"}, after="b2_my-own.1")
+    order = resource(*ORDER["fields"], "note:str:optional")
+
+    assert GRAMMAR.replay_fault([order, ITEM], revisions) == ""
+
+
+NOTE = {"add": "order", "field": "note:str:optional"}
+BAD_REVISIONS: dict[str, tuple[Any, str, str]] = {
+    "a word": ("abc", '"abc"', "list of revisions"),
+    "nothing": (None, "nothing", "list of revisions"),
+    "a list of words": (["abc"], '"abc"', "id, after and steps"),
+    "a missing key": ([{"id": "0001", "steps": []}], "other keys", "id, after and steps"),
+    "a key that is no text": ([{1: "0001", "after": "", "steps": []}], "other keys", "id, after and steps"),
+    "a number as id": ([FIRST | {"id": 1}], "a number", "in quotes"),
+    "an id with a slash": ([FIRST | {"id": "../1"}], '"../1"', "digits and letters"),
+    "an id with a line break": ([FIRST | {"id": "0001\n"}], '"0001\\n"', "digits and letters"),
+    "an id twice": ([FIRST, FIRST], "0001", "its own id"),
+    "after a number": ([FIRST | {"after": 1}], "a number", "in quotes"),
+    "after code": (then(NOTE, after='x"; import os'), '"x\\"; import os"', "the revision before it"),
+    "after itself": (then(NOTE, after="abcdef123456"), '"abcdef123456"', "the revision before it"),
+    "no steps": ([FIRST | {"steps": []}], "0001", "at least one"),
+    "steps that are no list": ([FIRST | {"steps": "create"}], "0001", "at least one"),
+    "a step that is a word": (then("create"), '"create"', "Use create"),
+    "an unknown step": (then({"rename": "order"}), "rename", "Use create"),
+    "a step of two": (then({"create": ITEM, "remove": ITEM}), "create, remove", "Use create"),
+    "a step without a field": (then({"add": "order"}), "add", "add with field"),
+    "an invalid resource": (then({"create": {"name": "x"}}), "no fields", "name and fields"),
+    "an invalid field": (then(NOTE | {"field": "a:x"}), '"x" is not a type', "Choose one of"),
+    "a field of nothing": (then(NOTE | {"add": "odrer"}), '"odrer"', "earlier step"),
+    "a field of a list": (then(NOTE | {"add": []}), "a list", "earlier step"),
+    "a resource created twice": (then({"create": ITEM}), "item", "Remove the step"),
+    "a field added twice": (then(NOTE, NOTE), '"note"', "Remove the step"),
+    "a field dropped that is not there": (
+        then({"drop": "order", "field": "x:int"}),
+        '"x:int"',
+        "as it was added",
+    ),
+    "a reference too early": ([FIRST | {"steps": [{"create": ORDER}]}], '"item:ref=items"', "earlier step"),
+    "a table that is referred to": (then({"remove": ITEM}), "order refers to item", "item_id"),
+    "a table removed as it was not": (then({"remove": resource("x:int")}), "as it was not", "same plural"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_REVISIONS)
+def test_bad_revisions_are_refused_in_one_sentence(case: str) -> None:
+    revisions, word, remedy = BAD_REVISIONS[case]
+
+    fault = GRAMMAR.replay_fault([ITEM, ORDER], revisions)
+
+    assert word in fault
+    assert remedy in fault
+    assert len(fault.splitlines()) == 1
+
+
+NOTED = resource(*ORDER["fields"], "note:str:optional")
+DIFFERENCES: dict[str, tuple[list[Any], list[Any], str, str]] = {
+    "no revision at all": ([ITEM], [], "creates item", "fastforge add resource"),
+    "a resource more": ([ITEM, ORDER, resource("a:int", name="x")], [FIRST], "creates x", "add resource"),
+    "a resource less": ([ITEM], [FIRST], "removes order", "fastforge remove resource"),
+    "a field more": ([ITEM, NOTED], [FIRST], '"note"', "fastforge add field"),
+    "a field less": ([ITEM, resource(ORDER["fields"][0])], [FIRST], '"item_id"', "fastforge remove field"),
+    "a field of another type": (
+        [ITEM, resource("number:int:unique", "item:ref=items")],
+        [FIRST],
+        '"number:int:unique"',
+        '"number:str:unique"',
+    ),
+    "a field that is required now": (
+        [ITEM, resource(*ORDER["fields"], "note:str")],
+        then(NOTE),
+        '"note:str"',
+        '"note:str:optional"',
+    ),
+    "another plural": ([ITEM, {**ORDER, "plural": "purchases"}], [FIRST], '"orders"', "Keep plural: orders"),
+}
+
+
+@pytest.mark.parametrize("case", DIFFERENCES)
+def test_revisions_that_lead_elsewhere_are_refused(case: str) -> None:
+    resources, revisions, word, remedy = DIFFERENCES[case]
+
+    fault = GRAMMAR.replay_fault(resources, revisions)
+
+    assert word in fault
+    assert remedy in fault
+    assert len(fault.splitlines()) == 1
+
+
+def test_migrations_are_revisions_as_templates_need_them() -> None:
+    revisions = then(NOTE, {"drop": "order", "field": "item:ref=items"})
+
+    first, second = GRAMMAR.migrations_of(revisions)
+
+    assert (first["file"], second["file"]) == (
+        "0001_create_items_and_1_more",
+        "abcdef123456_add_note_to_orders_and_1_more",
+    )
+    assert [step["phrase"] for step in first["steps"]] == ["Create items", "Create orders"]
+    # Later steps leave it as it was created.
+    assert [field["name"] for field in first["steps"][1]["noun"]["fields"]] == ["number", "item_id"]
+    assert [(step["action"], step["plural"], step["field"]["name"]) for step in second["steps"]] == [
+        ("add", "orders", "note"),
+        ("drop", "orders", "item_id"),
+    ]
+
+
+def template_names() -> Iterator[str]:
+    """Yield the names of modules, tests and folders of the service that a resource could collide with."""
+    for folder in ("app", "tests"):
+        for path in (TEMPLATE / folder).iterdir():
+            name = path.name.partition(".")[0].removeprefix("test_")
+            if re.fullmatch("[a-z][a-z0-9_]*", name) and path.suffix in ("", ".py", ".jinja"):
+                yield name
+
+
+def test_a_plural_hides_no_module_or_test_of_the_service() -> None:
+    samples = {noun["plural"] for noun in GRAMMAR.nouns_of(SAMPLE)}
+    missing = sorted(set(template_names()) - set(RESERVED["plurals"]) - samples)
+
+    assert not missing, f"Add to reserved_in_resources in copier.yml: {', '.join(missing)}"
+
+
+def test_what_python_and_pydantic_use_is_reserved() -> None:
+    attributes = {name for name in dir(pydantic.BaseModel) + dir(type(pydantic.BaseModel)) if name[0] != "_"}
+
+    assert {name.lower() for name in keyword.kwlist} <= set(RESERVED["python"])
+    assert attributes <= set(RESERVED["fields"])
+    assert {name for name in vars(builtins) if re.fullmatch("[a-z][a-z0-9_]*", name)} <= {
+        name for names in RESERVED.values() for name in names
+    }
+
+
+def test_every_word_of_the_tables_is_text() -> None:
+    # YAML takes some words for something else.
+    for names in RESERVED.values():
+        assert all(isinstance(name, str) for name in names)
+        assert len(set(names)) == len(names)
+
+
+def test_a_type_of_models_hides_nothing() -> None:
+    texts = ["any:str", "uuid:uuid", "field:str", "line1:int", "line_1:int"]
+    texts += ["tags:list=str", "tags_element:str", "order_draft:str", "item:ref=items"]
+    order = resource(*texts)
+
+    aliases = [field["alias"] for field in GRAMMAR.nouns_of([order, ITEM])[0]["fields"]]
+
+    assert len(set(aliases)) == len(aliases)
+    assert aliases[0] == "AnyValue"
+    assert not {"Any", "Field", "Order", "OrderDraft", "Item", "TagsElement"} & set(aliases)
+
+
+@pytest.mark.parametrize("text", ["a:str:default=é ü", "a:date:default=2026-01-31", "a:decimal:default=-1.5"])
+def test_the_code_of_a_default_is_its_value(text: str) -> None:
+    field = field_of(text)
+
+    names = {"Decimal": Decimal, "date": datetime.date, "__builtins__": {}}
+    assert str(eval(field["default_code"], names)) == field["default"]
+    assert ast.parse(field["default_code"], mode="eval")

@@ -44,6 +44,7 @@ class Grammar:
             **options,
         )
         tables = {name: config[name]["default"] for name in _TABLES}
+        self.types: Mapping[str, Any] = tables["field_types"]
         self._macros: Any = environment.get_template(_MACROS).make_module(tables)
 
     def fault_of(self, resources: object) -> str:
@@ -63,7 +64,7 @@ class Grammar:
         return list(json.loads(self._macros.revisions_of(resources)))
 
     def replay_fault(self, resources: object, revisions: object) -> str:
-        """Return in one sentence where the revisions are wrong or do not lead to the resources, or nothing."""
+        """Return the first fault of the revisions, or where they do not lead to the resources, or nothing."""
         return str(self._macros.replay_fault(resources, revisions))
 
     def migrations_of(self, revisions: object) -> list[dict[str, Any]]:
@@ -90,7 +91,7 @@ def describe_grammar(tables: Tables) -> Iterator[str]:
     yield "resources  (--resource, repeatable; --no-resources)"
     yield "    What does it serve? The name, then its fields as NAME:TYPE:OPTION:OPTION, such as:"
     yield f"    {EXAMPLE}"
-    yield "    plural=WORD gives a plural that is not English; without=batch,export,summary leaves endpoints out."
+    yield "    plural=WORD helps where English rules fail; without=batch,export,summary leaves endpoints out."
     width = max(len(details.get("example", name)) for name, details in tables.types.items())
     for name, details in tables.types.items():
         options = "  ".join(_option_in_words(option, spec) for option, spec in details["options"].items())

@@ -23,7 +23,7 @@ SafeLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader
 Answers = Mapping[str, Any]
 # What to do about an answer that is a list and was refused.
 HINTS = {
-    "resources": f'Write it as: --resource "{EXAMPLE}"',
+    "resources": "The types and their options: fastforge options",
     "revisions": "FastForge writes them: fastforge add, fastforge remove.",
 }
 
@@ -33,8 +33,8 @@ class Question:
     """One question: `choices` maps each value to its label, and is empty where any text will do.
 
     `default` is None where it is computed, and `condition` is the Jinja expression under which the question
-    is asked, or None for always. `longest` is the most characters a text may have. The answer to a question that
-    `is_list` is a list of mappings; it has no flag of its own.
+    is asked, or None for always. `longest` is the most characters a text may have. The answer to one
+    that `is_list` is a list of mappings; it has no flag of its own.
     """
 
     name: str
@@ -74,10 +74,12 @@ class Question:
             value = _read_yaml(value)
         if not isinstance(value, list):
             raise UserError(
-                f"{origin}: {self.name} is {reprlib.repr(value)}, which is not a list.", HINTS[self.name]
+                f"{origin}: {self.name} is {reprlib.repr(value)}, which is not a list.",
+                "Write each resource on a line of its own, such as: - " + EXAMPLE
+                if self.name == "resources"
+                else HINTS[self.name],
             )
-        read = read_resources(value) if self.name == "resources" else value
-        return list(read)
+        return read_resources(value) if self.name == "resources" else value
 
 
 def load_questions(template: Path | None = None) -> tuple[Question, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -15,9 +15,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from fastforge.errors import Interrupted, UserError, WorkFailed
-from fastforge.grammar import grammar
+from fastforge.prompts import ask_for_resources
 from fastforge.questions import HINTS, Answers
-from fastforge.resources import EXAMPLE, Resource, parse_line
 from fastforge.source import Source, template_folder
 
 if TYPE_CHECKING:
@@ -46,8 +45,8 @@ class Order:
 def render(order: Order, project: Path, on_file: Callable[[int], None]) -> dict[str, Any]:
     """Render the template into the new folder `project`, and return the answers it was made from.
 
-    The folder's name is the default project name. `on_file` is called for every file, with how many there are at
-    most.
+    The folder's name is the default project name. `on_file` is called for every file, with how many there can
+    be.
 
     Raises:
         UserError: An answer is invalid, or answers a question that is not asked.
@@ -93,37 +92,8 @@ def ask_for_path() -> str:
         raise Interrupted(SIGINT) from error
 
 
-def ask_for_resources() -> list[Resource]:
-    """Ask for resources line by line until an empty line, and return them; none if the first line is empty.
-
-    Raises:
-        EOFError: Standard input ended.
-        KeyboardInterrupt: The user left with Ctrl-C.
-    """
-    from questionary import text
-
-    resources: list[Resource] = []
-    question = f"What does it serve? Enter for the sample, or a resource such as: {EXAMPLE}"
-    while line := text(question, validate=_checked_after(resources)).unsafe_ask().strip():
-        resources.append(parse_line(line))
-        question = "Another resource? Enter to go on."
-    return resources
-
-
-def _checked_after(resources: Sequence[Resource]) -> Callable[[str], str | bool]:
-    """Return what says whether a line may follow these resources: True, or what is wrong with it."""
-
-    def check(line: str) -> str | bool:
-        try:
-            return not line.strip() or grammar().fault_of([*resources, parse_line(line)]) or True
-        except UserError as error:
-            return f"{error.message} {error.hint}"
-
-    return check
-
-
 def _count_files(template: Path, answers: Answers) -> int:
-    """Return how many files Copier will look at; a path that yields counts once for each entry of its list."""
+    """Return how many files Copier will look at; a path that yields counts once for each entry."""
     files = (path.relative_to(template) for path in template.rglob("*") if path.is_file())
     return sum(_count(str(path), answers) for path in files)
 
@@ -155,12 +125,7 @@ def _worker(order: Order, project: Path, on_file: Callable[[int], None]) -> Work
             _refuse_unasked(order.given, self.answers.hidden, self.template.questions_data)
 
         def _answers_to_remember(self) -> Mapping[str, Any]:
-            remembered = {
-                key: value for key, value in super()._answers_to_remember().items() if key != "_src_path"
-            }
-            if order.source:
-                remembered |= {"_commit": order.source.commit, "_src_path": order.source.url}
-            return remembered
+            return _recorded(super()._answers_to_remember(), order.source)
 
         def _render_file(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 (passed on as they are)
             super()._render_file(*arguments, **named)
@@ -189,6 +154,11 @@ def _worker(order: Order, project: Path, on_file: Callable[[int], None]) -> Work
         quiet=True,
         cleanup_on_error=False,
     )
+
+
+def _recorded(answers: Mapping[str, Any], source: Source | None) -> dict[str, Any]:
+    recorded = {name: value for name, value in answers.items() if name != "_src_path"}
+    return recorded | ({"_commit": source.commit, "_src_path": source.url} if source else {})
 
 
 def _ask_what_counts(order: Order, worker: Worker, ask: Callable[[], None]) -> None:

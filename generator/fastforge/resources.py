@@ -1,7 +1,7 @@
 """Resources as people write them, one line each, and as an answer holds them.
 
-A line has the name, then the fields: `order number:str:max=40:unique item:ref=items`. A word with `=` before any
-colon is an option of the resource: `plural=orders` or `without=batch,export`. The template checks the rest.
+A line has the name, then the fields: `order number:str:max=40:unique item:ref=items`. A word with `=` before
+any colon is an option of the resource: `plural=orders`, `without=batch,export`. The template checks the rest.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def parse_line(line: str) -> Resource:
     """Return the resource that the line describes. A word with a space in it stands in quotes.
 
     Raises:
-        UserError: The line is empty, has an open quote, or an option of the resource is unknown or given twice.
+        UserError: The line is empty, has an open quote, or an unknown or repeated option.
     """
     try:
         name, *words = shlex.split(line)
@@ -64,10 +64,8 @@ def line_of(resource: Mapping[str, Any]) -> str:
     return shlex.join([resource["name"], *plural, *without, *resource["fields"]])
 
 
-def read_resources(answer: object) -> object:
+def read_resources(answer: Sequence[Any]) -> list[Any]:
     """Return the answer with a mapping in the place of each line; what is neither stays for the template."""
-    if not isinstance(answer, list):
-        return answer
     return [parse_line(each) if isinstance(each, str) else each for each in answer]
 
 

@@ -32,7 +32,7 @@ def answers_schema(
 ) -> dict[str, Any]:
     """Return a JSON Schema (2020-12) that accepts the answers files that `fastforge new` accepts.
 
-    What only Copier's validators know (reserved names, control characters, what contradicts itself) is not in it.
+    What only Copier's validators know (reserved names, control characters, contradictions) is not in it.
     """
     lists = {"resources": _resources(tables), "revisions": _REVISIONS}
     return {

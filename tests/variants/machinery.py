@@ -1,6 +1,6 @@
 """The tests of the machinery, app/forge: which apply to a variant, and which run in it.
 
-`tests/machinery` has a folder for each answer that brings tests: `every` for all, `folders_of` has the others.
+`tests/machinery` has a folder for each answer that brings tests: `every` for all, `folders_of` has the rest.
 They run in a project with the resources of `shop.yml`. Each file names in AXES the questions that its outcome
 depends on: it runs with every two answers to them, and not in every variant.
 """

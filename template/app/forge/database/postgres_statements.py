@@ -27,6 +27,8 @@ TYPES: Mapping[Kind, str] = {
 WRITTEN_OTHERWISE = frozenset[Kind]({"float", "decimal"})
 # Kinds whose values JSON has as their text.
 AS_TEXT = frozenset[Kind]({"date", "decimal", "uuid"})
+# asyncpg takes the first and the last of these for infinity.
+SENT_AS_TEXT = frozenset[Kind]({"date", "datetime"})
 # The form in which both serializers write times: without a fraction if it is zero.
 TIME = "replace(to_char({0} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), '.000000Z', 'Z')"
 # A power of two, so that nothing is rounded: sums of the largest numbers would overflow.
@@ -55,14 +57,13 @@ def constraint_name(table: str, column: str, suffix: str) -> str:
 def parameter(number: int, column: Column) -> str:
     """Return the place of a value of the column."""
     suffix = "[]" if column.is_list else ""
-    # As text, because asyncpg takes the first and the last date for infinity.
-    through = f"::text{suffix}" if column.kind == "date" else ""
+    through = f"::text{suffix}" if column.kind in SENT_AS_TEXT else ""
     return f"${number}{through}::{TYPES[column.kind]}{suffix}"
 
 
 def converter(column: Column) -> Convert | None:
     """Return what makes a parameter of a value, or None if they are the same."""
-    convert = {"date": _date_text, "json": json_text}.get(column.kind)
+    convert = {"date": _iso, "datetime": _iso, "json": json_text}.get(column.kind)
     if convert is None:
         return None
     if column.is_list:
@@ -77,7 +78,7 @@ def one_of(column: Column) -> Column:
     return replace(column, is_list=False)
 
 
-def _date_text(value: Any) -> str:
+def _iso(value: Any) -> str:
     return str(value.isoformat())
 
 
@@ -233,8 +234,10 @@ class Statements:
     def _counted(self, column: Column) -> str:
         name = quoted(column.name)
         if column.is_list:
-            rows = f"{self._name}, unnest({name}) AS _value"
-            return f"SELECT _value, count(DISTINCT id) AS _count FROM {rows}"
+            # JSON itself has no order.
+            element = "_element::text" if column.kind == "json" else "_element"
+            rows = f"{self._name}, unnest({name}) AS _element"
+            return f"SELECT {element} AS _value, count(DISTINCT id) AS _count FROM {rows}"
         return f"SELECT {name} AS _value, count(*) AS _count FROM {self._name} WHERE {name} IS NOT NULL"
 
 
@@ -292,8 +295,11 @@ def referring(table: Table, column: Column) -> str:
 
 
 def ping(tables: Sequence[Table], *, for_changes: bool) -> str:
-    """Return a statement that fails if a table is missing, or, `for_changes`, if the server takes none."""
-    # The second changes nothing, but is refused by a server that takes no changes.
+    """Return a statement that fails if a table or column is missing, or, `for_changes`, if the server takes none."""
+    # The first changes nothing, but is refused by a server that takes no changes.
     rows = "WHERE false FOR UPDATE" if for_changes else "LIMIT 1"
-    looks = [f"EXISTS (SELECT FROM {quoted(table.name)} {rows})" for table in tables]
+    looks = []
+    for table in tables:
+        columns = ", ".join(quoted(column.name) for column in table.columns)
+        looks.append(f"EXISTS (SELECT {columns} FROM {quoted(table.name)} {rows})")
     return f"SELECT {', '.join(looks)}"

@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 class Settings(DatabaseSettings, CacheSettings, ServerSettings):
     """Every setting of the service: a variable in the environment or in .env, in capitals."""
 
+    # Where clients reach the service, for `servers` in /openapi.json: https://api.example.com/shop
+    public_url: Annotated[str, Field(pattern=r"^https?://[^\s/?#]+(/[^\s/?#]+)*/?$")] | None = None
     max_body_bytes: PositiveInt = 4 * 1024 * 1024
     # Whether /docs and /openapi.json, and /metrics, are there for everybody who can reach the service.
     docs_enabled: bool = True

@@ -28,8 +28,8 @@ dev: install ## Render a project to var/dev that is linked to template/: make de
 	@$(BIN)/python -m tests.dev $(ANSWERS)
 
 .PHONY: test-machinery
-test-machinery: dev ## Test app/forge there; ARGS go to pytest: make test-machinery ARGS="-k outage"
-	cd var/dev && .venv/bin/python -m pytest tests/machinery $(ARGS)
+test-machinery: dev ## Test app/forge there; ARGS go to pytest, ANSWERS to make dev
+	@$(BIN)/python -m tests.dev --test tests/machinery $(ARGS)
 
 .PHONY: mutants
 mutants: install ## Break copies of the template on purpose, and see that its tests fail; NAMES chooses

@@ -1,38 +1,60 @@
 """`python -m tests.dev [question=answer ...]` renders a project to var/dev in which the template is edited.
 
-What is copied from the template as it is, is a link to it there, and so are the tests of the machinery: an edit is
-seen at once. What Copier renders, and files that are new, are there after the next `make dev`.
+`python -m tests.dev --test [argument ...]` runs tests of the machinery there, on the servers that they need.
+
+What is copied from the template as it is, is a link to it, and so are the tests of the machinery. What Copier
+renders, and files that are new, are there after the next `make dev`.
 """
 
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from tests.repository import TEMPLATE, VAR
-from tests.variants.environments import environment_of
+import yaml
+
+from tests.repository import REPOSITORY, TEMPLATE, VAR
+from tests.servers import running_servers
+from tests.servers.variables import variables_for
+from tests.variants.environments import clean_environment, environment_of
 from tests.variants.machinery import shop, sources
 from tests.variants.rendering import Renderer
 from tests.variants.space import Variant, default_variant, every_variant
 
 DEV = VAR / "dev"
+KINDS = {"postgres", "mongodb", "redis", "nginx"}
 NEXT = f"""\
-{DEV}: a shop with items, customers and order lines, linked to template/
+{DEV.relative_to(REPOSITORY)} is a shop with items, customers and order lines, linked to template/.
 
   make -C var/dev dev                     serves it, with reload
   make -C var/dev test lint               its own tests; all checks
   make test-machinery ARGS="-k outage"    the tests of app/forge
 """
-SERVERS = """\
-
-Its servers: python -m tests.servers starts them, and prints the lines for {env}."""
 
 
-def main() -> None:
-    """Render the project, and print what can be done with it. Raises `SystemExit` for answers of no variant."""
-    variant = variant_with(sys.argv[1:])
+def main() -> int:
+    """Render the project and print what can be done with it, or return how its tests ended."""
+    if sys.argv[1:2] == ["--test"]:
+        return test_machinery(sys.argv[2:])
+    make_project(variant_with(sys.argv[1:]))
+    print(NEXT)
+    return 0
+
+
+def test_machinery(arguments: list[str]) -> int:
+    """Return how pytest ended, with these arguments."""
+    answers = yaml.safe_load((DEV / ".copier-answers.yml").read_text(encoding="utf-8"))
+    with running_servers(KINDS & set(map(str, answers.values()))) as servers:
+        variables = variables_for(answers, servers.of, "dev")
+        pytest = [".venv/bin/python", "-m", "pytest", *(arguments or ["tests/machinery"])]
+        return subprocess.run(pytest, cwd=DEV, env=clean_environment(**variables), check=False).returncode
+
+
+def make_project(variant: Variant) -> None:
+    """Render the shop of this variant, link it to the template, and give it an environment."""
     shutil.rmtree(DEV, ignore_errors=True)
     DEV.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -44,8 +66,6 @@ def main() -> None:
     (DEV / ".venv").symlink_to(environment)
     # Newer than the requirements: make need not install.
     (environment / "installed").touch()
-    has_servers = variant["database"] != "sqlite" or variant["cache"] == "redis"
-    print(NEXT + (SERVERS.format(env=DEV / ".env") if has_servers else ""))
 
 
 def variant_with(arguments: list[str]) -> Variant:
@@ -54,7 +74,7 @@ def variant_with(arguments: list[str]) -> Variant:
     wanted = set((dict(default_variant().answers) | asked).items())
     found = max(every_variant(), key=lambda variant: len(wanted & set(variant.answers)))
     if len(asked) < len(arguments) or not set(asked.items()) <= set(found.answers):
-        raise SystemExit(f"No variant has {' '.join(arguments)}. Write ANSWERS='database=postgres cache=redis'.")
+        raise SystemExit(f"No variant has {' '.join(arguments)}. Write such as ANSWERS='database=postgres'.")
     return found
 
 
@@ -74,4 +94,4 @@ def link(path: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -97,12 +97,12 @@ def change(name: str, *arguments: Any) -> Any:
 
 
 REFUSED: dict[str, tuple[tuple[Any, ...], str, str]] = {
-    "an invalid resource": (("add_resource", parse_line("x a:strr")), '"strr"', "Write it as"),
-    "a resource that is there": (("add_resource", parse_line("item a:str")), '"item"', "Write it as"),
-    "a reference to nothing": (("add_resource", parse_line("x a:ref=zs")), '"zs"', "Write it as"),
+    "an invalid resource": (("add_resource", parse_line("x a:strr")), '"strr"', "fastforge options"),
+    "a resource that is there": (("add_resource", parse_line("item a:str")), '"item"', "fastforge options"),
+    "a reference to nothing": (("add_resource", parse_line("x a:ref=zs")), '"zs"', "fastforge options"),
     "a field of no resource": (("add_field", "odrer", "a:int:optional"), "'odrer'", "Did you mean order?"),
-    "an invalid field": (("add_field", "order", "a:number"), '"number"', "Write it as"),
-    "a field that is there": (("add_field", "order", "note:int:optional"), '"note"', "Write it as"),
+    "an invalid field": (("add_field", "order", "a:number"), '"number"', "fastforge options"),
+    "a field that is there": (("add_field", "order", "note:int:optional"), '"note"', "fastforge options"),
     "a required field": (
         ("add_field", "order", "size:int"),
         "orders that exist",

@@ -12,7 +12,7 @@ from tests.repository import TEMPLATE
 from tests.variants.rendering import Renderer
 from tests.variants.space import Variant, default_variant, every_variant
 
-# Without resources: the template is a service that runs where it lies, and each resource is a folder of its own.
+# Without resources: the template is a service that runs where it lies, and a resource is rendered per answer.
 ANSWERS: dict[str, Any] = {
     "project_name": "Items API",
     "description": "A FastAPI service that keeps items.",

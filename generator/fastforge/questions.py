@@ -23,7 +23,7 @@ SafeLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader
 Answers = Mapping[str, Any]
 # What to do about an answer that is a list and was refused.
 HINTS = {
-    "resources": f'Write it as: --resource "{EXAMPLE}"',
+    "resources": "The types and their options: fastforge options",
     "revisions": "FastForge writes them: fastforge add, fastforge remove.",
 }
 
@@ -74,7 +74,10 @@ class Question:
             value = _read_yaml(value)
         if not isinstance(value, list):
             raise UserError(
-                f"{origin}: {self.name} is {reprlib.repr(value)}, which is not a list.", HINTS[self.name]
+                f"{origin}: {self.name} is {reprlib.repr(value)}, which is not a list.",
+                "Write each resource on a line of its own, such as: - " + EXAMPLE
+                if self.name == "resources"
+                else HINTS[self.name],
             )
         return read_resources(value) if self.name == "resources" else value
 

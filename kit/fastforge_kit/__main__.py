@@ -1,4 +1,4 @@
-"""`python -m fastforge_kit`: measure the service on this machine, against its targets, and each tuning on and off."""
+"""`python -m fastforge_kit`: measure the service against its targets, and each optimization on and off."""
 
 import sys
 
@@ -6,13 +6,13 @@ from fastforge_kit.ending import finish
 
 
 def main() -> None:
-    """Measure what the command line asks for. Raises `SystemExit` as `finish` says."""
+    """Measure what the command line selects. Raises `SystemExit` as `finish` says."""
     arguments = sys.argv[1:]
     finish(lambda: _run(arguments), as_json="--json" in arguments)
 
 
 def _run(arguments: list[str]) -> int:
-    # Here, so that a signal while this is imported is answered too.
+    # Imported here, so that a signal during the import is handled too.
     from fastforge_kit.command import run
 
     return run(arguments)

@@ -1,4 +1,4 @@
-"""The command: what to measure, in which order, and how its results are told."""
+"""The command: its order of measurements, its output and its exit code."""
 
 import json
 import os
@@ -11,35 +11,36 @@ from pathlib import Path
 from fastforge_kit.comparison import compare
 from fastforge_kit.errors import CannotMeasure, Interrupted, exit_code, in_words, tell
 from fastforge_kit.measurement import Load, measure
-from fastforge_kit.options import Options, read_options
+from fastforge_kit.openapi import chosen_resource, resources_of
+from fastforge_kit.options import Options, chosen, read_options
 from fastforge_kit.page import as_page
 from fastforge_kit.project import PROJECT, throwaway_databases
 from fastforge_kit.report import as_text
 from fastforge_kit.results import Results
 from fastforge_kit.service import Start, available_port, running_services
-from fastforge_kit.workloads import workloads
+from fastforge_kit.workloads import RESOURCE_WORKLOADS, workloads_of
 
 RESULTS = PROJECT / "var/benchmarks"
 # For each round of an endpoint.
-ROUNDS_OF_A_TUNING = 3
+ROUNDS_OF_AN_OPTIMIZATION = 3
 Steps = Generator[str, None, None]
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Measure and print. Returns 0, 1 where that failed, 2 for wrong arguments, 128 and the signal after a signal."""
+    """Measure and print. Returns 0, 1 if that failed, 2 for wrong arguments, 128 and the signal after a signal."""
     results = Results(Load(0, 0, 0, 0))
     try:
         options = read_options(arguments)
         results.load = _load(options)
         with closing(_steps(options, results)) as steps:
-            for done, step in enumerate(steps, 1):
-                _progress(f"{done} of {_number_of_steps(options, results.load)}: {step}")
+            for step in steps:
+                _progress(step)
     except ModuleNotFoundError as error:
         results.error = CannotMeasure(f"{error.name} is not installed.", "Run: make install")
     except (CannotMeasure, OSError, HTTPException, Interrupted) as error:
         results.error = error
     _progress("")
-    return _answer(results, as_json="--json" in arguments)
+    return _finish(results, as_json="--json" in arguments)
 
 
 def _load(options: Options) -> Load:
@@ -48,47 +49,57 @@ def _load(options: Options) -> Load:
 
 
 def _steps(options: Options, results: Results) -> Steps:
-    """Measure; yield what was measured last. Raises `CannotMeasure`."""
+    """Measure; yield the latest measurement and how many there will be. Raises `CannotMeasure`."""
     with throwaway_databases() as (url, another):
         yield from _endpoint_steps(options, results, url)
-        yield from _tuning_steps(options, results, [url, another])
+        yield from _optimization_steps(options, results, [url, another])
 
 
-def _tuning_steps(options: Options, results: Results, database_urls: Sequence[str]) -> Steps:
+def _optimization_steps(options: Options, results: Results, database_urls: Sequence[str]) -> Steps:
     # As long as an endpoint on either side, in more rounds: a ratio needs more of them than a figure.
-    rounds, seconds = options.rounds * ROUNDS_OF_A_TUNING, options.seconds / ROUNDS_OF_A_TUNING
+    rounds = options.rounds * ROUNDS_OF_AN_OPTIMIZATION
+    seconds = options.seconds / ROUNDS_OF_AN_OPTIMIZATION
     load = results.load._replace(generators=1, rounds=rounds, seconds=seconds)
-    writing = {each.name for each in workloads() if each.writes}
-    for tuning in sorted(options.tunings, key=lambda each: each.workload in writing):
-        for comparison in compare(tuning, database_urls, load):
-            results.add(comparison)
-            yield tuning.id
+    environments = [{"DATABASE_URL": url} for url in database_urls]
+    writing = {each.name for each in RESOURCE_WORKLOADS if each.writes}
+    ordered = sorted(options.optimizations, key=lambda each: each.workload in writing)
+    for number, optimization in enumerate(ordered):
+        for comparison in compare(optimization, PROJECT, environments, load, options.resource):
+            results.comparisons[optimization.id] = comparison
+            done = number * rounds + len(comparison.rounds)
+            yield f"{done} of {len(ordered) * rounds}: {optimization.id}"
 
 
 def _endpoint_steps(options: Options, results: Results, database_url: str) -> Steps:
-    if not options.workloads:
+    if options.endpoints == "none":
         return
     workers = {"WORKERS": str(options.workers)} if options.workers else {}
-    _progress("Starting the service")
+    yield "Starting the service"
     start = Start(PROJECT, available_port(options.port), {"DATABASE_URL": database_url, **workers})
     with running_services(start) as services:
-        for measurement in measure(services[0], options.workloads, results.load):
-            results.add(measurement)
-            yield measurement.workload.name
-
-
-def _number_of_steps(options: Options, load: Load) -> int:
-    return load.rounds * (len(options.workloads) + ROUNDS_OF_A_TUNING * len(options.tunings))
+        resources = resources_of(services[0])
+        resource = chosen_resource(resources, options.resource)
+        workloads = chosen(
+            "--endpoints",
+            options.endpoints,
+            workloads_of(resource),
+            lambda each: f"{each.name} ({each.endpoint})",
+        )
+        total = len(workloads) * results.load.rounds
+        measured = measure(services[0], workloads, resources, resource, results.load)
+        for done, measurement in enumerate(measured, 1):
+            results.measurements[measurement.workload.name] = measurement
+            yield f"{done} of {total}: {measurement.workload.name}"
 
 
 def _progress(text: str) -> None:
-    # Rewrites its line at a terminal; nobody else wants to see it.
+    # It rewrites its line, which makes sense at a terminal only.
     if sys.stderr.isatty():
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
-def _answer(results: Results, *, as_json: bool) -> int:
-    """Print what there is, write the page, and return the exit code."""
+def _finish(results: Results, *, as_json: bool) -> int:
+    """Print the results, write the page, and return the exit code."""
     page = None
     if not results.is_empty:
         try:
@@ -111,7 +122,7 @@ def _print(text: str) -> None:
     try:
         print(text, flush=True)
     except BrokenPipeError:
-        # Whoever read it has gone; Python would complain once more at its exit.
+        # The reader has gone; Python would complain once more at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

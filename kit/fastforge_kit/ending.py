@@ -1,4 +1,4 @@
-"""How the commands of the kit end: signals and errors become one line and an exit code."""
+"""The end of the kit's commands: signals and errors become one line and an exit code."""
 
 import signal
 import sys
@@ -13,7 +13,7 @@ SIGNALS = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTE
 
 
 def finish(work: Callable[[], int], *, as_json: bool = False) -> NoReturn:
-    """Do the work. Raises `SystemExit` with what it returns, 1 where it cannot be done, 128 and the signal's number."""
+    """Do the work. Raises `SystemExit` with its result, 1 if it cannot be done, or 128 and the signal's number."""
     for number in SIGNALS:
         # A command started with a signal ignored (nohup, a background job) keeps ignoring it.
         if signal.getsignal(number) is not signal.SIG_IGN:

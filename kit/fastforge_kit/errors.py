@@ -1,11 +1,11 @@
-"""What keeps a measurement from being made, what ends one early, and how that is told."""
+"""Errors that prevent a measurement or end it early, and their output."""
 
 import json
 import sys
 
 
 class CannotMeasure(Exception):
-    """The message says in one line what is wrong, `hint` what to do."""
+    """Something prevents the measurement: the message names it in one line, `hint` has the next step."""
 
     exit_code = 1
 
@@ -15,13 +15,13 @@ class CannotMeasure(Exception):
 
 
 class WrongCommandLine(CannotMeasure):
-    """The command line asks for something that there is not."""
+    """The command line names something that does not exist."""
 
     exit_code = 2
 
 
 class Interrupted(BaseException):
-    """Ctrl-C or SIGTERM. No `Exception`, so that nothing on the way out mistakes it for a failure."""
+    """Ctrl-C or SIGTERM. Not an `Exception`, so that no handler mistakes it for a failure."""
 
     hint = "Run the command again for the rest."
 
@@ -31,9 +31,9 @@ class Interrupted(BaseException):
 
 
 def in_words(error: BaseException) -> dict[str, str]:
-    """Return what is wrong, in one line, and what to do."""
+    """Return the error in one line, and the next step."""
     message = " ".join(str(error).split()) or type(error).__name__
-    # Last words of other programs have no full stop.
+    # Messages of other programs have no full stop.
     message += "" if message.endswith((".", "!", "?")) else "."
     return {"error": message, "hint": getattr(error, "hint", "Run the command again.")}
 

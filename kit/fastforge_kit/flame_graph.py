@@ -1,4 +1,4 @@
-"""The figures in a flame graph of py-spy, which writes it as an SVG or else as a table, but not as both."""
+"""The figures in a flame graph of py-spy, which writes either an SVG or a table, but not both."""
 
 from bisect import bisect_right
 from collections import Counter

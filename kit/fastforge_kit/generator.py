@@ -1,12 +1,12 @@
-"""The load: requests over connections that stay open, each sent when the answer before it is complete.
+"""The load: requests over connections that stay open, each sent when the response before it is complete.
 
-A process of its own, `python -m fastforge_kit.generator`, so that what it costs is not the service's. It reads a job
-from standard input and writes an outcome to standard output.
+A process of its own, `python -m fastforge_kit.generator`, so that its CPU time is not the service's. It reads a job from
+standard input and writes an outcome to standard output.
 
-Plain sockets, because an HTTP client in Python needs more time for a request than the service does: sending a ready
-request and looking for the end of its answer takes about a third of what the service needs for its cheapest. That does
-not suffice where many more cores serve than generate, so each outcome says how busy its generator was, and what the
-generator may have limited is not decided against the service.
+It uses plain sockets, because an HTTP client in Python takes more time for a request than the service does: sending a
+ready request and finding the end of its response takes about a third of what the service takes for its cheapest. That
+is too much if many more cores serve than generate, so each outcome has how busy its generator was, and what the
+generator may have limited is not held against the service.
 """
 
 import json
@@ -20,17 +20,17 @@ from time import perf_counter, process_time
 
 # Digits in a request's body, which are another number each time it is sent.
 COUNTER = "000000000000"
-# One for all: memory for so many bytes anew for each answer takes as long as all the rest of a request.
+# One for all: new memory of this size for each response takes as long as the rest of a request.
 RECEIVED = memoryview(bytearray(256 * 1024))
-# How long the last answers are waited for: a service that hangs must not hang the measurement.
+# For the last responses: a service that hangs must not hang the measurement.
 PATIENCE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class Job:
-    """What to send, to whom, for how long; `first` is where the counter starts.
+    """The requests to send, to a host and a port, and for how long; the counter starts at `first`.
 
-    `sent_once` ends the job when the requests are used up, else they begin anew.
+    `sent_once` ends the job when all requests were sent; otherwise they start over.
     """
 
     host: str
@@ -45,7 +45,7 @@ class Job:
 
 @dataclass
 class Outcome:
-    """What came back: the latency of every answer in milliseconds, and the requests that failed."""
+    """The latency of every response in milliseconds, and the number of requests that failed."""
 
     latencies_ms: list[float] = field(default_factory=list)
     errors: int = 0
@@ -54,23 +54,24 @@ class Outcome:
     busy: float = 0.0
 
 
-class _Connection:
-    """One connection that waits for one answer."""
+class Connection:
+    """A connection that waits for one response at a time."""
 
-    def __init__(self, job: Job) -> None:
-        self.socket = socket.create_connection((job.host, job.port), PATIENCE_SECONDS)
+    def __init__(self, host: str, port: int, status: int) -> None:
+        self.socket = socket.create_connection((host, port), PATIENCE_SECONDS)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._expected = b"HTTP/1.1 %d " % job.status
+        self._expected = b"HTTP/1.1 %d " % status
         self._received = b""
-        self._sent_at = 0.0
+        self._due_at = 0.0
 
-    def ask(self, request: bytes) -> None:
+    def send(self, request: bytes, due_at: float | None = None) -> None:
+        """Send the request, whose latency counts from when it was due, or from now."""
         self._received = b""
-        self._sent_at = perf_counter()
+        self._due_at = perf_counter() if due_at is None else due_at
         self.socket.sendall(request)
 
     def receive(self) -> bool:
-        """Return whether the answer is complete. Raises `OSError` where the connection is lost."""
+        """Return whether the response is complete. Raises `OSError` if the connection is lost."""
         length = self.socket.recv_into(RECEIVED)
         if not length:
             raise ConnectionResetError
@@ -79,31 +80,33 @@ class _Connection:
         return is_complete(self._received)
 
     def is_as_expected(self) -> bool:
+        """Return whether the response has the right status."""
         return self._received.startswith(self._expected)
 
     def latency_ms(self) -> float:
-        return (perf_counter() - self._sent_at) * 1_000
+        """Return the milliseconds since the request was sent, or due."""
+        return (perf_counter() - self._due_at) * 1_000
 
 
-def is_complete(answer: bytes) -> bool:
-    """Return whether these bytes are a whole answer of a service that says how long its bodies are."""
-    head_end = answer.find(b"\r\n\r\n")
+def is_complete(response: bytes) -> bool:
+    """Return whether these bytes are a whole response, of a service that declares the length of its bodies."""
+    head_end = response.find(b"\r\n\r\n")
     if head_end < 0:
         return False
-    start = answer.find(b"content-length:", 0, head_end)
+    start = response.find(b"content-length:", 0, head_end)
     if start < 0:
         # Nginx writes it in capitals.
-        start = answer[:head_end].lower().find(b"content-length:")
+        start = response[:head_end].lower().find(b"content-length:")
     if start < 0:
         # The last chunk of a stream is empty. Neither a 304 nor a 204 has a body.
-        is_stream = b"transfer-encoding: chunked" in answer[:head_end].lower()
-        return not is_stream or answer.endswith(b"\r\n0\r\n\r\n")
-    end = answer.find(b"\r\n", start)
-    return len(answer) >= head_end + 4 + int(answer[start + 15 : end])
+        is_stream = b"transfer-encoding: chunked" in response[:head_end].lower()
+        return not is_stream or response.endswith(b"\r\n0\r\n\r\n")
+    end = response.find(b"\r\n", start)
+    return len(response) >= head_end + 4 + int(response[start + 15 : end])
 
 
 def send(job: Job) -> Outcome:
-    """Send the requests in turn until the time is up, then wait for the answers that are still to come."""
+    """Send the requests in turn until the time is up, then wait for the remaining responses."""
     outcome = Outcome()
     requests = _numbered(job)
     with selectors.DefaultSelector() as selector:
@@ -124,9 +127,9 @@ def _numbered(job: Job) -> Iterator[bytes]:
 
 
 def _open(job: Job, selector: selectors.BaseSelector, request: bytes) -> None:
-    connection = _Connection(job)
+    connection = Connection(job.host, job.port, job.status)
     selector.register(connection.socket, selectors.EVENT_READ, connection)
-    connection.ask(request)
+    connection.send(request)
 
 
 def _exchange(
@@ -140,14 +143,14 @@ def _exchange(
             return
         more = perf_counter() < stop_at
         for key, _ in ready:
-            connection: _Connection = key.data
+            connection: Connection = key.data
             try:
                 if not connection.receive():
                     continue
                 outcome.latencies_ms.append(connection.latency_ms())
                 outcome.errors += not connection.is_as_expected()
                 if more and (request := next(requests, None)):
-                    connection.ask(request)
+                    connection.send(request)
                     continue
             except OSError:
                 outcome.errors += 1

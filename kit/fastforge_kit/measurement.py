@@ -1,41 +1,37 @@
-"""How fast the service answers a workload, in several short rounds that show the noise."""
+"""Measurements of workloads, in several short rounds that show the noise."""
 
-import json
 import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import count
 from statistics import median, quantiles
 from time import monotonic
 from typing import NamedTuple
 
 from fastforge_kit.errors import CannotMeasure
-from fastforge_kit.generator import Job, Outcome
+from fastforge_kit.generator import Job
+from fastforge_kit.generators import generate
+from fastforge_kit.openapi import Resource
 from fastforge_kit.processes import busy_cpus
-from fastforge_kit.project import PROJECT
 from fastforge_kit.service import HOST, Service
 from fastforge_kit.workloads import Stock, Workload
 
-# Where the counters of jobs begin, so that no two send the same number.
+# Where the counters of jobs start, so that no two send the same number.
 FIRST_NUMBERS = count(0, 10_000_000)
-# Beyond, the generator rather than the service may be what is measured.
+# Above these, the generator rather than the service may be what is measured.
 GENERATOR_BUSY_LIMIT = 0.9
 GENERATOR_SHARE_LIMIT = 0.5
-# What other programs take is looked at while the service is idle: a database on this machine works for it otherwise.
+# Other programs are observed while the service is idle, because a database on this machine works for the service.
 REST_SECONDS = 0.1
 OTHERS_LIMIT_CPUS = 0.2
 MACHINE_FULL = 0.9
-# More than a service deletes; where it is not, a round ends when everything is gone.
+# More than a service deletes; if it is not, a round ends when everything is gone.
 DELETIONS_PER_SECOND = 6_000
 DELETIONS_LIMIT = 60_000
 
 
 class Load(NamedTuple):
-    """How hard and how long the service is asked; at least two rounds are needed to see the noise."""
+    """The load on the service and its length. At least two rounds are needed to see the noise."""
 
     connections: int
     generators: int
@@ -44,62 +40,64 @@ class Load(NamedTuple):
 
     @property
     def deletions(self) -> int:
-        """How many items there should be to delete."""
+        """The number of rows that are created to be deleted."""
         wanted = int(self.rounds * self.seconds * DELETIONS_PER_SECOND)
         return max(2 * self.rounds * self.connections, min(wanted, DELETIONS_LIMIT))
 
 
 class Sample(NamedTuple):
-    """What one round showed."""
+    """The figures of one round."""
 
     per_second: float
-    items_per_second: float
+    rows_per_second: float
     p50_ms: float
     p99_ms: float
     error_percent: float
-    # Of all processes of the service, None where the system does not show it.
+    # Of all processes of the service, None if the system does not show it.
     cpu_us: float | None
     generator_busy: float
-    # The generators' part of all CPU time of generators and service.
+    # The generators' part of the CPU time of generators and service.
     generator_share: float | None
-    # Of other programs, and of them with generators and service, None where the system does not show it.
+    # Of other programs alone, and together with generators and service, None if the system does not show it.
     others_cpus: float | None = None
     busy_cpus: float | None = None
 
 
 @dataclass
-class Measurement:
-    """What all rounds of a workload showed."""
+class WorkloadMeasurement:
+    """The figures of all rounds of a workload."""
 
     workload: Workload
     samples: list[Sample] = field(default_factory=list)
+    # Why there are none.
+    obstacle: str = ""
 
     def median(self, value: Callable[[Sample], float | None]) -> float | None:
-        """Return the median of a value over the rounds, or None where the system does not show it."""
+        """Return the median of a value over the rounds, or None if the system does not show it."""
         values = [shown for sample in self.samples if (shown := value(sample)) is not None]
         return median(values) if values else None
 
     @property
     def is_limited_by_generator(self) -> bool:
-        """Whether the service might have answered more than it was asked, or sooner than was noticed."""
+        """True if the service might have served more than the generator sent, or sooner than it noticed."""
         busy = self.median(lambda sample: sample.generator_busy) or 0
         share = self.median(lambda sample: sample.generator_share) or 0
         return busy > GENERATOR_BUSY_LIMIT or share > GENERATOR_SHARE_LIMIT
 
     @property
     def is_disturbed(self) -> bool:
-        """Whether other programs took CPU time that the service could have used."""
+        """True if other programs took CPU time that the service could have used."""
         others = self.median(lambda sample: sample.others_cpus) or 0
         busy = self.median(lambda sample: sample.busy_cpus) or 0
         return others > OTHERS_LIMIT_CPUS and busy > MACHINE_FULL * (os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
-class Question:
-    """A workload with its requests ready."""
+class Prepared:
+    """A workload with its requests ready to be sent."""
 
     workload: Workload
-    requests: list[str]
+    requests: Sequence[bytes]
 
     def jobs(self, service: Service, load: Load, round_number: int) -> list[Job]:
         """Return the jobs of a round, one for each generator."""
@@ -112,41 +110,58 @@ class Question:
         ]
 
     def _part(self, load: Load, number: int) -> list[str]:
-        return (
-            self.requests[number :: load.rounds * load.generators]
-            if self.workload.sent_once
-            else self.requests
-        )
+        step = load.rounds * load.generators if self.workload.sent_once else 1
+        return [request.decode() for request in self.requests[number % step :: step]]
 
 
-def measure(service: Service, workloads: Sequence[Workload], load: Load) -> Iterator[Measurement]:
-    """Yield a measurement each time it has gained a round. Raises `CannotMeasure`."""
-    stock = Stock(service, load.deletions)
+def measure(
+    service: Service,
+    workloads: Sequence[Workload],
+    resources: Sequence[Resource],
+    resource: Resource | None,
+    load: Load,
+) -> Iterator[WorkloadMeasurement]:
+    """Yield the measurement of a workload after each of its rounds. Raises `CannotMeasure`.
+
+    Rows of the resource are created first; a service without resources has only workloads that need none.
+    """
+    stock = None if resource is None else Stock(service, resources, resource, load.deletions)
     for writes in (False, True):
-        questions = [
-            Question(each, [request.decode() for request in each.requests(stock)])
+        measured = [
+            (WorkloadMeasurement(each), prepared)
             for each in workloads
             if each.writes == writes
+            for prepared in [_prepared(each, stock)]
         ]
-        measurements = [Measurement(question.workload) for question in questions]
-        # One workload after the other in every round, so that what disturbs the machine for a while hits them all.
+        # One workload after the other in every round, so that a disturbance of the machine affects them all.
         for number in range(load.rounds):
-            for question, measurement in zip(questions, measurements, strict=True):
-                measurement.samples.append(sample(service, question, load, number))
+            for measurement, prepared in measured:
+                if isinstance(prepared, Prepared):
+                    measurement.samples.append(sample(service, prepared, load, number))
+                else:
+                    measurement.obstacle = str(prepared)
                 yield measurement
 
 
-def sample(service: Service, question: Question, load: Load, round_number: int) -> Sample:
-    """Return what one round shows. Raises `CannotMeasure` where the service answers nothing."""
+def _prepared(workload: Workload, stock: Stock | None) -> Prepared | CannotMeasure:
+    """Return the workload with its requests, or why there are none."""
+    try:
+        return Prepared(workload, workload.requests(stock))  # type: ignore[arg-type] # only those that need none
+    except CannotMeasure as reason:
+        return reason
+
+
+def sample(service: Service, prepared: Prepared, load: Load, round_number: int) -> Sample:
+    """Return the figures of one round. Raises `CannotMeasure` if the service does not respond."""
     others = busy_cpus(REST_SECONDS)
-    cpu_before, began_at = service.cpu_seconds(), monotonic()
-    outcomes = _send(question.jobs(service, load, round_number))
-    cpu_after, took = service.cpu_seconds(), monotonic() - began_at
+    cpu_before, started_at = service.cpu_seconds(), monotonic()
+    outcomes = generate(prepared.jobs(service, load, round_number))
+    cpu_after, took = service.cpu_seconds(), monotonic() - started_at
     latencies = [latency for outcome in outcomes for latency in outcome.latencies_ms]
     if len(latencies) < 2:
         raise CannotMeasure(
-            f"The service did not answer when asked to {question.workload.name}.",
-            "See what its log says: python -m app",
+            f"The service did not respond to the requests of {prepared.workload.name!r}.",
+            "See its log: python -m app",
         )
     errors = sum(outcome.errors for outcome in outcomes)
     percentiles = quantiles(latencies, n=100)
@@ -155,7 +170,7 @@ def sample(service: Service, question: Question, load: Load, round_number: int) 
     per_second = sum(len(outcome.latencies_ms) / outcome.seconds for outcome in outcomes)
     return Sample(
         per_second=per_second,
-        items_per_second=per_second * question.workload.items_per_request,
+        rows_per_second=per_second * prepared.workload.rows_per_request,
         p50_ms=percentiles[49],
         p99_ms=percentiles[98],
         error_percent=100 * errors / max(errors, len(latencies)),
@@ -165,37 +180,3 @@ def sample(service: Service, question: Question, load: Load, round_number: int) 
         others_cpus=others,
         busy_cpus=None if cpu is None or others is None else others + (generated + cpu) / took,
     )
-
-
-def _send(jobs: list[Job]) -> list[Outcome]:
-    with ExitStack() as stack:
-        generators = [stack.enter_context(_running_generator(job)) for job in jobs]
-        return [_outcome(generator) for generator in generators]
-
-
-@contextmanager
-def _running_generator(job: Job) -> Iterator[subprocess.Popen[bytes]]:
-    with tempfile.TemporaryFile() as question:
-        question.write(json.dumps(asdict(job)).encode())
-        question.seek(0)
-        generator = subprocess.Popen(
-            [sys.executable, "-m", "fastforge_kit.generator"],
-            cwd=PROJECT,
-            stdin=question,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-    with generator:
-        try:
-            yield generator
-        finally:
-            generator.kill()
-
-
-def _outcome(generator: subprocess.Popen[bytes]) -> Outcome:
-    answer, reason = generator.communicate()
-    if generator.returncode != 0:
-        last_words = reason.decode(errors="replace").strip().splitlines() or ["it was killed."]
-        raise CannotMeasure(f"The load generator failed: {last_words[-1]}", "Run the command again.")
-    return Outcome(**json.loads(answer))

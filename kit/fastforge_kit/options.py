@@ -1,4 +1,4 @@
-"""What the command line can ask for."""
+"""The options of `fastforge bench`."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
 from fastforge_kit.errors import WrongCommandLine
+from fastforge_kit.optimizations import Optimization, load_optimizations
 from fastforge_kit.project import OPTIMIZATIONS
-from fastforge_kit.tunings import Tuning, load_tunings
-from fastforge_kit.workloads import Workload, workloads
 
 SECONDS, ROUNDS = 1.0, 3
 QUICK_SECONDS, QUICK_ROUNDS = 0.2, 2
@@ -17,15 +16,16 @@ Chosen = TypeVar("Chosen")
 
 @dataclass(frozen=True)
 class Options:
-    """What to measure, how long, and how to answer."""
+    """The selection and length of the measurements; `endpoints` is a list of texts, "all" or "none"."""
 
     seconds: float
     rounds: int
     connections: int
     workers: int | None
     port: int | None
-    workloads: Sequence[Workload]
-    tunings: Sequence[Tuning]
+    resource: str | None
+    endpoints: str
+    optimizations: Sequence[Optimization]
     json: bool
 
 
@@ -35,20 +35,23 @@ class _Parser(argparse.ArgumentParser):
 
 
 def read_options(arguments: Sequence[str]) -> Options:
-    """Return what the arguments ask for. Raises `WrongCommandLine`."""
+    """Return the options that the arguments give. Raises `WrongCommandLine`."""
     given = _parser().parse_args(arguments)
-    if (given.endpoints, given.tunings) == ("none", "none"):
-        raise WrongCommandLine("Without endpoints and tunings there is nothing to measure.", "Choose some.")
+    if (given.endpoints, given.optimizations) == ("none", "none"):
+        raise WrongCommandLine(
+            "Without endpoints and optimizations there is nothing to measure.", "Choose some."
+        )
     return Options(
         seconds=given.seconds or (QUICK_SECONDS if given.quick else SECONDS),
         rounds=given.rounds or (QUICK_ROUNDS if given.quick else ROUNDS),
         connections=given.connections,
         workers=given.workers,
         port=given.port,
-        workloads=_chosen(
-            "--endpoints", given.endpoints, workloads(), lambda each: f"{each.name} ({each.endpoint})"
+        resource=given.resource,
+        endpoints=given.endpoints,
+        optimizations=chosen(
+            "--optimizations", given.optimizations, load_optimizations(OPTIMIZATIONS), lambda each: each.id
         ),
-        tunings=_chosen("--tunings", given.tunings, load_tunings(OPTIMIZATIONS), lambda each: each.id),
         json=given.json,
     )
 
@@ -58,13 +61,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help=f"{QUICK_ROUNDS} rounds of {QUICK_SECONDS} s: for a first look; more stays undecided",
+        help=f"{QUICK_ROUNDS} rounds of {QUICK_SECONDS} s: for a first look; more stays inconclusive",
     )
     parser.add_argument(
         "--seconds",
         type=between(0.01, 3_600, float),
-        help=f"length of a round ({SECONDS:g}); longer ones decide what stayed undecided. "
-        "A tuning gets three times as many rounds, each a third as long",
+        help=f"length of a round ({SECONDS:g}); longer ones leave less inconclusive. "
+        "An optimization gets three times as many rounds, each a third as long",
     )
     parser.add_argument(
         "--rounds",
@@ -72,16 +75,19 @@ def _parser() -> argparse.ArgumentParser:
         help=f"rounds of every endpoint ({ROUNDS}), which show the noise",
     )
     parser.add_argument(
+        "--resource", metavar="NAME", help="the resource whose endpoints are measured (the first one)"
+    )
+    parser.add_argument(
         "--endpoints",
         default="all",
         metavar="LIST",
-        help='parts of their names, such as "read,POST", while you work on one; none leaves all out (all)',
+        help='parts of their names, such as "read,POST"; none leaves all out (all)',
     )
     parser.add_argument(
-        "--tunings",
+        "--optimizations",
         default="all",
         metavar="LIST",
-        help="parts of their ids, to look at some again; none saves most of the time (all)",
+        help="parts of their ids; none saves most of the time (all)",
     )
     parser.add_argument(
         "--connections",
@@ -92,17 +98,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--workers", type=between(1, 1_000), help="processes that serve the endpoints (as in production)"
     )
-    parser.add_argument(
-        "--port", type=between(1, 65_535), help="where the service listens meanwhile (a free port)"
-    )
+    parser.add_argument("--port", type=between(1, 65_535), help="port of the service (a free one)")
     parser.add_argument("--json", action="store_true", help="print one JSON document, for programs")
     return parser
 
 
-def _chosen(
+def chosen(
     flag: str, wanted: str, known: Sequence[Chosen], name: Callable[[Chosen], str]
 ) -> Sequence[Chosen]:
-    """Return what has one of the wanted texts in its name."""
+    """Return those that have one of the wanted texts in their names. Raises `WrongCommandLine`."""
     if wanted in {"all", "none"}:
         return known if wanted == "all" else []
     texts = [text.strip() for text in wanted.split(",")]
@@ -115,7 +119,7 @@ def _chosen(
 
 
 def between(least: float, most: float, kind: type[int] | type[float] = int) -> Callable[[str], float]:
-    """Return what reads a number from an argument, and refuses others."""
+    """Return a function that reads a number from an argument, and refuses others."""
 
     def read(text: str) -> float:
         try:
@@ -123,7 +127,7 @@ def between(least: float, most: float, kind: type[int] | type[float] = int) -> C
         except ValueError:
             number = -1
         if not least <= number <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is no number from {least:,g} to {most:,g}")
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {least:,g} to {most:,g}")
         return number
 
     return read

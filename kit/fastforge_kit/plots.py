@@ -1,4 +1,4 @@
-"""Horizontal plots as SVG, a row for each thing compared; their colours come from the page around them."""
+"""Horizontal plots as SVG with a row for each thing compared; the page around them gives the colours."""
 
 import math
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ class Row(NamedTuple):
 
 
 class Scale(Protocol):
-    """Where a value is on the plot, from 0 to 1, and which values are written below it."""
+    """Maps values to places on the plot, from 0 to 1, and has the values that are written below it."""
 
     def at(self, value: float) -> float: ...
 

@@ -1,4 +1,4 @@
-"""The processes of the service: what they cost, and how they end."""
+"""The processes of the service: their CPU time, and how to end them."""
 
 import os
 import signal
@@ -21,14 +21,14 @@ def tree(root: int) -> list[int]:
 
 
 def cpu_seconds(root: int) -> float | None:
-    """Return the CPU time that the tree of this process has used, or None where the system does not show it."""
+    """Return the CPU time that the tree of this process has used, or None if the system does not show it."""
     if not sys.platform.startswith("linux"):
         return None
     return sum(_cpu_seconds(pid) for pid in tree(root))
 
 
 def busy_cpus(seconds: float) -> float | None:
-    """Return how many CPUs are busy or stolen by the host meanwhile, or None where the system does not show it."""
+    """Return how many CPUs are busy or stolen by the host during so many seconds, or None if the system does not show it."""
     before, began_at = _busy_seconds(), time.monotonic()
     time.sleep(seconds)
     after, took = _busy_seconds(), time.monotonic() - began_at
@@ -76,7 +76,7 @@ def _is_running(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    # In a container nobody may be there to bury it.
+    # In a container, init may not reap it.
     return _stat(pid)[:1] != ["Z"]
 
 

@@ -1,6 +1,6 @@
-"""`python -m fastforge_kit.profile`: where the service spends its time under load, as a flame graph and a table.
+"""`python -m fastforge_kit.profile`: the time of the service's functions under load, as a flame graph and a table.
 
-py-spy samples it from outside, so that it runs as ever.
+py-spy samples the service from outside, so that it runs as usual.
 """
 
 import argparse
@@ -15,20 +15,21 @@ from fastforge_kit.ending import finish
 from fastforge_kit.errors import CannotMeasure
 from fastforge_kit.flame_graph import own_samples
 from fastforge_kit.measurement import Load, measure
+from fastforge_kit.openapi import chosen_resource, resources_of
 from fastforge_kit.options import between
 from fastforge_kit.processes import end, end_tree
 from fastforge_kit.project import ENVIRONMENT, PROJECT, throwaway_database
 from fastforge_kit.service import STOP_SECONDS, Service, available_port
-from fastforge_kit.workloads import workloads
+from fastforge_kit.workloads import workloads_of
 
 CONNECTIONS = 16
 FUNCTIONS = 40
-# What py-spy takes to draw.
+# For py-spy to draw.
 DRAWING_SECONDS = 60
 
 
 class _Sampler(NamedTuple):
-    """The service, and the process that samples it once it is told to."""
+    """The service, and the process that samples it when it gets a line."""
 
     service: Service
     process: "subprocess.Popen[bytes]"
@@ -42,19 +43,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--output", type=Path, default=PROJECT / "var/profile.svg", help="the flame graph; the table is .txt"
     )
     parser.add_argument("--py-spy", type=Path, required=True, help="the sampler's path")
+    parser.add_argument(
+        "--resource", metavar="NAME", help="the resource whose endpoints get requests (the first one)"
+    )
     options = parser.parse_args(arguments)
-    finish(lambda: _profile(options.py_spy, options.seconds, options.output))
+    finish(lambda: _profile(options.py_spy, options.seconds, options.output, options.resource))
 
 
-def _profile(py_spy: Path, seconds: int, svg: Path) -> int:
+def _profile(py_spy: Path, seconds: int, svg: Path, resource: str | None) -> int:
     svg.parent.mkdir(parents=True, exist_ok=True)
     svg.unlink(missing_ok=True)
     with throwaway_database() as url, _sampler(py_spy, url, seconds, svg.resolve()) as sampler:
-        _sample_under_load(sampler, seconds)
+        _sample_under_load(sampler, seconds, resource)
     if not svg.exists():
-        raise CannotMeasure(
-            "py-spy has written nothing.", "It has to be allowed to read the service's memory."
-        )
+        raise CannotMeasure("py-spy wrote nothing.", "Allow it to read the service's memory.")
     table = _table(svg)
     svg.with_suffix(".txt").write_text(table)
     print(f"{table}\nThe flame graph is in {svg}, this table in {svg.with_suffix('.txt')}.")
@@ -87,20 +89,22 @@ def _sampler(py_spy: Path, url: str, seconds: int, svg: Path) -> Iterator[_Sampl
                 end_tree(int(pid), STOP_SECONDS)
 
 
-def _sample_under_load(sampler: _Sampler, seconds: int) -> None:
+def _sample_under_load(sampler: _Sampler, seconds: int, name: str | None) -> None:
+    resources = resources_of(sampler.service)
+    resource = chosen_resource(resources, name)
+    workloads = workloads_of(resource)
     assert sampler.process.stdin is not None
     sampler.process.stdin.write(b"Begin.\n")
     sampler.process.stdin.flush()
-    for _ in measure(sampler.service, workloads(), Load(CONNECTIONS, 1, 1, seconds / len(workloads()))):
+    load = Load(CONNECTIONS, 1, 1, seconds / len(workloads))
+    for _ in measure(sampler.service, workloads, resources, resource, load):
         pass
     try:
         _, reason = sampler.process.communicate(timeout=DRAWING_SECONDS)
     except subprocess.TimeoutExpired:
-        raise CannotMeasure("py-spy did not end in time.", "Ask for fewer --seconds.") from None
+        raise CannotMeasure("py-spy did not end in time.", "Choose fewer --seconds.") from None
     if sampler.process.returncode != 0:
-        raise CannotMeasure(
-            f"py-spy failed: {reason.decode().strip()}", "It may need leave to read processes."
-        )
+        raise CannotMeasure(f"py-spy failed: {reason.decode().strip()}", "Allow it to read other processes.")
 
 
 def _table(svg: Path) -> str:

@@ -13,7 +13,7 @@ from fastforge_kit.errors import CannotMeasure
 PROJECT = Path.cwd()
 # Of the service that is measured: the project's tests remove its settings from the environment when they are imported.
 ENVIRONMENT = dict(os.environ)
-# What is expected of the service, and what is asked of it beyond its contract.
+# Targets of the service, and requests beyond those of its contract.
 TARGETS = Path("benchmarks/targets.toml")
 REQUESTS = "request"
 OPTIMIZATIONS = Path(__file__).parents[1] / "optimizations"

@@ -1,4 +1,4 @@
-"""Everything that a run has shown so far, as the report and the page tell it."""
+"""The results of a run so far, for the report and the page."""
 
 import os
 import platform
@@ -7,53 +7,56 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
 
-from fastforge_kit.comparison import WORTH_RATIO, Comparison
-from fastforge_kit.measurement import Load, Measurement, Sample
+from fastforge_kit.comparison import WORTHWHILE, Comparison
+from fastforge_kit.measurement import Load, Sample, WorkloadMeasurement
 from fastforge_kit.project import service_name
 from fastforge_kit.targets import targets, verdict
 
 
 @dataclass
 class Results:
-    """What was measured, and what kept the rest from being measured."""
+    """Measurements by their workload, comparisons by their optimization, and the error that ended the run."""
 
     load: Load
-    measurements: list[Measurement] = field(default_factory=list)
-    comparisons: list[Comparison] = field(default_factory=list)
+    measurements: dict[str, WorkloadMeasurement] = field(default_factory=dict)
+    comparisons: dict[str, Comparison] = field(default_factory=dict)
     error: BaseException | None = None
     measured_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was measured."""
+        """True if nothing was measured."""
         return not self.measurements and not self.comparisons
 
     @property
+    def measured(self) -> list[WorkloadMeasurement]:
+        """The workloads that have figures."""
+        return [each for each in self.measurements.values() if each.samples]
+
+    def obstacles(self) -> list[str]:
+        """Return why a workload or an optimization has no figures, for each of these."""
+        found = {name: each.obstacle for name, each in (self.measurements | self.comparisons).items()}
+        return [f"{name}: {obstacle}" for name, obstacle in found.items() if obstacle]
+
+    @property
     def machine(self) -> str:
-        """On what it was measured."""
+        """The machine that it was measured on."""
         return f"{platform.system()}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
 
-    def add(self, shown: Measurement | Comparison) -> None:
-        """Keep what has gained a round."""
-        if isinstance(shown, Measurement):
-            self.measurements += [shown] if shown not in self.measurements else []
-        else:
-            self.comparisons += [shown] if shown not in self.comparisons else []
-
     def remarks(self) -> list[str]:
-        """Return what to know when reading the figures."""
-        limited = [each.workload.name for each in self.measurements if each.is_limited_by_generator]
-        shows_cpu = all(each.median(attrgetter("cpu_us")) is not None for each in self.measurements)
+        """Return notes for readers of the figures."""
+        limited = [each.workload.name for each in self.measured if each.is_limited_by_generator]
+        shows_cpu = all(each.median(attrgetter("cpu_us")) is not None for each in self.measured)
         return [
-            "Figures are medians of all rounds; a verdict on which the rounds do not agree is undecided.",
-            "A batch and an export are judged by their items.",
+            "Figures are medians of all rounds; if the rounds disagree on a target, the verdict is inconclusive.",
+            "A batch and an export are judged by their rows.",
             *([] if shows_cpu else ["CPU time is read from /proc, which only Linux has."]),
             *self._disturbance(),
             *([f"The load generator may have been the limit: {', '.join(limited)}."] if limited else []),
         ]
 
     def _disturbance(self) -> list[str]:
-        disturbed = [each for each in self.measurements if each.is_disturbed]
+        disturbed = [each for each in self.measured if each.is_disturbed]
         if not disturbed:
             return []
         others = max(each.median(attrgetter("others_cpus")) or 0 for each in disturbed)
@@ -64,21 +67,22 @@ class Results:
         ]
 
     def document(self, page: str | None) -> dict[str, Any]:
-        """Return all of it for programs; `page` is where people read it."""
+        """Return everything for programs; `page` is the file for people."""
         return {
             "service": service_name(),
             "measured_at": self.measured_at.isoformat(timespec="seconds"),
             "machine": self.machine,
             "load": self.load._asdict(),
             "partial": self.error is not None,
-            "endpoints": [_endpoint(each) for each in self.measurements],
-            "tunings": [_tuning(each) for each in self.comparisons],
+            "endpoints": [_endpoint(each) for each in self.measured],
+            "optimizations": [_optimization(each) for each in self.comparisons.values()],
+            "obstacles": self.obstacles(),
             "remarks": self.remarks(),
             "page": page,
         }
 
 
-def _endpoint(measurement: Measurement) -> dict[str, Any]:
+def _endpoint(measurement: WorkloadMeasurement) -> dict[str, Any]:
     return {
         "name": measurement.workload.name,
         "endpoint": measurement.workload.endpoint,
@@ -90,14 +94,14 @@ def _endpoint(measurement: Measurement) -> dict[str, Any]:
     }
 
 
-def _tuning(comparison: Comparison) -> dict[str, Any]:
+def _optimization(comparison: Comparison) -> dict[str, Any]:
     return {
-        "id": comparison.tuning.id,
-        "title": comparison.tuning.title,
-        "workload": comparison.tuning.workload,
+        "id": comparison.optimization.id,
+        "title": comparison.optimization.title,
+        "workload": comparison.optimization.workload,
         "verdict": comparison.verdict,
         "cpu_without_it": comparison.ratio,
-        "worth": WORTH_RATIO,
+        "worthwhile": WORTHWHILE.value,
         "noise_percent": comparison.noise_percent,
         "obstacle": comparison.obstacle or None,
         "rounds": comparison.ratios,

@@ -1,7 +1,7 @@
 """`python -m fastforge_kit.sampler PY_SPY PORT SECONDS FILE`: start the service, print its pid, and become py-spy.
 
-Becomes, because Linux lets a process look into its descendants, but into no other without being root:
-https://docs.kernel.org/admin-guide/LSM/Yama.html. Whoever starts this ends the service.
+It becomes py-spy because Linux lets a process look into its descendants, but into no other without being root:
+https://docs.kernel.org/admin-guide/LSM/Yama.html. The caller ends the service.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The service as it runs in production, `python -m app`, for the time of a measurement."""
+"""The service as it runs in production, `python -m app`, during a measurement."""
 
 import http.client
 import json
@@ -23,12 +23,19 @@ STOP_SECONDS = 10
 SEE = "Fix that; `python -m app` shows the whole log."
 
 
-class Answer(NamedTuple):
-    """What the service answered."""
+class Response(NamedTuple):
+    """A response of the service."""
 
     status: int
     headers: http.client.HTTPMessage
     body: bytes
+
+    def problem_member(self, name: str) -> str | None:
+        """Return a member of the problem in the body, or None if the body is not a problem that has it."""
+        try:
+            return str(json.loads(self.body)[name])
+        except (ValueError, KeyError, TypeError):
+            return None
 
 
 class Service(NamedTuple):
@@ -38,22 +45,35 @@ class Service(NamedTuple):
     port: int
 
     def cpu_seconds(self) -> float | None:
-        """Return the CPU time of all its processes so far, or None where the system does not show it."""
+        """Return the CPU time of all its processes so far, or None if the system does not show it."""
         return cpu_seconds(self.pid)
 
-    def ask(self, method: str, path: str, body: bytes | None = None) -> Answer:
-        """Return the answer to one request. Raises `OSError` or `HTTPException` where there is none."""
+    def request(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        """Return the response to one request. Raises `OSError` or `HTTPException` if there is none."""
         connection = http.client.HTTPConnection(HOST, self.port, timeout=30)
+        fields = {"Content-Type": "application/json"} if body else {}
         try:
-            connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+            connection.request(method, path, body, {**fields, **(headers or {})})
             response = connection.getresponse()
-            return Answer(response.status, response.headers, response.read())
+            return Response(response.status, response.headers, response.read())
         finally:
             connection.close()
 
 
+def expect(status: int, response: Response) -> Response:
+    """Return the response if it has this status. Raises `CannotMeasure`."""
+    if response.status != status:
+        raise CannotMeasure(
+            f"The service responds with {response.status} to a plain request: {response.body[:200]!r}.",
+            "See its log: python -m app",
+        )
+    return response
+
+
 def available_port(wanted: int | None) -> int:
-    """Return the port, or one that nobody listens on where none is wanted. Raises `CannotMeasure`."""
+    """Return the port, or any free one if none is wanted. Raises `CannotMeasure`."""
     with socket.socket() as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -67,7 +87,7 @@ def available_port(wanted: int | None) -> int:
 
 
 class Start(NamedTuple):
-    """What to start: the service of a project, on a port, with these variables."""
+    """The service of a project to start, on a port, with these variables."""
 
     project: Path
     port: int
@@ -76,9 +96,9 @@ class Start(NamedTuple):
 
 @contextmanager
 def running_services(*starts: Start) -> Iterator[list[Service]]:
-    """Yield the services, ready to answer; they have ended afterwards. Raises `CannotMeasure`."""
+    """Yield the services when they are ready, and end them afterwards. Raises `CannotMeasure`."""
     with ExitStack() as stack:
-        # All are started before any is waited for: that takes most of the time.
+        # All start before any is awaited: starting takes most of the time.
         started = [stack.enter_context(_started(start)) for start in starts]
         for service, process, log in started:
             _wait_until_ready(service, process, log)
@@ -87,7 +107,9 @@ def running_services(*starts: Start) -> Iterator[list[Service]]:
 
 @contextmanager
 def _started(start: Start) -> Iterator[tuple[Service, subprocess.Popen[bytes], BinaryIO]]:
-    environment = {**_own_environment(), **start.variables, "HOST": HOST, "PORT": str(start.port)}
+    # Workloads are read from the OpenAPI document, which some do not publish.
+    fixed = {"DOCS_ENABLED": "true", "HOST": HOST, "PORT": str(start.port)}
+    environment = {**_own_environment(), **start.variables, **fixed}
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "app"],
@@ -117,22 +139,14 @@ def _wait_until_ready(service: Service, process: subprocess.Popen[bytes], log: B
         if process.poll() is not None:
             raise CannotMeasure(f"The service does not start: {_last_words(log)}", SEE)
         with suppress(OSError, http.client.HTTPException):
-            answer = service.ask("GET", "/health/ready")
-            if answer.status == http.HTTPStatus.OK:
+            response = service.request("GET", "/health/ready")
+            if response.status == http.HTTPStatus.OK:
                 return
-            if not refusal and (refusal := _refusal(answer)):
-                # It serves, and lacks something that will hardly come by itself.
+            if not refusal and (refusal := response.problem_member("detail") or ""):
+                # It serves, and lacks something that will hardly appear by itself.
                 deadline = time.monotonic() + RECOVERY_SECONDS
         time.sleep(0.05)
     raise CannotMeasure(f"The service does not get ready: {refusal or _last_words(log)}", SEE)
-
-
-def _refusal(answer: Answer) -> str:
-    """Return what the service says that it lacks, or nothing where it was not the service that answered."""
-    try:
-        return str(json.loads(answer.body)["detail"])
-    except (ValueError, KeyError, TypeError):
-        return ""
 
 
 def _last_words(log: BinaryIO) -> str:
@@ -144,7 +158,7 @@ def _last_words(log: BinaryIO) -> str:
 
 
 def _logged_error(line: str) -> str:
-    """Return what an error's line of the JSON log says, or nothing for any other line."""
+    """Return the error in a line of the JSON log, or nothing if the line is not an error."""
     try:
         record = json.loads(line)
     except ValueError:

@@ -1,36 +1,31 @@
-"""The targets of every endpoint, which the project sets, and whether a measurement meets them despite its noise."""
+"""The targets of every endpoint, which the project sets, and the verdicts on its measurements."""
 
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from fastforge_kit.errors import CannotMeasure
-from fastforge_kit.measurement import Measurement, Sample
+from fastforge_kit.measurement import WorkloadMeasurement
 from fastforge_kit.project import PROJECT, REQUESTS, TARGETS, read_toml
+from fastforge_kit.verdicts import INCONCLUSIVE, MISSED, AtLeast, AtMost, Bound
 
-# What a project without the file keeps to.
-USUAL: dict[str, float] = {"p50_ms": 50, "p99_ms": 200, "items_per_second": 1_000, "error_percent": 0.1}
+# The targets of a project without the file.
+DEFAULTS: dict[str, float] = {"p50_ms": 50, "p99_ms": 200, "rows_per_second": 1_000, "error_percent": 0.1}
 NAMES = {
-    "p50_ms": "p50 < {:g} ms",
-    "p99_ms": "p99 < {:g} ms",
-    # An export or a batch is judged by its items.
-    "items_per_second": "> {:,g}/s",
-    "error_percent": "errors < {:g}%",
+    "p50_ms": "p50 {} ms",
+    "p99_ms": "p99 {} ms",
+    # An export or a batch is judged by its rows.
+    "rows_per_second": "{}/s",
+    "error_percent": "errors {}%",
 }
 
 
 class Target(NamedTuple):
-    """A figure of a `Sample`, and the bound that it stays below, or else above."""
+    """A figure of a `Sample`, and its bound."""
 
     name: str
     figure: str
-    bound: float
-    is_upper_bound: bool = True
-
-    def is_met(self, sample: Sample) -> bool:
-        """Return whether the sample keeps to the bound."""
-        value: float = getattr(sample, self.figure)
-        return value < self.bound if self.is_upper_bound else value > self.bound
+    bound: Bound
 
 
 @cache
@@ -38,7 +33,7 @@ def targets() -> tuple[Target, ...]:
     """Return the project's targets.
 
     Raises:
-        CannotMeasure: Its file cannot be read, or names a figure that is not measured.
+        CannotMeasure: Their file cannot be read, or names a figure that is not measured.
     """
     return read_targets(PROJECT / TARGETS)
 
@@ -49,24 +44,27 @@ def errors_target() -> Target:
 
 
 def read_targets(file: Path) -> tuple[Target, ...]:
-    """Return the targets of a file, completed by the usual ones. Raises `CannotMeasure`."""
-    chosen = {name: bound for name, bound in read_toml(file).items() if name != REQUESTS}
-    for name, bound in chosen.items():
-        if name not in USUAL:
-            raise CannotMeasure(f"{TARGETS}: {name!r} is not measured.", f"Choose from: {', '.join(USUAL)}.")
-        if isinstance(bound, bool) or not isinstance(bound, int | float) or bound < 0:
-            raise CannotMeasure(f"{TARGETS}: {name} is {bound!r}.", "Give a number, 0 or more.")
-    return tuple(
-        Target(NAMES[name].format(bound), name, bound, is_upper_bound=name != "items_per_second")
-        for name, bound in (USUAL | chosen).items()
-    )
+    """Return the targets of a file, and the defaults for others. Raises `CannotMeasure`."""
+    chosen = {name: value for name, value in read_toml(file).items() if name != REQUESTS}
+    for name, value in chosen.items():
+        if name not in DEFAULTS:
+            raise CannotMeasure(
+                f"{TARGETS}: {name!r} is not measured.", f"Choose from: {', '.join(DEFAULTS)}."
+            )
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            raise CannotMeasure(f"{TARGETS}: {name} is {value!r}.", "Give a number, 0 or more.")
+    return tuple(_target(name, value) for name, value in (DEFAULTS | chosen).items())
 
 
-def verdict(target: Target, measurement: Measurement) -> str:
-    """Return "pass" or "fail", or "undecided" if the rounds disagree or something else may be at fault."""
-    met = {target.is_met(sample) for sample in measurement.samples}
-    if met == {True}:
-        return "pass"
-    # What the generator and other programs add makes figures worse, never better.
-    is_at_fault = measurement.is_limited_by_generator or measurement.is_disturbed
-    return "undecided" if True in met or is_at_fault else "fail"
+def _target(name: str, value: float) -> Target:
+    bound = AtLeast(value) if name == "rows_per_second" else AtMost(value)
+    return Target(NAMES[name].format(bound), name, bound)
+
+
+def verdict(target: Target, measurement: WorkloadMeasurement) -> str:
+    """Return "met" or "missed", or "inconclusive" if the rounds disagree or something else may be the cause."""
+    figures = [getattr(sample, target.figure) for sample in measurement.samples]
+    found = target.bound.verdict(min(figures), max(figures))
+    # The generator and other programs make figures worse, never better.
+    is_excused = measurement.is_limited_by_generator or measurement.is_disturbed
+    return INCONCLUSIVE if found == MISSED and is_excused else found

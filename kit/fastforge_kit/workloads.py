@@ -1,65 +1,86 @@
-"""The requests sent to the service: every endpoint of its contract, and those that the project adds."""
+"""The requests sent to the service: every endpoint of one resource, those of the machinery, and the project's own."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
-from uuid import uuid4
 
+from fastforge_kit.drafts import PROBES, Drafts
 from fastforge_kit.errors import CannotMeasure
 from fastforge_kit.generator import COUNTER
+from fastforge_kit.openapi import Resource
 from fastforge_kit.project import PROJECT, REQUESTS, TARGETS, read_toml
-from fastforge_kit.service import HOST, Answer, Service
+from fastforge_kit.service import HOST, Response, Service, expect
 
-ITEMS = "/api/v1/items"
-SEEDED_ITEMS = 1_000
-ITEMS_ASKED = 100
-BATCH_SIZE = 20
+SEEDED_ROWS = 1_000
+ROWS_READ = 100
+BATCH_ROWS = 20
 MOST_IN_A_BATCH = 1_000
+# Without a batch, each row that is deleted takes a request to create.
+DELETIONS_WITHOUT_BATCH = 2_000
+# Stands for the path of the measured resource.
+PATH = "PATH"
 
 
 class Stock:
-    """The items in a service's database that workloads ask for."""
+    """Rows of one resource in a service's database, to be read, changed and deleted."""
 
-    def __init__(self, service: Service, deletions: int) -> None:
-        """Fill the service; `deletions` is how many items there will be to delete. Raises `CannotMeasure`."""
+    def __init__(
+        self, service: Service, resources: Sequence[Resource], resource: Resource, deletions: int
+    ) -> None:
+        """Fill the service; `deletions` is how many rows there will be to delete. Raises `CannotMeasure`."""
+        self.path = resource.path
+        self.drafts = Drafts(service, resources, resource)
         self._service = service
-        self._deletions = deletions
-        self.prefix = uuid4().hex
-        self._create("seed", SEEDED_ITEMS)
-        first = self._get(f"{ITEMS}?limit={ITEMS_ASKED}")
-        # Not the same items, because an item that changes gets another entity tag.
-        second = self._get(f"{ITEMS}?limit={ITEMS_ASKED}&after={json.loads(first.body)['next']}")
-        self.read, self.changed = _paths(first), _paths(second)
+        self._has_batch = "batch" in resource.parts
+        self._deletions = deletions if self._has_batch else min(deletions, DELETIONS_WITHOUT_BATCH)
+        self._create("seed", SEEDED_ROWS - PROBES)
+        # Not the same rows, because a row that changes gets another entity tag.
+        paths = self._newest(2 * ROWS_READ)
+        self.read, self.changed = paths[:ROWS_READ], paths[ROWS_READ:]
 
     def entity_tags(self) -> list[str]:
-        """Return the tags of the items that are read."""
+        """Return the tags of the rows that are read."""
         return [self._get(path).headers["ETag"] for path in self.read]
 
     def to_delete(self) -> list[str]:
-        """Create items, and return their paths."""
+        """Create rows, and return their paths."""
         self._create("spare", self._deletions)
-        items = map(json.loads, self._get(f"{ITEMS}/export").body.splitlines())
-        return [f"{ITEMS}/{item['id']}" for item in items if item["name"].startswith(f"{self.prefix} spare")]
+        return self._newest(self._deletions)
 
-    def _create(self, kind: str, number: int) -> None:
-        drafts = [draft(f"{self.prefix} {kind} {each}") for each in range(number)]
-        for start in range(0, number, MOST_IN_A_BATCH):
-            batch = json.dumps(drafts[start : start + MOST_IN_A_BATCH]).encode()
-            _expect(HTTPStatus.CREATED, self._service.ask("POST", f"{ITEMS}/batch", batch))
+    def batch(self, rows: int) -> str:
+        """Return the body of a batch of so many rows."""
+        return json.dumps([self.drafts.draft(f"batch {number}", COUNTER) for number in range(rows)])
 
-    def _get(self, path: str) -> Answer:
-        return _expect(HTTPStatus.OK, self._service.ask("GET", path))
+    def _create(self, kind: str, count: int) -> None:
+        drafts = [self.drafts.draft(kind, number) for number in range(count)]
+        size = MOST_IN_A_BATCH if self._has_batch else 1
+        for start in range(0, count, size):
+            body = drafts[start : start + size] if self._has_batch else drafts[start]
+            path = f"{self.path}/batch" if self._has_batch else self.path
+            expect(HTTPStatus.CREATED, self._service.request("POST", path, json.dumps(body).encode()))
+
+    def _newest(self, count: int) -> list[str]:
+        """Return the paths of the newest rows."""
+        paths: list[str] = []
+        query = f"?limit={ROWS_READ}"
+        while len(paths) < count:
+            page = json.loads(self._get(f"{self.path}{query}").body)
+            paths += [f"{self.path}/{row['id']}" for row in page["items"]]
+            query = f"?limit={ROWS_READ}&after={page['next']}"
+        return paths[:count]
+
+    def _get(self, path: str) -> Response:
+        return expect(HTTPStatus.OK, self._service.request("GET", path))
 
 
 @dataclass(frozen=True)
 class Workload:
-    """Requests that are sent in turn, and the only status that is no error.
+    """Requests that are sent in turn, and the only status that is not an error.
 
-    `requests` makes them when the service is about to be asked. What writes is measured after all that reads, so that
-    reads find the same items in every round.
+    `requests` makes them right before they are sent. Workloads that write are measured after all that read, so that
+    reads find the same rows in every round.
     """
 
     name: str
@@ -67,10 +88,19 @@ class Workload:
     requests: Callable[[Stock], Sequence[bytes]]
     status: HTTPStatus = HTTPStatus.OK
     writes: bool = False
-    # An item can be deleted once only.
+    # A row can be deleted only once.
     sent_once: bool = False
-    # A batch is judged by the items it creates in a second, an export by those it writes.
-    items_per_request: int = 1
+    # A batch is judged by the rows it creates in a second, an export by those it writes.
+    rows_per_request: int = 1
+
+    def of(self, resource: Resource) -> "Workload":
+        """Return the workload as it is for this resource."""
+        return replace(self, endpoint=self.endpoint.replace(PATH, resource.path))
+
+    def is_offered_by(self, resource: Resource) -> bool:
+        """Return whether the resource has such an endpoint."""
+        part = self.endpoint.partition(f"{PATH}/")[2]
+        return part in {"", "{id}", *resource.parts}
 
 
 def request(method: str, path: str, body: str = "", headers: Mapping[str, str] | None = None) -> bytes:
@@ -82,94 +112,88 @@ def request(method: str, path: str, body: str = "", headers: Mapping[str, str] |
     return "\r\n".join([*lines, "", body]).encode()
 
 
-def draft(name: str) -> dict[str, object]:
-    """Return a new item of the usual size."""
-    return {
-        "name": name,
-        "description": "A sturdy thing of the usual size, delivered within a week.",
-        "price_cents": 12_900,
-        "tags": ["garden", "steel"],
-    }
-
-
 def _read(stock: Stock) -> list[bytes]:
     return [request("GET", path) for path in stock.read]
 
 
-def _read_unchanged(stock: Stock) -> list[bytes]:
-    tags = stock.entity_tags()
+def _revalidate(stock: Stock) -> list[bytes]:
     return [
         request("GET", path, headers={"If-None-Match": tag})
-        for path, tag in zip(stock.read, tags, strict=True)
+        for path, tag in zip(stock.read, stock.entity_tags(), strict=True)
     ]
 
 
 def _create(stock: Stock) -> list[bytes]:
-    return [request("POST", ITEMS, json.dumps(draft(f"{stock.prefix} created {COUNTER}")))]
+    return [request("POST", stock.path, json.dumps(stock.drafts.draft("created", COUNTER)))]
 
 
 def _change(stock: Stock) -> list[bytes]:
-    # 1 before the counter, because numbers in JSON do not begin with zeros.
-    return [request("PATCH", path, f'{{"price_cents": 1{COUNTER}}}') for path in stock.changed]
+    body = stock.drafts.change(COUNTER)
+    return [request("PATCH", path, body) for path in stock.changed]
 
 
 def _create_batch(stock: Stock) -> list[bytes]:
-    drafts = [draft(f"{stock.prefix} batch {COUNTER} {number}") for number in range(BATCH_SIZE)]
-    return [request("POST", f"{ITEMS}/batch", json.dumps(drafts))]
+    return [request("POST", f"{stock.path}/batch", stock.batch(BATCH_ROWS))]
 
 
 def _delete(stock: Stock) -> list[bytes]:
     return [request("DELETE", path) for path in stock.to_delete()]
 
 
-def _get(path: str) -> Callable[[Stock], list[bytes]]:
-    return lambda _: [request("GET", path)]
+def _get_below(suffix: str) -> Callable[[Stock], list[bytes]]:
+    return lambda stock: [request("GET", f"{stock.path}{suffix}")]
 
 
-WORKLOADS = (
-    Workload("read an item", f"GET {ITEMS}/{{id}}", _read),
-    Workload("read an unchanged item", f"GET {ITEMS}/{{id}}", _read_unchanged, HTTPStatus.NOT_MODIFIED),
-    Workload("list 100 items", f"GET {ITEMS}", _get(f"{ITEMS}?limit=100")),
-    Workload("summarize the items", f"GET {ITEMS}/summary", _get(f"{ITEMS}/summary")),
+def _always(sent: bytes) -> Callable[[object], list[bytes]]:
+    return lambda _: [sent]
+
+
+READ, REVALIDATE, LIST, CREATE = "read one", "revalidate one", "list 100", "create one"
+RESOURCE_WORKLOADS = (
+    Workload(READ, f"GET {PATH}/{{id}}", _read),
+    Workload(REVALIDATE, f"GET {PATH}/{{id}}", _revalidate, HTTPStatus.NOT_MODIFIED),
+    Workload(LIST, f"GET {PATH}", _get_below("?limit=100")),
+    Workload("summarize", f"GET {PATH}/summary", _get_below("/summary")),
+    Workload("export 1,000", f"GET {PATH}/export", _get_below("/export"), rows_per_request=SEEDED_ROWS),
+    Workload(CREATE, f"POST {PATH}", _create, HTTPStatus.CREATED, writes=True),
+    Workload("change one", f"PATCH {PATH}/{{id}}", _change, writes=True),
     Workload(
-        "export 1,000 items",
-        f"GET {ITEMS}/export",
-        _get(f"{ITEMS}/export"),
-        items_per_request=SEEDED_ITEMS,
-    ),
-    Workload("see whether it lives", "GET /health/live", _get("/health/live")),
-    Workload("see whether it is ready", "GET /health/ready", _get("/health/ready")),
-    Workload("collect its metrics", "GET /metrics", _get("/metrics")),
-    Workload("read its OpenAPI document", "GET /openapi.json", _get("/openapi.json")),
-    Workload("create an item", f"POST {ITEMS}", _create, HTTPStatus.CREATED, writes=True),
-    Workload("change an item", f"PATCH {ITEMS}/{{id}}", _change, writes=True),
-    Workload(
-        "delete an item",
-        f"DELETE {ITEMS}/{{id}}",
-        _delete,
-        HTTPStatus.NO_CONTENT,
-        writes=True,
-        sent_once=True,
+        "delete one", f"DELETE {PATH}/{{id}}", _delete, HTTPStatus.NO_CONTENT, writes=True, sent_once=True
     ),
     Workload(
-        f"create {BATCH_SIZE} in a batch",
-        f"POST {ITEMS}/batch",
+        f"create {BATCH_ROWS} in a batch",
+        f"POST {PATH}/batch",
         _create_batch,
         HTTPStatus.CREATED,
         writes=True,
-        items_per_request=BATCH_SIZE,
+        rows_per_request=BATCH_ROWS,
     ),
+)
+SERVICE_WORKLOADS = tuple(
+    Workload(name, f"GET {path}", _always(request("GET", path)))
+    for name, path in (
+        ("liveness", "/health/live"),
+        ("readiness", "/health/ready"),
+        ("metrics", "/metrics"),
+        ("OpenAPI document", "/openapi.json"),
+    )
 )
 
 
-@cache
-def workloads() -> tuple[Workload, ...]:
-    """Return the workloads of the contract, then those of the project's own requests.
+def workloads_of(resource: Resource | None) -> list[Workload]:
+    """Return the workloads of a resource, if there is one, and of the service, then the project's own requests.
 
     Raises:
         CannotMeasure: The project's file of targets cannot be read, or a request in it makes no sense.
     """
-    return (*WORKLOADS, *read_workloads(PROJECT / TARGETS))
+    offered = [
+        each.of(resource)
+        for each in RESOURCE_WORKLOADS
+        if resource is not None and each.is_offered_by(resource)
+    ]
+    # Those that write come last, as they are measured.
+    known = sorted([*offered, *SERVICE_WORKLOADS], key=lambda each: each.writes)
+    return [*known, *read_workloads(PROJECT / TARGETS)]
 
 
 def read_workloads(file: Path) -> Iterator[Workload]:
@@ -192,17 +216,4 @@ def _own_workload(
     if not path.startswith("/") or any(character.isspace() for character in path + method):
         raise ValueError(f"{method} {path!r} is not a request")
     sent = request(method, path, body)
-    return Workload(name, f"{method} {path}", lambda _: [sent], HTTPStatus(status), writes=method != "GET")
-
-
-def _paths(page: Answer) -> list[str]:
-    return [f"{ITEMS}/{item['id']}" for item in json.loads(page.body)["items"]]
-
-
-def _expect(status: HTTPStatus, answer: Answer) -> Answer:
-    if answer.status != status:
-        raise CannotMeasure(
-            f"The service answers {answer.status} to a plain request: {answer.body[:200]!r}.",
-            "See what its log says: python -m app",
-        )
-    return answer
+    return Workload(name, f"{method} {path}", _always(sent), HTTPStatus(status), writes=method != "GET")

@@ -1,4 +1,4 @@
-"""Opens what the service needs, in the order of dependence, and closes it in reverse."""
+"""Start-up and shutdown: resources open in dependency order and close in reverse."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,13 +17,13 @@ from app.settings import Settings
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
-    """Yield what requests find in `request.state`: the rules of each resource under its name, and `database`."""
+    """Yield the contents of `request.state`: `database`, and each resource's rules under its name."""
     settings: Settings = app.state.settings
     configure_logging(settings.log_level)
     require_websocket_library(app)
     async with AsyncExitStack() as stack:
         if settings.event_loop_blocked_ms:
-            # Imported here, because its metric exists as soon as it is imported.
+            # Imported lazily: the import itself registers a metric.
             from app.forge.observability.event_loop_monitor import watched_event_loop
 
             stack.enter_context(watched_event_loop(settings.event_loop_blocked_ms / 1_000))

@@ -1,4 +1,4 @@
-"""Builds the service: `uvicorn app.main:create_app --factory`, or `python -m app` for production."""
+"""The service: run it with `uvicorn app.main:create_app --factory`, or `python -m app` in production."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -21,23 +21,23 @@ from app.settings import Settings, settings_of_environment
 
 
 def telemetry() -> TelemetryConfig:
-    """Return what FastAPI tells OpenTelemetry: all, or nothing where its SDK is not installed.
+    """Return FastAPI's OpenTelemetry settings: everything on if the SDK is installed, otherwise everything off.
 
-    FastAPI asks for three providers at every request, a seventh of a cached read, even if there can be none.
+    Left on without the SDK, FastAPI looks for three providers on every request: a seventh of a cached read.
     """
     is_installed = find_spec("opentelemetry.sdk") is not None
     return {"tracing": is_installed, "metrics": is_installed, "logs": is_installed}
 
 
 def outermost(settings: Settings) -> Iterator[Middleware]:
-    """Yield what a request passes before any middleware that is added to the service."""
+    """Yield the middleware that runs before any that is added to the service."""
     yield Middleware(RequestIdMiddleware)
     if settings.access_log:
         from app.forge.observability.access_log import AccessLogMiddleware
 
         yield Middleware(AccessLogMiddleware)
     if settings.profile_secret is not None:
-        # Here, so that nothing of it is loaded where it is not wanted.
+        # Imported lazily: only needed when profiling is on.
         from app.forge.observability.request_profile import RequestProfileMiddleware
 
         yield Middleware(RequestProfileMiddleware, secret=settings.profile_secret.get_secret_value())
@@ -46,7 +46,7 @@ def outermost(settings: Settings) -> Iterator[Middleware]:
 
 
 def create_app(settings: Settings | None = None) -> Service:
-    """Return the service with these settings, by default those of the environment."""
+    """Return the service with these settings; the default is to read them from the environment."""
     settings = settings or settings_of_environment()
     app = Service(
         title=NAME,
@@ -65,7 +65,7 @@ def create_app(settings: Settings | None = None) -> Service:
         respond=CompressedResponses(),
     )
     app.state.settings = settings
-    # Routes are matched in this order: what is asked most comes first.
+    # Routes are matched in this order, so the busiest come first.
     for resource in RESOURCES:
         app.include_router(resource.router)
     app.include_router(health.router)

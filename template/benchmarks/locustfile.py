@@ -1,105 +1,80 @@
-"""Customers of the service, for Locust: `make load` while the service runs. The items they create stay in its database."""
+"""Customers of the service, for Locust: `make load` while it runs. The rows they create stay in its database."""
 
-from random import choice, randrange
+from random import choice
 from typing import Any
 from uuid import uuid4
 
-from locust import FastHttpUser, between, events, task
-
-ITEMS = "/api/v1/items"
-ONE_ITEM = f"{ITEMS}/[id]"
-TAGS = ("garden", "kitchen", "steel", "wood", "sale")
-BATCH_SIZE = 20
-# Beyond, a customer forgets the oldest: what it reads again is what it has seen lately.
-KNOWN_ITEMS = 200
+from locust import FastHttpUser, between, task
 
 
-@events.quitting.add_listener
-def fail_where_nothing_was_asked(environment: Any, **_: object) -> None:
-    """Let Locust end with exit code 1 where it did not come to any request."""
-    if not environment.stats.total.num_requests:
-        environment.process_exit_code = 1
-
-
-def draft() -> dict[str, object]:
-    """Return a new item whose name nobody has used."""
-    return {
-        "name": f"load {uuid4().hex}",
-        "description": "A sturdy thing of the usual size, delivered within a week.",
-        "price_cents": randrange(100, 100_000),
-        "tags": [choice(TAGS), choice(TAGS)],
-    }
+def some(known: Any) -> list[Any]:
+    """Return one of these, or none if there are none."""
+    return [choice(list(known))] if known else []
 
 
 class Customer(FastHttpUser):
-    """Mostly reads; changes and deletes only what it has created itself."""
+    """Mostly reads; changes and deletes only what it has created."""
 
     wait_time = between(0.01, 0.1)
 
     def on_start(self) -> None:
-        # The entity tag of each item by its path.
-        self.known: dict[str, str] = {}
-        for _ in range(3):
-            self.create()
+        """Find out in the OpenAPI document what can be created, and create some of each."""
+        document = self.client.get("/openapi.json").json()
+        schemas = document.get("components", {}).get("schemas", {})
+        self.drafts: dict[str, Any] = {}
+        for path, operations in document["paths"].items():
+            content = operations.get("post", {}).get("requestBody", {}).get("content", {})
+            name = content.get("application/json", {}).get("schema", {}).get("$ref", "").rpartition("/")[2]
+            self.drafts |= {path: schemas[name]} if "examples" in schemas.get(name, {}) else {}
+        # Entity tags by the path of a resource, then of a row; the resources that fields refer to.
+        self.rows: dict[str, dict[str, str]] = {path: {} for path in self.drafts}
+        self.targets: dict[tuple[str, str], str] = {}
+        self.unique: set[str] = set()  # as a response says when an example is sent once more
+        for path, draft in self.drafts.items():
+            expanded = schemas.get(draft["title"].replace("Draft", "Expanded"), {"properties": {}})
+            for relation, schema in expanded["properties"].items():
+                found = [at for at in self.rows if f"/{self.drafts[at]['title'][:-5]}'" in str(schema)]
+                self.targets[path, f"{relation}_id"] = next(iter(found), "")
+        for path in 3 * list(self.drafts):
+            self.create(path)
 
-    @task(40)
+    def create(self, path: str) -> None:
+        """Create a row, unless it needs another that is not there yet."""
+        draft = dict(self.drafts[path]["examples"][0])
+        for field in draft:
+            if (path, field) in self.targets:
+                known = some(self.rows.get(self.targets[path, field], ()))
+                draft[field] = known[0].rpartition("/")[2] if known else None
+            elif field in self.unique:
+                draft[field] = str(uuid4())
+        if any(draft[field] is None for field in self.drafts[path].get("required", ())):
+            return
+        with self.client.post(path, json=draft, catch_response=True) as response:
+            if response.status_code == 409:
+                self.unique.add(response.json()["field"])
+                response.success()
+            elif response.ok:
+                self.rows[path][response.headers["Location"]] = response.headers["ETag"]
+
+    @task(8)
     def read(self) -> None:
-        """Read an item that is known."""
-        self.client.get(self._any_path(), name=ONE_ITEM)
+        """Read the newest rows, and one row twice, the second time with its entity tag."""
+        self.client.get("/health/live")
+        for path in some(self.drafts):
+            self.client.get(f"{path}?limit=20", name=f"{path}?limit=20")
+            for row, tag in some(self.rows[path].items()):
+                self.client.get(row, name=f"{path}/[id]")
+                self.client.get(row, headers={"If-None-Match": tag}, name=f"{path}/[id] If-None-Match")
 
-    @task(20)
-    def read_unchanged(self) -> None:
-        """Ask whether a known item has changed."""
-        path = self._any_path()
-        headers = {"If-None-Match": self.known[path]}
-        self.client.get(path, headers=headers, name=f"{ONE_ITEM} If-None-Match")
-
-    @task(15)
-    def list_two_pages(self) -> None:
-        """Read the newest items and those before them."""
-        page = self.client.get(f"{ITEMS}?limit=20", name=f"{ITEMS}?limit=20").json()
-        if page and page["next"]:
-            self.client.get(f"{ITEMS}?limit=20&after={page['next']}", name=f"{ITEMS}?after=")
-
-    @task(5)
-    def list_by_tag(self) -> None:
-        """Read the newest items with a tag."""
-        self.client.get(f"{ITEMS}?tags={choice(TAGS)}", name=f"{ITEMS}?tags=")
-
-    @task(10)
-    def create(self) -> None:
-        """Create an item."""
-        answer = self.client.post(ITEMS, json=draft())
-        if answer.status_code == 201:
-            self.known[answer.headers["Location"]] = answer.headers["ETag"]
-        while len(self.known) > KNOWN_ITEMS:
-            self.known.pop(next(iter(self.known)))
-
-    @task(5)
-    def change(self) -> None:
-        """Change the price of a known item."""
-        path = self._any_path()
-        answer = self.client.patch(path, json={"price_cents": randrange(100, 100_000)}, name=ONE_ITEM)
-        if answer.status_code == 200:
-            self.known[path] = answer.headers["ETag"]
-
-    @task(3)
-    def delete(self) -> None:
-        """Delete a known item, unless it is the last one."""
-        if len(self.known) > 1:
-            path = self._any_path()
-            del self.known[path]
-            self.client.delete(path, name=ONE_ITEM)
-
-    @task(1)
-    def create_batch(self) -> None:
-        """Create several items at once."""
-        self.client.post(f"{ITEMS}/batch", json=[draft() for _ in range(BATCH_SIZE)])
-
-    @task(1)
-    def summarize(self) -> None:
-        """Read all items in figures."""
-        self.client.get(f"{ITEMS}/summary")
-
-    def _any_path(self) -> str:
-        return choice(list(self.known))
+    @task(2)
+    def write(self) -> None:
+        """Create a row, change one, and delete it if nothing can refer to it."""
+        for path in some(self.drafts):
+            self.create(path)
+            example, fixed = self.drafts[path]["examples"][0], {field for _, field in self.targets}
+            change = {name: example[name] for name in example.keys() - fixed - self.unique}
+            for row in some(self.rows[path]):
+                self.client.patch(row, json=change, name=f"{path}/[id]")
+                if path not in self.targets.values():
+                    del self.rows[path][row]
+                    self.client.delete(row, name=f"{path}/[id]")

@@ -1,8 +1,8 @@
 """The tests of the machinery, app/forge: which apply to a variant, and which run in it.
 
-`tests/machinery` has a folder for each answer that brings tests (`every` for all, `folders_of` has the others). They
-run in a project with the resources of `shop.yml`. Each file names in AXES the questions that its outcome depends on:
-it runs with every two answers to them, and not in every variant.
+`tests/machinery` has a folder for each answer that brings tests: `every` for all, `folders_of` has the rest.
+They run in a project with the resources of `shop.yml`. Each file names in AXES the questions that its outcome
+depends on: it runs with every two answers to them, and not in every variant.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ def test_files() -> tuple[TestFile, ...]:
     """Return all files of tests."""
     files = sorted(MACHINERY.glob("*/test_*.py"))
     return SHOP_TESTS, *(
-        TestFile(str(PLACE / file.name), file.parent.name, _axes_in(file.read_text("utf-8"))) for file in files
+        TestFile(str(PLACE / file.name), file.parent.name, _axes_in(file.read_text("utf-8")))
+        for file in files
     )
 
 
@@ -94,9 +95,10 @@ def add_tests(project: Path, variant: Variant) -> None:
 
 
 def shares_of_tests(runs: RUNS) -> dict[str, list[TestFile]]:
-    """Return which files each run takes, by its name: on each Python every file that applies to a variant there.
+    """Return which files each run takes, by its name; on each Python, all that apply to a variant run.
 
-    Greedy: a file goes to the run with the most pairs of answers that it has not met, of equals to the idlest.
+    Greedy: a file goes to the run with the most pairs of answers that it has not met, of equals to the idlest
+    one.
     """
     shares: dict[str, list[TestFile]] = {run_name(*run): [] for run in runs}
     pythons = {python.version: python for _, python in runs}

@@ -68,7 +68,10 @@ class Renderer:
         return Project(result.project_dir, result.answers)
 
     def render_variant(self, variant: Variant, resources: list[dict[str, Any]] | None = None) -> Project:
-        """Return the project for this variant, by default with the sample; its files are dated by what they hold."""
+        """Return the project for this variant, with the sample unless others are given.
+
+        Its files are dated by what they hold.
+        """
         chosen = {} if resources is None else {"resources": resources}
         project = self.render({"project_name": PROJECT_NAME, **dict(variant.answers), **chosen})
         asked = {name: value for name, value in project.answers.items() if name in varied_questions()}

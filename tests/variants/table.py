@@ -95,7 +95,7 @@ def closing_line(rendered: int, outcomes: Sequence[Outcome], skipped: int) -> st
 
 
 def machinery_line(outcomes: Iterable[Outcome]) -> str:
-    """Return one line: which files of the machinery's tests ran, and which not, because they are for other variants."""
+    """Return which files of the machinery's tests ran, and which not: they are for other variants."""
     files = {file.path for file in test_files()}
     ran = {path for outcome in outcomes if outcome.machinery_tests for path in outcome.machinery_files}
     names = ", ".join(Path(path).name for path in sorted(files - ran))

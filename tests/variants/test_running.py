@@ -12,8 +12,8 @@ from tests.servers import MongoServer, running_servers
 from tests.servers.variables import ServerOf, variables_for
 from tests.variants.interpreters import Interpreter, run_name
 from tests.variants.machinery import TestFile, shares_of_tests
-from tests.variants.plugin import runs_named
 from tests.variants.passed import fingerprint, outcome_before, remember
+from tests.variants.plugin import runs_named
 from tests.variants.rendering import Renderer
 from tests.variants.running import Run, StepFailed
 from tests.variants.space import Variant, default_variant

@@ -1,4 +1,4 @@
-"""FastAPI with the service's own layers, each in its place whatever middleware is added."""
+"""FastAPI with built-in middleware that keeps its position when more is added."""
 
 import warnings
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ from app.forge.http.routing import RoutingMiddleware
 
 
 class Service(FastAPI):
-    """FastAPI whose requests pass `outermost`, then all middleware that is added, then direct routes.
+    """A FastAPI app. Requests pass `outermost`, then all added middleware, then the fast path.
 
-    `app.add_middleware`, `@app.middleware("http")` and the argument `middleware` add in between, in any order and
-    until the first request, so nothing that they add is ever passed by.
+    Middleware may be added with `app.add_middleware`, `@app.middleware("http")` or the argument `middleware`, in any
+    order until the first request. The fast path never bypasses it.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Service(FastAPI):
         super().__init__(**options)
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Return the layers around the router; FastAPI asks for them at its first request."""
+        """Return the layers around the router. FastAPI calls this once, on the first request."""
         added = self.user_middleware
         self.user_middleware = [*self.outermost, *added, *self.routing()]
         try:
@@ -47,8 +47,8 @@ class Service(FastAPI):
             self.user_middleware = added
 
     def routing(self) -> list[Middleware]:
-        """Return direct routes, and what else is inside of all that is added."""
-        # FastAPI's two outer layers answer these.
+        """Return the middleware that runs after all added middleware: the fast path and routing."""
+        # FastAPI's outermost layer handles these two.
         handlers = {key: each for key, each in self.exception_handlers.items() if key not in (500, Exception)}
         return [
             Middleware(FastPathMiddleware, router=self.router, handlers=handlers, respond=self.respond),
@@ -57,12 +57,12 @@ class Service(FastAPI):
         ]
 
     def setup(self) -> None:
-        """Add no routes for documentation: those of app.forge.http.docs serve it."""
+        """Skip FastAPI's documentation routes; `app.forge.http.docs` provides them."""
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document, with what `app.forge.http.openapi` adds to it.
 
-        It is the same object for as long as no route is added.
+        It is the same object until a route is added.
         """
         with warnings.catch_warnings():
             # Its own names, which are replaced.

@@ -13,7 +13,7 @@ Mean = TypeVar("Mean")
 
 
 class Created(BaseModel):
-    """How many rows a batch created."""
+    """The number of rows that a batch created."""
 
     created: int
 
@@ -29,7 +29,7 @@ class Figures(BaseModel, Generic[Value, Mean]):
 
 
 class Count(BaseModel, Generic[Value]):
-    """A value, and how many rows have it."""
+    """A value, and the number of rows that have it."""
 
     model_config = ConfigDict(json_schema_extra={INLINE: True})
 

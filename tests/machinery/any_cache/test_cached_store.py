@@ -165,7 +165,13 @@ async def test_a_read_after_a_transaction_shows_what_it_changed_whoever_reads_me
     async with open_cache(settings) as cache:
         cached = CachedStore(database.store(RESOURCE.table, RESOURCE.serializer()), cache.of("items"))
         database.on_change(lambda _table, row_ids: cached.forget(row_ids))
-        more: Row = {"description": None, "price_cents": 1_000, "tags": [], "created_at": NOW, "updated_at": NOW}
+        more: Row = {
+            "description": None,
+            "price_cents": 1_000,
+            "tags": [],
+            "created_at": NOW,
+            "updated_at": NOW,
+        }
         rows: list[Row] = [{"id": uuid7(), "name": name, **more} for name in "ab"]
         await cached.insert_many(rows)
         source, target = (row["id"] for row in rows)

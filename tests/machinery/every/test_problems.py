@@ -100,7 +100,7 @@ def test_a_status_that_is_no_answer_is_an_error_of_the_service(
     with caplog.at_level(logging.ERROR):
         told = answer(HTTPException(status))
     assert (told.status_code, told.headers["content-type"]) == (500, PROBLEM)
-    assert f"An answer cannot have the status {status}:" in caplog.text
+    assert f"A response cannot have the status {status}:" in caplog.text
 
 
 @pytest.mark.parametrize("status", [404, 499])

@@ -25,7 +25,7 @@ from app.forge.server.settings import ServerSettings
 from app.forge.server.sizing import TooManyWorkers, cgroup_cpu_limit, share, usable_cpus
 from app.forge.server.worker import create_app
 
-AXES: tuple[str, ...] = ("database", "deployment")
+AXES: tuple[str, ...] = ("deployment",)
 
 START_SECONDS = 30
 WORKERS = 2

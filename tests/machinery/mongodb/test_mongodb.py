@@ -16,6 +16,7 @@ import pytest
 from bson import Decimal128
 from fastapi.testclient import TestClient
 from pydantic import SecretStr, ValidationError
+from pymongo import MongoClient
 from pymongo.errors import (
     BulkWriteError,
     ConfigurationError,
@@ -23,6 +24,7 @@ from pymongo.errors import (
     OperationFailure,
     WTimeoutError,
 )
+from pymongo.monitoring import CommandStartedEvent
 from uuid_utils.compat import uuid7
 
 from app.forge.database import Database, DatabaseSettings, open_database
@@ -44,6 +46,7 @@ RESOURCE = {resource.table.name: resource for resource in RESOURCES}
 TABLES = [resource.table for resource in RESOURCES]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PROJECT = Path(__file__).parents[2]
+MIGRATE = [sys.executable, "-m", "app.forge.database.mongodb_indexes", "app.resources"]
 NOBODY_LISTENS = "mongodb://127.0.0.1:9/items_test"
 
 
@@ -188,6 +191,37 @@ async def test_a_document_from_before_a_field_has_the_fields_default(shop: Shop)
     assert json.loads(found.body) == expected
     changed = await shop.order_lines.update(row["id"], {"quantity": 2}, NOW, found.etag)
     assert json.loads(changed.body) == {**expected, "quantity": 2}
+
+
+def test_after_the_migration_filters_and_summaries_find_defaults_in_old_documents(
+    client: TestClient, settings: Settings, environment: dict[str, str]
+) -> None:
+    url = settings.database_url.get_secret_value()
+    with MongoClient[dict[str, Any]](url, uuidRepresentation="standard") as server:
+        customers = server.get_default_database()["customers"]
+        customers.insert_one({"_id": uuid7(), "email": "old@customer", "created_at": NOW, "updated_at": NOW})
+        found = [client.get("/api/v1/customers", params={"vip": False}).json()["items"]]
+        subprocess.run(MIGRATE, env=environment, cwd=PROJECT, check=True)
+        found.append(client.get("/api/v1/customers", params={"vip": False}).json()["items"])
+    assert [[row["email"] for row in rows] for rows in found] == [[], ["old@customer"]]
+    assert client.get("/api/v1/customers/summary").json()["vip"] == [{"value": False, "count": 1}]
+
+
+@pytest.mark.usefixtures("_empty_database")
+async def test_a_migration_takes_all_the_time_it_needs(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[dict[str, Any]] = []
+
+    class Listener(SlowQueryListener):
+        def started(self, event: CommandStartedEvent) -> None:
+            commands.append(dict(event.command))
+
+    monkeypatch.setattr("app.forge.database.mongodb._listeners", lambda _: [Listener(60)])
+    async with open_database(settings, TABLES) as database:
+        await database.migrate()
+        bounded = {next(iter(command)): "maxTimeMS" in command for command in commands}
+    assert bounded == {"ping": True, "createIndexes": False, "hello": False, "update": False}
 
 
 async def test_rows_that_leave_a_unique_field_out_do_not_meet(shop: Shop) -> None:
@@ -614,8 +648,7 @@ def test_a_server_that_cannot_be_connected_to_is_one_that_is_down_and_the_log_sa
 
 
 def test_processes_that_make_the_indexes_at_once_all_end_well(environment: dict[str, str]) -> None:
-    command = [sys.executable, "-m", "app.forge.database.mongodb_indexes", "app.resources"]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    making = [subprocess.Popen(command, env=environment, cwd=PROJECT, **pipes) for _ in range(4)]
+    making = [subprocess.Popen(MIGRATE, env=environment, cwd=PROJECT, **pipes) for _ in range(4)]
     outputs = [process.communicate(timeout=300)[0] for process in making]
     assert [process.returncode for process in making] == [0] * 4, outputs

@@ -212,4 +212,4 @@ def test_a_socket_path_that_is_too_long_is_refused(environment: dict[str, str], 
         [sys.executable, "-c", START], env=variables, capture_output=True, text=True, check=False
     )
     assert ended.returncode == 1
-    assert "is over 107 bytes long. Set TMPDIR to a shorter one." in ended.stderr
+    assert "is over 107 bytes long. Set TMPDIR to a shorter path." in ended.stderr

@@ -12,10 +12,10 @@ import asyncpg
 import pytest
 from uuid_utils.compat import uuid7
 
-from app.forge.database import postgres_pooler, postgres_slow_queries
-from app.forge.database.postgres import PostgresDatabase, PostgresStore, open_database
+from app.forge.database import Database, open_database, postgres_pooler, postgres_slow_queries
 from app.forge.database.postgres_pool import ConnectionPool
 from app.forge.database.postgres_pooler import UnnamedStatements
+from app.forge.database.postgres_store import PostgresStore
 from app.forge.database.postgres_url import parse_url
 from app.forge.errors import Taken, Unavailable
 from app.forge.store import Row
@@ -30,7 +30,8 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SLEEP = "SELECT pg_sleep($1)"
 SESSION = "SELECT pg_backend_pid()"
 
-def items_of(database: PostgresDatabase) -> PostgresStore:
+
+def items_of(database: Database) -> PostgresStore:
     """Return the store of the items."""
     return database.store(RESOURCE.table, RESOURCE.serializer())
 
@@ -292,6 +293,17 @@ async def test_a_statement_whose_description_is_outdated_is_described_again(
         await outside.execute("DROP TABLE described")
 
 
+async def test_the_descriptions_that_a_connection_keeps_have_a_limit(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_pooler, "MAX_DESCRIBED", 3)
+    behind = settings.model_copy(update={"database_pooler": "transaction"})
+    async with open_database(behind, []) as database:
+        for number in (1, 2, 3, 4, 1, 5):
+            assert await database._pool.fetch(f"SELECT {number}") == [(number,)]
+        assert len(database._pool._idle[0]._described) == 3
+
+
 @pytest.mark.usefixtures("_empty_database")
 @pytest.mark.parametrize("pooler", ["none", "transaction"])
 async def test_a_slow_statement_is_explained_behind_a_pooler_too(
@@ -308,7 +320,7 @@ async def test_a_slow_statement_is_explained_behind_a_pooler_too(
 @pytest.fixture
 async def watched(
     settings: Settings, _empty_database: None, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[PostgresDatabase]:
+) -> AsyncIterator[Database]:
     monkeypatch.setattr(postgres_slow_queries, "perf_counter", count(step=0.1).__next__)
     async with open_database(settings.model_copy(update={"slow_query_ms": 1}), [RESOURCE.table]) as database:
         yield database
@@ -327,7 +339,7 @@ def secret_item(name: str) -> Row:
 
 
 async def test_slow_statements_are_logged_with_their_plan_and_without_values(
-    watched: PostgresDatabase, caplog: pytest.LogCaptureFixture
+    watched: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = items_of(watched)
     row = secret_item("a")
@@ -346,7 +358,7 @@ async def test_slow_statements_are_logged_with_their_plan_and_without_values(
 
 
 async def test_a_slow_statement_without_a_plan_is_logged_and_hurts_nobody(
-    watched: PostgresDatabase, caplog: pytest.LogCaptureFixture
+    watched: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert await watched._pool.fetch("SHOW timezone") == [("UTC",)]
     await watched.ping()

@@ -15,25 +15,28 @@ import pytest
 from pydantic import BaseModel
 from uuid_utils.compat import uuid7
 
+from app import resources
 from app.forge.bodies import Body
-from app.forge.database.postgres import PostgresDatabase, open_database
+from app.forge.database import Database, open_database
 from app.forge.database.postgres_statements import constraint_name
 from app.forge.database.postgres_store import PostgresStore
-from app.forge.errors import MissingReference, PreconditionFailed, Referenced, Taken
+from app.forge.errors import MissingReference, NotFound, PreconditionFailed, Referenced, Taken, Unavailable
 from app.forge.fields import Exact, Json, text
 from app.forge.serializer import Serializer
-from app.forge.table import Reference, table_of
-from app.resources import RESOURCES
+from app.forge.table import Column, Reference, Table, table_of
 from app.settings import Settings
 from tests.machinery.test_store import FULL, LATER, Shop, customer, item
 from tests.machinery.wire import Counter, counting
 
-TABLES = [resource.table for resource in RESOURCES]
+AXES: tuple[str, ...] = ("serializer",)
+
+TABLES = [resource.table for resource in resources.RESOURCES]
+RESOURCES = {resource.table.name: resource for resource in resources.RESOURCES}
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RELATIONS = ["item", "buyer", "keeper", "parent"]
 
 
-async def filled(database: PostgresDatabase) -> Shop:
+async def filled(database: Database) -> Shop:
     shop = Shop(database)
     await shop.items.insert(shop.item)
     await shop.customers.insert(shop.customer)
@@ -107,9 +110,7 @@ async def test_a_removal_that_takes_no_other_rows_is_one_statement(counted: tupl
     assert counter.statements - before == 1
 
 
-async def test_a_set_of_filters_has_one_statement_and_all_together_have_a_limit(
-    settings: Settings, outside: asyncpg.Connection
-) -> None:
+async def test_a_set_of_filters_has_one_statement_and_all_together_have_a_limit(settings: Settings) -> None:
     alone = settings.model_copy(update={"database_pool_size": 1})
     async with open_database(alone, TABLES) as database:
         lines = Shop(database).order_lines
@@ -270,15 +271,15 @@ async def test_an_empty_table_has_no_mean(orders: PostgresStore) -> None:
     assert (await orders.summary())["amount"] == {"min": None, "max": None, "mean": None}
 
 
-async def test_a_response_to_an_insert_has_the_bytes_of_a_read(
-    database: PostgresDatabase, orders: PostgresStore
-) -> None:
+async def test_a_response_to_an_insert_has_the_bytes_of_a_read(database: Database) -> None:
     shop = await filled(database)
     choose = random.Random(1)
     for number in range(200):
         row = shop.line(
             str(number),
-            weight=choose.choice([choose.random() * 10.0 ** choose.randint(-300, 300), float(choose.randint(0, 9))]),
+            weight=choose.choice(
+                [choose.random() * 10.0 ** choose.randint(-300, 300), float(choose.randint(0, 9))]
+            ),
             price=Decimal(choose.randint(0, 10**12 - 1)).scaleb(-2),
             extra=[choose.random() * 10.0 ** choose.randint(-30, 30), chr(choose.randint(1, 0xD7FF))],
             due=date.fromordinal(choose.randint(1, date.max.toordinal())),
@@ -296,7 +297,7 @@ async def test_a_response_to_an_insert_has_the_bytes_of_a_read(
     ],
 )
 async def test_the_first_and_the_last_moment_are_not_infinity(
-    database: PostgresDatabase, field: str, value: Any, written: str
+    database: Database, field: str, value: Any, written: str
 ) -> None:
     lines = (shop := await filled(database)).order_lines
     row = shop.line("a", **{field: value})
@@ -307,7 +308,7 @@ async def test_the_first_and_the_last_moment_are_not_infinity(
     assert len(json.loads(await lines.page(10, None, {field: value}, ()))["items"]) == 2
 
 
-async def test_the_mean_of_the_largest_numbers_is_one_of_them(database: PostgresDatabase) -> None:
+async def test_the_mean_of_the_largest_numbers_is_one_of_them(database: Database) -> None:
     shop = await filled(database)
     largest = 1.7976931348623157e308
     await shop.order_lines.insert_many([shop.line(str(number), weight=largest) for number in range(3)])
@@ -316,16 +317,25 @@ async def test_the_mean_of_the_largest_numbers_is_one_of_them(database: Postgres
     assert (await shop.order_lines.summary())["weight"]["mean"] == pytest.approx(largest / 4 * 3)
 
 
-async def test_a_table_that_is_missing_is_not_ready(
-    settings: Settings, orders: PostgresStore, outside: asyncpg.Connection
+@pytest.mark.parametrize(
+    "missing", [Table("absent", "absent", ()), Table("order", "order", (Column("absent", "str"),))]
+)
+@pytest.mark.usefixtures("orders")
+async def test_a_table_or_column_that_a_migration_is_to_make_is_waited_for(
+    settings: Settings, outside: asyncpg.Connection, missing: Table
 ) -> None:
-    async with open_database(settings, [*TABLES, ORDERS]) as database:
-        await database.ping()
-        await outside.execute('ALTER TABLE "order" RENAME TO "border"')
-        with pytest.raises(Exception, match="cannot be read and changed"):
+    async with open_database(settings, [*TABLES, missing]) as database:
+        store = database.store(missing, Serializer(Order, OrderExpanded))
+        for attempt in (database.ping, lambda: store.page(1, None, {}, ()), lambda: store.get(uuid7())):
+            with pytest.raises(Unavailable, match="not been migrated"):
+                await attempt()
+        await outside.execute("CREATE TABLE absent (id uuid, created_at timestamptz, updated_at timestamptz)")
+        await outside.execute('ALTER TABLE "order" ADD COLUMN absent text')
+        try:
             await database.ping()
-        await outside.execute('ALTER TABLE "border" RENAME TO "order"')
-        await database.ping()
+            assert await store.page(1, None, {}, ()) == b'{"items":[],"next":null}'
+        finally:
+            await outside.execute("DROP TABLE absent")
 
 
 async def test_a_database_without_tables_answers(settings: Settings) -> None:
@@ -333,10 +343,9 @@ async def test_a_database_without_tables_answers(settings: Settings) -> None:
         await database.ping()
 
 
+@pytest.mark.usefixtures("_empty_database")
 @pytest.mark.parametrize("pooler", ["transaction", "prepared"])
-async def test_a_table_behind_a_pooler_is_like_any_other(
-    settings: Settings, _empty_database: None, pooler: str
-) -> None:
+async def test_a_table_behind_a_pooler_is_like_any_other(settings: Settings, pooler: str) -> None:
     behind = settings.model_copy(update={"database_pooler": pooler, "database_pool_size": 1})
     async with open_database(behind, TABLES) as database:
         shop = await filled(database)
@@ -374,48 +383,56 @@ async def another(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
-@pytest.mark.parametrize("operation", ["update", "delete"])
+async def update(store: PostgresStore, row_id: UUID, etag: str) -> None:
+    await store.update(row_id, {"description": "d"}, LATER, etag)
+
+
+async def delete(store: PostgresStore, row_id: UUID, etag: str) -> None:
+    await store.delete(row_id, etag)
+
+
+@pytest.fixture
+def store(database: Database) -> PostgresStore:
+    """Return the store of items."""
+    items = RESOURCES["items"]
+    return database.store(items.table, items.serializer())
+
+
+@pytest.mark.parametrize("change", [update, delete])
 @pytest.mark.parametrize(
-    ("sql", "is_committed", "succeeds"),
+    ("sql", "end", "outcome"),
     [
-        ("UPDATE items SET price_cents = 7", True, False),
-        ("UPDATE items SET price_cents = 7", False, True),
+        ("UPDATE items SET price_cents = 7", "COMMIT", PreconditionFailed),
+        ("UPDATE items SET price_cents = 7", "ROLLBACK", None),
         # Another version with the same content, so the same entity tag.
-        ("UPDATE items SET price_cents = price_cents", True, True),
-        ("DELETE FROM items", False, True),
+        ("UPDATE items SET price_cents = price_cents", "COMMIT", None),
+        ("DELETE FROM items", "COMMIT", NotFound),
+        ("DELETE FROM items", "ROLLBACK", None),
     ],
 )
 async def test_a_change_with_an_entity_tag_waits_for_another_and_looks_again(
-    database: PostgresDatabase,
+    store: PostgresStore,
     outside: asyncpg.Connection,
     another: asyncpg.Connection,
-    operation: str,
+    change: Callable[[PostgresStore, UUID, str], Awaitable[None]],
+    *,
     sql: str,
-    is_committed: bool,
-    succeeds: bool,
+    end: str,
+    outcome: type[Exception] | None,
 ) -> None:
-    store = Shop(database).items
     row = item("a")
     etag = (await store.insert(row)).etag
-    other = another.transaction()
-    await other.start()
-    await another.execute(sql)
-    if operation == "update":
-        change = asyncio.create_task(store.update(row["id"], {"description": "d"}, LATER, etag))
-    else:
-        change = asyncio.create_task(store.delete(row["id"], etag))  # type: ignore[arg-type]
+    await another.execute(f"BEGIN; {sql}")
+    changing = asyncio.ensure_future(change(store, row["id"], etag))
     await waiting_for_a_lock(outside)
-    await (other.commit() if is_committed else other.rollback())
-    if succeeds:
-        await change
-    else:
-        with pytest.raises(PreconditionFailed):
-            await change
-        assert await another.fetchval("SELECT price_cents FROM items") == 7
+    await another.execute(end)
+    assert [type(error) for error in await asyncio.gather(changing, return_exceptions=True)] == [
+        type(None) if outcome is None else outcome
+    ]
 
 
 async def test_a_row_that_comes_to_refer_to_one_that_is_removed_goes_too_and_caches_are_told(
-    database: PostgresDatabase, outside: asyncpg.Connection, another: asyncpg.Connection
+    database: Database, outside: asyncpg.Connection, another: asyncpg.Connection
 ) -> None:
     shop = await filled(database)
     new = uuid7()
@@ -436,7 +453,7 @@ async def test_a_row_that_comes_to_refer_to_one_that_is_removed_goes_too_and_cac
     assert await another.fetchval("SELECT count(*) FROM order_lines") == 0
 
 
-async def test_rows_that_refer_to_each_other_in_a_circle_go_together(database: PostgresDatabase) -> None:
+async def test_rows_that_refer_to_each_other_in_a_circle_go_together(database: Database) -> None:
     shop = await filled(database)
     first, second = shop.line("a"), shop.line("b")
     await shop.order_lines.insert_many([first, second])
@@ -447,7 +464,7 @@ async def test_rows_that_refer_to_each_other_in_a_circle_go_together(database: P
     assert (await shop.order_lines.summary())["count"] == 0
 
 
-async def test_removals_at_once_that_meet_all_end(database: PostgresDatabase) -> None:
+async def test_removals_at_once_that_meet_all_end(database: Database) -> None:
     shop = await filled(database)
     customers = [customer(f"{number}@customer") for number in range(6)]
     await shop.customers.insert_many(customers)
@@ -459,15 +476,21 @@ async def test_removals_at_once_that_meet_all_end(database: PostgresDatabase) ->
     assert len({row_id for _, row_id in shop.told}) == 60
 
 
-async def test_a_refused_removal_names_what_refers_to_the_row(database: PostgresDatabase) -> None:
+async def test_a_refused_removal_names_what_refers_to_the_row(database: Database) -> None:
     shop = await filled(database)
     await shop.order_lines.insert(shop.line("a"))
-    with pytest.raises(Referenced, match=f"item {shop.item['id']} cannot be removed: at least one order line"):
+    with pytest.raises(
+        Referenced, match=f"item {shop.item['id']} cannot be removed: at least one order line"
+    ):
         await shop.items.delete(shop.item["id"])
 
 
 def test_a_long_name_of_a_constraint_is_one_that_postgresql_keeps() -> None:
-    names = {constraint_name("t" * 30, f"{'c' * 29}{end}_id", kind) for end in "ab" for kind in ("key", "idx", "fkey")}
+    names = {
+        constraint_name("t" * 30, f"{'c' * 29}{end}_id", kind)
+        for end in "ab"
+        for kind in ("key", "idx", "fkey")
+    }
     assert len(names) == 6
     assert {len(name) for name in names} == {63}
     assert constraint_name("items", "name", "key") == "items_name_key"

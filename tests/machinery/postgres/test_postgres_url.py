@@ -14,7 +14,6 @@ from app.resources import RESOURCES
 from app.settings import Settings
 
 AXES: tuple[str, ...] = ()
-
 TABLES = [resource.table for resource in RESOURCES]
 NO_CERTIFICATE = "-----BEGIN CERTIFICATE-----\n"
 

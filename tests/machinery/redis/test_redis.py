@@ -1,6 +1,6 @@
 """The cache in Redis is right for all workers, and nobody waits for it when it is down.
 
-Each `RedisItemCache` is what another worker would have. They reach Redis through a line that a test can cut.
+Each `RedisCache` is what another worker would have. They reach Redis through a line that a test can cut.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from time import monotonic
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
@@ -18,19 +19,20 @@ from pydantic import ValidationError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.forge.database import outages
-from app.forge.cache.cached_store import HIT, CachedItemStore, Lease
-from app.forge.cache.redis_cache import CacheSettings, RedisItemCache, _key, open_item_cache
+from app.forge.cache.cached_store import HIT, CachedStore, Lease
+from app.forge.cache.redis_cache import KEY_PREFIX, CacheSettings, RedisCache
+from app.forge.cache.redis_cache import open_cache as open_redis_cache
 from app.forge.cache.redis_connection import open_connection
+from app.forge.database import outages
+from app.forge.documents import Document, document_of
 from app.forge.errors import Unavailable
-from app.items.documents import ItemDocument, item_document
-from app.items.models import ItemChanges
 
 AXES: tuple[str, ...] = ("database", "serializer")
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-OLD, NEW = item_document(b'{"is":"old"}'), item_document(b'{"is":"new\xe2\x80\xa8"}')
-OpenCache = Callable[..., Awaitable[RedisItemCache]]
+ITEMS = "items"
+OLD, NEW = document_of(b'{"is":"old"}'), document_of(b'{"is":"new\xe2\x80\xa8"}')
+OpenCache = Callable[..., Awaitable[RedisCache]]
 
 
 class Line:
@@ -82,11 +84,6 @@ class Line:
 
 
 @pytest.fixture
-def redis_url(settings: Settings) -> str:
-    return settings.redis_url.get_secret_value()
-
-
-@pytest.fixture
 async def line(redis_url: str) -> AsyncIterator[Line]:
     where = urlsplit(redis_url)
     line = Line(where.hostname or "127.0.0.1", where.port or 6379)
@@ -100,12 +97,12 @@ async def open_cache(line: Line, redis_url: str) -> AsyncIterator[OpenCache]:
     """Yield a function that opens one more worker's cache, over a line of its own choice."""
     async with AsyncExitStack() as stack:
 
-        async def open_one(over: Line = line, ttl_seconds: float = 60) -> RedisItemCache:
+        async def open_one(over: Line = line, ttl_seconds: float = 60) -> RedisCache:
             where = urlsplit(redis_url)
             credentials, at, _ = where.netloc.rpartition("@")
             url = where._replace(netloc=f"{credentials}{at}127.0.0.1:{over._port}").geturl()
             settings = CacheSettings(_env_file=None, redis_url=url, cache_ttl_seconds=ttl_seconds)
-            return await stack.enter_async_context(open_item_cache(settings))
+            return await stack.enter_async_context(open_redis_cache(settings))
 
         yield open_one
 
@@ -121,22 +118,22 @@ async def another_line(redis_url: str) -> AsyncIterator[Line]:
         await line.cut()
 
 
-async def keep(cache: RedisItemCache, item_id: UUID, document: ItemDocument) -> None:
-    await cache.put(item_id, await lease(cache, item_id), document)
+async def keep(cache: RedisCache, item_id: UUID, document: Document) -> None:
+    await cache.of(ITEMS).put(item_id, await lease(cache, item_id), document)
 
 
-async def lease(cache: RedisItemCache, item_id: UUID) -> Lease:
-    found = await cache.get(item_id)
-    assert not isinstance(found, ItemDocument)
+async def lease(cache: RedisCache, item_id: UUID) -> Lease:
+    found = await cache.of(ITEMS).get(item_id)
+    assert not isinstance(found, Document)
     return found
 
 
-async def read(cache: RedisItemCache, item_id: UUID) -> bytes | None:
-    found = await cache.get(item_id)
-    return found.body if isinstance(found, ItemDocument) else None
+async def read(cache: RedisCache, item_id: UUID) -> bytes | None:
+    found = await cache.of(ITEMS).get(item_id)
+    return found.body if isinstance(found, Document) else None
 
 
-async def until_it_answers(cache: RedisItemCache) -> None:
+async def until_it_answers(cache: RedisCache) -> None:
     async with asyncio.timeout(5):
         while True:
             try:
@@ -148,7 +145,7 @@ async def until_it_answers(cache: RedisItemCache) -> None:
 async def test_what_one_worker_keeps_is_a_hit_for_another(open_cache: OpenCache) -> None:
     one, other, item_id = await open_cache(), await open_cache(), uuid4()
     await keep(one, item_id, NEW)
-    assert await one.get(item_id) == await other.get(item_id) == NEW._replace(headers=HIT)
+    assert await one.of(ITEMS).get(item_id) == await other.of(ITEMS).get(item_id) == NEW._replace(headers=HIT)
 
 
 async def test_a_document_is_kept_for_its_time_only(open_cache: OpenCache) -> None:
@@ -162,7 +159,7 @@ async def test_a_document_is_kept_for_its_time_only(open_cache: OpenCache) -> No
 async def test_what_one_worker_forgets_is_forgotten_for_all(open_cache: OpenCache) -> None:
     one, other, item_id = await open_cache(), await open_cache(), uuid4()
     await keep(one, item_id, OLD)
-    await other.forget(item_id)
+    await other.of(ITEMS).forget(item_id)
     await keep(one, item_id, NEW)
     assert await read(other, item_id) == NEW.body
 
@@ -170,8 +167,8 @@ async def test_what_one_worker_forgets_is_forgotten_for_all(open_cache: OpenCach
 async def test_what_was_read_before_another_worker_changed_it_is_not_kept(open_cache: OpenCache) -> None:
     one, other, item_id = await open_cache(), await open_cache(), uuid4()
     before = await lease(one, item_id)
-    await other.forget(item_id)
-    await one.put(item_id, before, OLD)
+    await other.of(ITEMS).forget(item_id)
+    await one.of(ITEMS).put(item_id, before, OLD)
     assert await read(other, item_id) is None
 
 
@@ -180,9 +177,9 @@ async def test_what_was_read_before_a_change_does_not_replace_what_was_read_afte
 ) -> None:
     one, other, item_id = await open_cache(), await open_cache(), uuid4()
     before = await lease(one, item_id)
-    await other.forget(item_id)
+    await other.of(ITEMS).forget(item_id)
     await keep(other, item_id, NEW)
-    await one.put(item_id, before, OLD)
+    await one.of(ITEMS).put(item_id, before, OLD)
     assert await read(one, item_id) == NEW.body
 
 
@@ -193,7 +190,7 @@ async def test_a_lease_is_in_redis_before_anything_is_read_under_it(
     async with another_line(redis_url) as slow_line:
         slow, quick, item_id = await open_cache(slow_line), await open_cache(), uuid4()
         slow_line.delay_seconds = 0.02
-        assert await slow.get(item_id) == await quick.get(item_id)
+        assert await slow.of(ITEMS).get(item_id) == await quick.of(ITEMS).get(item_id)
 
 
 async def test_a_read_that_failed_does_not_keep_the_next_one_from_being_kept(open_cache: OpenCache) -> None:
@@ -211,7 +208,7 @@ async def test_without_redis_reads_miss_at_once_and_nothing_is_raised(
     started_at = monotonic()
     for _ in range(100):
         await keep(cache, item_id, OLD)
-        await cache.forget(item_id)
+        await cache.of(ITEMS).forget(item_id)
     assert monotonic() - started_at < 1
     with pytest.raises(Unavailable):
         await cache.ping()
@@ -262,7 +259,7 @@ async def test_what_could_not_be_forgotten_is_forgotten_before_redis_is_used_aga
     cache, item_id = await open_cache(), uuid4()
     await keep(cache, item_id, OLD)
     await line.cut()
-    await cache.forget(item_id)
+    await cache.of(ITEMS).forget(item_id)
     await line.restore()
     await until_it_answers(cache)
     assert await read(cache, item_id) is None
@@ -274,7 +271,7 @@ async def test_a_change_while_redis_hangs_is_caught_up_on(open_cache: OpenCache,
     cache, item_id = await open_cache(), uuid4()
     await keep(cache, item_id, OLD)
     line.hold()
-    await cache.forget(item_id)
+    await cache.of(ITEMS).forget(item_id)
     await line.cut()
     await line.restore()
     await until_it_answers(cache)
@@ -289,7 +286,7 @@ async def test_who_missed_too_many_changes_waits_until_all_has_expired(
     await keep(cache, item_ids[0], OLD)
     await line.cut()
     for item_id in item_ids:
-        await cache.forget(item_id)
+        await cache.of(ITEMS).forget(item_id)
     missed_at = monotonic()
     await line.restore()
     await until_it_answers(cache)
@@ -300,7 +297,7 @@ async def test_who_missed_too_many_changes_waits_until_all_has_expired(
 async def test_a_request_that_is_cancelled_does_not_mix_up_the_answers(open_cache: OpenCache) -> None:
     cache, kept, others = await open_cache(), uuid4(), [uuid4() for _ in range(50)]
     await keep(cache, kept, NEW)
-    reads = [asyncio.create_task(cache.get(item_id)) for item_id in others]
+    reads = [asyncio.create_task(cache.of(ITEMS).get(item_id)) for item_id in others]
     await asyncio.sleep(0)
     for task in reads[::2]:
         task.cancel()
@@ -318,7 +315,7 @@ class SharedStore:
         self.asked = asyncio.Event()
         self.answer = asyncio.Event()
 
-    async def get(self, _item_id: UUID) -> ItemDocument:
+    async def get(self, _item_id: UUID) -> Document:
         self.reads += 1
         self.asked.set()
         document = self.document
@@ -327,7 +324,9 @@ class SharedStore:
         await asyncio.sleep(0.01)
         return document
 
-    async def update(self, _item_id: UUID, _changes: ItemChanges, _updated_at: datetime) -> ItemDocument:
+    async def update(
+        self, _item_id: UUID, _changes: Any, _updated_at: datetime, _if_match: str | None
+    ) -> Document:
         self.document = NEW
         return NEW
 
@@ -339,7 +338,7 @@ async def test_a_read_after_another_workers_change_does_not_answer_what_was_befo
     if not redis_is_there:
         await line.cut()
     store, item_id = SharedStore(), uuid4()
-    one, other = [CachedItemStore(store, await open_cache()) for _ in range(2)]  # type: ignore[arg-type]
+    one, other = [CachedStore(store, (await open_cache()).of(ITEMS)) for _ in range(2)]  # type: ignore[arg-type]
     before = asyncio.create_task(one.get(item_id))
     await store.asked.wait()
     await other.update(item_id, {"price_cents": 1}, NOW)
@@ -357,7 +356,7 @@ async def test_reads_one_after_the_other_share_the_query_that_is_under_way(
     if not redis_is_there:
         await line.cut()
     store, item_id = SharedStore(), uuid4()
-    cached = CachedItemStore(store, await open_cache())  # type: ignore[arg-type]
+    cached = CachedStore(store, (await open_cache()).of(ITEMS))  # type: ignore[arg-type]
     reads = []
     for _ in range(20):
         reads.append(asyncio.create_task(cached.get(item_id)))
@@ -371,7 +370,7 @@ async def test_a_read_whose_lookup_was_under_way_when_the_query_ended_makes_none
     open_cache: OpenCache, line: Line
 ) -> None:
     store, item_id = SharedStore(), uuid4()
-    cached = CachedItemStore(store, await open_cache())  # type: ignore[arg-type]
+    cached = CachedStore(store, (await open_cache()).of(ITEMS))  # type: ignore[arg-type]
     first = asyncio.create_task(cached.get(item_id))
     await store.asked.wait()
     await asyncio.sleep(0.05)
@@ -489,7 +488,7 @@ async def test_a_redis_that_cannot_be_connected_to_is_one_that_is_down_and_the_l
         change = {"netloc": f"{change['credentials']}@{where.hostname}:{where.port or 6379}"}
     settings = CacheSettings(_env_file=None, redis_url=where._replace(**change).geturl())
     item_id = uuid4()
-    async with open_item_cache(settings) as cache:
+    async with open_redis_cache(settings) as cache:
         await keep(cache, item_id, OLD)
         assert await read(cache, item_id) is None
         with pytest.raises(Unavailable) as down:
@@ -505,9 +504,9 @@ async def test_a_redis_that_refuses_commands_is_logged_and_reads_go_to_the_datab
 ) -> None:
     cache, item_id = await open_cache(), uuid4()
     async with Redis.from_url(redis_url) as client:
-        await client.lpush(_key(item_id), "a list, where a document is expected")
+        await client.lpush(f"{KEY_PREFIX}{ITEMS}:{item_id}", "a list, where a document is expected")
         for _ in range(3):
             assert await read(cache, item_id) is None
-        await client.delete(_key(item_id))
+        await client.delete(f"{KEY_PREFIX}{ITEMS}:{item_id}")
     (told,) = outage_lines()
     assert "WRONGTYPE" in told

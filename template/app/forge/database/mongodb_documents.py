@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
 from functools import partial
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 from bson import Decimal128
@@ -29,8 +28,7 @@ class Documents:
     """The rows of one table as documents, and back."""
 
     def __init__(self, table: Table) -> None:
-        self._names = ("id", *(column.name for column in table.columns), "created_at", "updated_at")
-        self._values = itemgetter("_id", *self._names[1:])
+        self._names = ("_id", *(column.name for column in table.columns), "created_at", "updated_at")
         # Of lists, how one element is converted.
         self._elements: dict[str, Conversion] = {}
         self._conversions: dict[str, Conversion] = {}
@@ -45,15 +43,20 @@ class Documents:
 
     def row(self, document: Document) -> Row:
         """Return the document as a row."""
-        try:
-            values = self._values(document)
-        except KeyError:
-            values = self._values({**self.defaults, **document})
-        row = dict(zip(self._names, values, strict=True))
+        if tuple(document) == self._names:
+            row = {"id": document["_id"], **document}
+            del row["_id"]
+        else:
+            row = self._in_order(document)
         for name, read in self._reads:
             if row[name] is not None:
                 row[name] = read(row[name])
         return row
+
+    def _in_order(self, document: Document) -> Row:
+        """Return what the row has of a document with fewer or more fields, or in another order."""
+        values = {**self.defaults, **document}
+        return {"id": document["_id"], **{name: values[name] for name in self._names[1:]}}
 
     def document(self, row: Row) -> Document:
         """Return the row as it is stored."""

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import ParamSpec, TypeVar
 
+import pymongo
 from pymongo import ReadPreference
 from pymongo.errors import OperationFailure, PyMongoError
 
+from app.forge.database.mongodb_documents import Documents
 from app.forge.database.mongodb_driver import DriverDatabase, Session, in_time, in_transaction
 from app.forge.database.mongodb_errors import is_unavailable
 from app.forge.database.mongodb_index_models import indexes_of
@@ -82,6 +84,22 @@ class Operations:
     async def ping(self) -> None:
         """Return once the indexes are made and the server has answered, or raise `Unavailable`."""
         await self.answer(self._ping)
+
+    async def migrate(self) -> None:
+        """Make the indexes, and give documents from before a field its default, however long that takes.
+
+        Filters and summaries do not find a default that is not stored.
+        """
+        await self.answer(self.database.command, "ping")
+        # No bound.
+        with pymongo.timeout(0):
+            await self.prepare()
+            for table in self.tables.values():
+                for name, default in Documents(table).defaults.items():
+                    if default is not None:
+                        await self.database[table.name].update_many(
+                            {name: {"$exists": False}}, {"$set": {name: default}}
+                        )
 
     async def _ping(self) -> None:
         await self.prepare()

@@ -94,8 +94,8 @@ class MongoStore:
         self, row_id: UUID, changes: Mapping[str, Any], updated_at: datetime, if_match: str | None = None
     ) -> Answer:
         with self._taken_values(changes):
-            found = await self._answer(self._update, row_id, changes, updated_at, if_match)
-        return self._answered(found)
+            changed = await self._answer(self._update, row_id, changes, updated_at, if_match)
+        return self._answered(changed)
 
     async def delete(self, row_id: UUID, if_match: str | None = None) -> None:
         await self._answer(self._delete, row_id, if_match)
@@ -163,12 +163,11 @@ class MongoStore:
         try:
             await self._rows.insert_one(document, session=session)
         except DuplicateKeyError:
+            if session is not None:
+                raise
             # The drivers repeat a write whose connection failed. MongoDB knows it again; a server that speaks
             # its protocol may not, and then it is this very row that has the value.
-            if (
-                session is not None
-                or await self._on_primary.find_one({"_id": document["_id"]}, ["_id"]) is None
-            ):
+            if await self._on_primary.find_one({"_id": document["_id"]}, ["_id"]) is None:
                 raise
 
     async def _insert_all(self, rows: Sequence[Row]) -> None:
@@ -294,11 +293,12 @@ class MongoStore:
         ]
 
     def _expanded(self, document: Document, expand: Sequence[str]) -> Row:
+        found = {
+            relation: document.pop(EXPANDED + relation) for relation in self._referred if relation in expand
+        }
         row = self._documents.row(document)
-        for relation, documents in self._referred.items():
-            if relation in expand:
-                found = document[EXPANDED + relation]
-                row[relation] = documents.row(found[0]) if found else None
+        for relation, referred in found.items():
+            row[relation] = self._referred[relation].row(referred[0]) if referred else None
         return row
 
 

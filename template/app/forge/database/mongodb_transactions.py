@@ -98,6 +98,10 @@ class Database(ChangeListener):
         """Return if the database answers and has the indexes, or raise `Unavailable`."""
         await self._operations.ping()
 
+    async def migrate(self) -> None:
+        """Make the indexes, and give documents from before a field its default, however long that takes."""
+        await self._operations.migrate()
+
     async def transact(
         self,
         work: Callable[[Transaction], Awaitable[Result]],

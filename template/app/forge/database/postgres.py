@@ -7,15 +7,12 @@ import asyncpg
 from pydantic import PositiveFloat, PositiveInt, SecretStr, field_validator
 
 from app.forge.about import NAME
-from app.forge.database.postgres_pool import ConnectionPool
+from app.forge.database.postgres_pool import MIGRATIONS, ConnectionPool
 from app.forge.database.postgres_pooler import Pooler, UnnamedStatements
 from app.forge.database.postgres_statements import ping
-from app.forge.database.postgres_store import PostgresStore
 from app.forge.database.postgres_transactions import Database
 from app.forge.database.postgres_url import PostgresServer, parse_url
 from app.forge.database.slow_queries import SlowQuerySettings
-from app.forge.errors import Unavailable
-from app.forge.serializer import Serializer
 from app.forge.server.settings import ServerSettings
 from app.forge.server.sizing import share
 from app.forge.table import Table
@@ -55,9 +52,7 @@ class DatabaseSettings(ServerSettings, SlowQuerySettings):
 
 
 @asynccontextmanager
-async def open_database(
-    settings: DatabaseSettings, tables: Sequence[Table]
-) -> AsyncIterator["PostgresDatabase"]:
+async def open_database(settings: DatabaseSettings, tables: Sequence[Table]) -> AsyncIterator[Database]:
     """Yield the database and close its connections in the end. It may be down meanwhile."""
     pool = ConnectionPool(
         settings.server,
@@ -68,8 +63,10 @@ async def open_database(
         pooler=settings.database_pooler,
         connection_class=_connection_class(settings),
         statements_kept=max(100, STATEMENTS_KEPT * len(tables)),
+        schema=ping(tables, for_changes=False) if tables else MIGRATIONS,
     )
-    database = PostgresDatabase(pool, settings, tables)
+    looks = ping(tables, for_changes=not settings.server.is_for_reading)
+    database = Database(pool, settings.database_timeout_seconds, tables, looks)
     try:
         yield database
     finally:
@@ -86,23 +83,3 @@ def _connection_class(settings: DatabaseSettings) -> type[asyncpg.Connection]:
 
         connection_class = slow_query_connection(settings.slow_query_ms / 1_000, connection_class)
     return connection_class
-
-
-class PostgresDatabase(Database):
-    """The tables of the service, and transactions over them."""
-
-    def __init__(self, pool: ConnectionPool, settings: DatabaseSettings, tables: Sequence[Table]) -> None:
-        super().__init__(pool, settings.database_timeout_seconds)
-        self._tables = {table.name: table for table in tables}
-        self._ping = ping(tables, for_changes=not settings.server.is_for_reading)
-
-    def store(self, table: Table, serializer: Serializer) -> PostgresStore:
-        """Return the rows of a table."""
-        return PostgresStore(table, serializer, self._pool, self, {**self._tables, table.name: table})
-
-    async def ping(self) -> None:
-        """Return if all tables can be read and changed, or raise `Unavailable`."""
-        try:
-            await self._pool.fetch(self._ping)
-        except asyncpg.PostgresError as error:
-            raise Unavailable("The tables cannot be read and changed.") from error

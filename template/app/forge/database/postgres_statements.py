@@ -295,8 +295,11 @@ def referring(table: Table, column: Column) -> str:
 
 
 def ping(tables: Sequence[Table], *, for_changes: bool) -> str:
-    """Return a statement that fails if a table is missing, or, `for_changes`, if the server takes none."""
-    # The second changes nothing, but is refused by a server that takes no changes.
+    """Return a statement that fails if a table or column is missing, or, `for_changes`, if the server takes none."""
+    # The first changes nothing, but is refused by a server that takes no changes.
     rows = "WHERE false FOR UPDATE" if for_changes else "LIMIT 1"
-    looks = [f"EXISTS (SELECT FROM {quoted(table.name)} {rows})" for table in tables]
+    looks = []
+    for table in tables:
+        columns = ", ".join(quoted(column.name) for column in table.columns)
+        looks.append(f"EXISTS (SELECT {columns} FROM {quoted(table.name)} {rows})")
     return f"SELECT {', '.join(looks)}"

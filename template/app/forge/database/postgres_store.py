@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
 
 import asyncpg
@@ -18,7 +18,6 @@ from app.forge.database.postgres_statements import (
     referrers_of,
     referring,
 )
-from app.forge.database.postgres_transactions import Database, Transaction
 from app.forge.documents import Document, document_of, page_of
 from app.forge.errors import MissingReference, NotFound, PreconditionFailed, Referenced, Taken, Unavailable
 from app.forge.fields import EXACT, json_text
@@ -26,6 +25,10 @@ from app.forge.http.caching import matches
 from app.forge.serializer import Serializer
 from app.forge.store import Row
 from app.forge.table import Column, Table
+
+if TYPE_CHECKING:
+    # It makes the stores.
+    from app.forge.database.postgres_transactions import Database, Transaction
 
 # Sorts after every UUIDv7: where the first page starts.
 AFTER_ALL_IDS = UUID(int=2**128 - 1)
@@ -44,7 +47,7 @@ class PostgresStore:
         table: Table,
         serializer: Serializer,
         pool: ConnectionPool,
-        database: Database,
+        database: "Database",
         tables: Mapping[str, Table],
     ) -> None:
         self._table = table
@@ -203,7 +206,7 @@ class PostgresStore:
         return document, found[0][1]
 
     async def _delete_with_others(self, row_id: UUID, if_match: str | None) -> None:
-        async def work(transaction: Transaction) -> None:
+        async def work(transaction: "Transaction") -> None:
             # From here on no row can begin to refer to it.
             found = await transaction.fetch(self._statements.lock, row_id)
             self._checked(found, row_id, if_match)
@@ -212,7 +215,7 @@ class PostgresStore:
 
         await self._database.transact(work, retries=DELETE_RETRIES)
 
-    async def _note_others(self, transaction: Transaction, table: Table, row_ids: Sequence[UUID]) -> None:
+    async def _note_others(self, transaction: "Transaction", table: Table, row_ids: Sequence[UUID]) -> None:
         """Have the rows that go or change with these read from the database again."""
         seen = {(table.name, row_id) for row_id in row_ids}
         waiting = [(table, row_ids)]

@@ -1,4 +1,4 @@
-"""Every error as the service answers it: problem details (RFC 9457)."""
+"""Error responses as problem details (RFC 9457)."""
 
 import json
 from collections.abc import Mapping
@@ -21,9 +21,9 @@ from app.forge.http.routing import allowed_methods
 Responses = dict[int | str, dict[str, Any]]
 
 RETRY_AFTER_SECONDS = 1
-# Python 3.13 has given 413 the name of RFC 9110; this one works in all.
+# Python 3.13 renamed the member for 413; the number works in every version.
 CONTENT_TOO_LARGE = HTTPStatus(413)
-# What is known of a status that is not registered: https://www.rfc-editor.org/rfc/rfc9110#section-15
+# Titles for unregistered status codes, by their first digit: https://www.rfc-editor.org/rfc/rfc9110#section-15
 KINDS = {2: "Successful", 3: "Redirection", 4: "Client Error", 5: "Server Error"}
 
 
@@ -63,7 +63,7 @@ class Problem(TypedDict):
 
 
 def title_of(status: int) -> str:
-    """Return the name of the status, or of its kind."""
+    """Return the phrase of the status, or the name of its class."""
     try:
         return HTTPStatus(status).phrase
     except ValueError:
@@ -81,8 +81,8 @@ def problem_response(
 ) -> Response:
     """Return the problem as a response; `members` are added to its JSON.
 
-    RFC 9457 asks for text as the `detail`. What else a route gives is kept as it is, as in any FastAPI service; a
-    client that goes by the RFC takes no notice of it.
+    RFC 9457 requires `detail` to be a string. Other values from a route are kept, as in any FastAPI service; clients
+    that follow the RFC ignore them.
     """
     title = title_of(status)
     problem = {
@@ -93,7 +93,7 @@ def problem_response(
         "request_id": request_id,
         **members,
     }
-    # ASCII output, so that a lone surrogate in a client's text cannot break the answer. NaN is no JSON.
+    # ASCII output, so a lone surrogate in a client's text cannot break the response. NaN is not valid JSON.
     body = json.dumps(problem, allow_nan=False).encode()
     return Response(body, status, headers, media_type="application/problem+json")
 
@@ -122,9 +122,9 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
 
 
 def _allowed_methods(request: Request, given: str) -> str:
-    # The router names the methods of the first route of a path only.
+    # The router lists only the methods of the first matching route.
     methods = allowed_methods(request.app.router, request.scope)
-    # A router inside of a mount has no routes of the application's; it names its own.
+    # Inside a mount, the app's routes do not match, so keep the methods that the mounted router lists.
     methods = methods or {method.strip() for method in given.split(",") if method}
     return ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
 
@@ -141,8 +141,8 @@ async def _answer_invalid_request(request: Request, error: Exception) -> Respons
 
 
 def _without_input(fault: Any) -> dict[str, Any]:
-    """Return what a client may see of a fault: its input may hold secrets, and NaN or surrogates are no JSON."""
-    # A route may raise the error itself, with anything in it.
+    """Return the location and message of an error. Its input may hold secrets, and may not be valid JSON."""
+    # A route may raise the error itself, with any content.
     if not isinstance(fault, Mapping):
         return {"loc": [], "msg": str(fault)}
     return {"loc": list(fault.get("loc", ())), "msg": str(fault.get("msg", ""))}
@@ -154,13 +154,13 @@ def _in_words(fault: dict[str, Any]) -> str:
 
 
 async def answer_unexpected_error(request: Request, _error: Exception) -> Response:
-    """Return a problem that keeps the reason to itself."""
+    """Return problem details that do not reveal the cause."""
     detail = "The service failed unexpectedly. The log has the reason under this request id."
     return problem_response(request.state.request_id, HTTPStatus.INTERNAL_SERVER_ERROR, detail)
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Answer every expected error as a problem; unexpected ones are answered by `RequestIdMiddleware`."""
+    """Respond to expected errors with problem details. `RequestIdMiddleware` handles unexpected ones."""
     app.add_exception_handler(ServiceError, _answer_service_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid_request)

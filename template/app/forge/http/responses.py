@@ -1,4 +1,4 @@
-"""Responses of resources: ready documents with their entity tags, 304, and streams."""
+"""Responses of resources: documents with entity tags, 304, and streams."""
 
 from collections.abc import AsyncIterator
 from http import HTTPStatus
@@ -38,7 +38,7 @@ def lines_of(model: type[BaseModel]) -> Responses:
 
 
 class DocumentResponse(Response):
-    """A document with its entity tag, or 304. Headers that are bytes already cost a fifth of what a dict does."""
+    """A document with its entity tag, or 304. Encoded headers cost a fifth of a dict of headers."""
 
     media_type = JSON
 
@@ -62,14 +62,14 @@ def conditional(document: Document, request: Request) -> DocumentResponse:
 
 
 def created(document: Document, row_id: UUID, request: Request) -> DocumentResponse:
-    """Return 201 with the document, and its address as `Location`."""
+    """Return 201 with the document, and its URL as `Location`."""
     response = DocumentResponse(document, HTTPStatus.CREATED)
     response.headers["Location"] = f"{url_path(request)}/{row_id}"
     return response
 
 
 async def streamed(lines: AsyncIterator[bytes]) -> StreamingResponse:
-    """Return the lines as they are read. A database that is down still gets 503, because the first is awaited."""
+    """Stream the lines as they are read. The first is awaited, so a database that is down still results in 503."""
     first = await anext(lines, b"")
     return StreamingResponse(_resumed(first, lines), media_type=NDJSON)
 
@@ -81,12 +81,12 @@ async def _resumed(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[by
 
 
 def if_match(request: Request) -> str | None:
-    """Return the header `If-Match`: the change is made only if the row still has one of these entity tags."""
+    """Return the header `If-Match`. The change is made only if it names the row's current entity tag."""
     # Several headers of this name are one list (RFC 9110, section 5.3).
     given = [value for name, value in request.scope["headers"] if name == b"if-match"]
     return b", ".join(given).decode("latin-1") if given else None
 
 
 def expansions(expand: str | None) -> tuple[str, ...]:
-    """Return the relations that the query parameter `expand` names, each once."""
+    """Return the relations in the query parameter `expand`, without duplicates."""
     return tuple(dict.fromkeys(expand.split(","))) if expand else ()

@@ -1,6 +1,6 @@
-"""The optimizations of this service as data: a TOML record each, with the edits that take it out.
+"""The optimizations of a service as data: a TOML file each, with the edits that remove it.
 
-The folder of a record is the answer that brings it; records in `every` belong to every service.
+The folder of a file is the answer that brings the optimization; those in `every` are in every service.
 """
 
 import shutil
@@ -16,16 +16,16 @@ NOT_COPIED = shutil.ignore_patterns(".git", ".venv", "var", "node_modules", "__p
 
 
 class ChangedHere(Exception):
-    """The project no longer has the text that a tuning's edit replaces, or has it more than once."""
+    """The project no longer has the text that an edit replaces, or has it more than once."""
 
     def __init__(self, file: str) -> None:
-        super().__init__(f"{file} has been changed here, so it cannot be said what this tuning does in it.")
+        super().__init__(f"{file} has been changed here, so this optimization cannot be removed from it.")
         self.file = file
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where an edit's text stands in a project: from this line to that, both counted from 1."""
+    """The place of an edit's text in a project: a file, its first and its last line, counted from 1."""
 
     file: str
     first_line: int
@@ -34,14 +34,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Edit:
-    """One text of one file, and what stands there instead when the tuning is off."""
+    """A text of a file, and what replaces it when the optimization is off."""
 
     file: str
     text: str
     without: str
 
     def place(self, project: Path) -> Place:
-        """Return where the text stands. Raises `ChangedHere`."""
+        """Return the place of the text. Raises `ChangedHere`."""
         content = self._content(project)
         first_line = content[: content.index(self.text)].count("\n") + 1
         return Place(self.file, first_line, first_line + self.text.rstrip("\n").count("\n"))
@@ -62,10 +62,11 @@ class Edit:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What `make receipts` of FastForge measured; `ratio` is the CPU time of a request without the tuning, with = 1.
+class OptimizationMeasurement:
+    """The effect of an optimization as `make bench-optimizations` of FastForge measured it.
 
-    `low` and `high` bound the middle half of the rounds.
+    `ratio` is the CPU time of a request without it, relative to the time with it. The true median of the ratio is
+    between `low` and `high`.
     """
 
     ratio: float
@@ -80,11 +81,11 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Tuning:
-    """One optimization: `since` is the version that brought it, `workload` the one that shows its effect.
+class Optimization:
+    """An optimization, since which version it exists, why, and the workload that shows its effect.
 
-    What it takes to see the effect: `environment` holds variables of the service, such as a cache's time, `headers`
-    are added to each request of the workload, of which only the first `requests` are sent, again and again.
+    `environment` has variables that the service needs to show it, such as the lifetime of cached rows. `headers` are
+    added to each request of the workload, of which only the first `requests` are sent, again and again.
     """
 
     id: str
@@ -94,46 +95,46 @@ class Tuning:
     why: str
     workload: str
     edits: Sequence[Edit]
-    measured: Measured | None
+    measurement: OptimizationMeasurement | None
     environment: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     requests: int | None = None
 
-    def asked(self, requests: Sequence[bytes]) -> list[bytes]:
-        """Return the HTTP requests of its workload as they show its effect."""
+    def requests_of(self, requests: Sequence[bytes]) -> list[bytes]:
+        """Return those of the workload's HTTP requests that show the effect, with the headers that they need."""
         more = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items()).encode()
         return [request.replace(b"\r\n", b"\r\n" + more, 1) for request in requests[: self.requests]]
 
     def places(self, project: Path) -> list[Place]:
-        """Return where it stands in the project. Raises `ChangedHere`."""
+        """Return its places in the project. Raises `ChangedHere`."""
         return [edit.place(project) for edit in self.edits]
 
 
-def load_tunings(folder: Path) -> list[Tuning]:
-    """Return the tunings whose records are in the folder, in a fixed order."""
-    return [read_tuning(path) for path in sorted(folder.glob("*/*.toml"))]
+def load_optimizations(folder: Path) -> list[Optimization]:
+    """Return the optimizations in the folder, in a fixed order."""
+    return [read_optimization(path) for path in sorted(folder.glob("*/*.toml"))]
 
 
-def read_tuning(path: Path) -> Tuning:
-    """Return the tuning that a record describes."""
-    record: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    edits = [Edit(**edit) for edit in record.pop("edit")]
-    measured = record.pop("measured", None)
-    return Tuning(
+def read_optimization(path: Path) -> Optimization:
+    """Return the optimization that a file describes."""
+    described: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    edits = [Edit(**edit) for edit in described.pop("edit")]
+    measurement = described.pop("measurement", None)
+    return Optimization(
         id=path.stem,
         applies_to=path.parent.name,
         edits=edits,
-        measured=Measured(**measured) if measured else None,
-        **record,
+        measurement=OptimizationMeasurement(**measurement) if measurement else None,
+        **described,
     )
 
 
 @contextmanager
-def without(tuning: Tuning, project: Path) -> Iterator[Path]:
-    """Yield a copy of the project with the tuning off, gone afterwards. Raises `ChangedHere`."""
-    with tempfile.TemporaryDirectory(prefix=f"without-{tuning.id}-") as folder:
+def without(optimization: Optimization, project: Path) -> Iterator[Path]:
+    """Yield a copy of the project without the optimization, and remove it afterwards. Raises `ChangedHere`."""
+    with tempfile.TemporaryDirectory(prefix=f"without-{optimization.id}-") as folder:
         copy = Path(folder) / "project"
         shutil.copytree(project, copy, ignore=NOT_COPIED, symlinks=True)
-        for edit in tuning.edits:
+        for edit in optimization.edits:
             edit.apply(copy)
         yield copy

@@ -1,5 +1,6 @@
 """FastAPI with built-in middleware that keeps its position when more is added."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -63,7 +64,10 @@ class Service(FastAPI):
 
         It is the same object until a route is added.
         """
-        document = super().openapi()
+        with warnings.catch_warnings():
+            # Its own names, which are replaced.
+            warnings.filterwarnings("ignore", "Duplicate Operation ID")
+            document = super().openapi()
         if document is not self._complete:
             complete(document, self.routes, self.optional_headers)
             self._complete = document

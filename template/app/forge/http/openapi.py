@@ -111,7 +111,7 @@ def name_operations(document: Document, routes: Sequence[BaseRoute]) -> None:
         (context.path_format, method): context
         for context in iter_route_contexts(routes)
         if isinstance(context.original_route, APIRoute) and context.include_in_schema
-        for method in context.methods or ()
+        for method in sorted(context.methods or ())
     }
     taken: set[str] = set()
     for (path, method), context in sorted(contexts.items(), key=lambda each: not each[1].operation_id):

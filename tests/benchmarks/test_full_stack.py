@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.full_stack import checkout
+from benchmarks.comparisons.full_stack import checkout
 from tests.conftest import commit_all
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from benchmarks.open_loop import Job, Schedule, is_complete, send
+from benchmarks.load.open_loop import Job, Schedule, is_complete, send
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 REQUEST = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"

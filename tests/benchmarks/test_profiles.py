@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.imports import OWN, STANDARD_LIBRARY, by_distribution, medians
-from benchmarks.profile_report import Costs, Profile, Profiles, load, page_of, reason
-from benchmarks.report import DOCUMENTS, RESULTS, parts_of, shortfalls
-from benchmarks.report import load as load_results
-from benchmarks.verdicts import Bound, row_of
+from benchmarks.profiling.imports import OWN, STANDARD_LIBRARY, by_distribution, medians
+from benchmarks.reporting.profiles import Costs, Profile, Profiles, load, page_of, reason
+from benchmarks.reporting.documents import DOCUMENTS, RESULTS, parts_of, shortfalls
+from benchmarks.reporting.documents import load as load_results
+from benchmarks.goals.rows import Bound, row_of
 
 READ = Profile(
     "a read",

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.goals import READ, READ_BY_BLOG
-from benchmarks.plots import cpu_bars, for_light_and_dark, goal_bars
-from benchmarks.profile_report import load as load_profiles
-from benchmarks.report import (
+from benchmarks.goals.catalogue import READ, READ_BY_BLOG
+from benchmarks.reporting.plots import cpu_bars, for_light_and_dark, goal_bars
+from benchmarks.reporting.profiles import load as load_profiles
+from benchmarks.reporting.documents import (
     DOCUMENTS,
     RESULTS,
     Results,
@@ -19,7 +19,7 @@ from benchmarks.report import (
     parts_of,
     with_parts,
 )
-from benchmarks.verdicts import Bound, row_of, undecided
+from benchmarks.goals.rows import Bound, row_of, undecided
 
 
 def test_the_document_shows_the_results_as_they_are() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.stacks import (
+from benchmarks.profiling.stacks import (
     COMPRESSION,
     DIRECT_ROUTES,
     DRIVER,

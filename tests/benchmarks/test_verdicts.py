@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from benchmarks.latency import SLOWEST, TAIL, rows_of
-from benchmarks.verdicts import UNDECIDED, Bound, Row, row_from, row_of
+from benchmarks.goals.latency import SLOWEST, TAIL, rows_of
+from benchmarks.goals.rows import UNDECIDED, Bound, Row, row_from, row_of
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from xml.etree import ElementTree
 import pexpect
 import pytest
 
+from testkit.servers.process import kill_processes_in, processes_in
 from tests.conftest import Installation, Result, RunFastForge
 from tests.repository import REPOSITORY
-from tests.servers.process import kill_processes_in, processes_in
 from tests.variants.environments import clean_environment, environment_of
 
 # A name that is markup, where it is not escaped.

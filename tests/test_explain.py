@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import REPOSITORY, RunFastForge
-from tests.repository import OPTIMIZATIONS
+from tests.conftest import RunFastForge
+from tests.repository import OPTIMIZATIONS, REPOSITORY
 
 STORE = "app/forge/database/sqlite.py"
 

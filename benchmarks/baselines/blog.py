@@ -1,4 +1,4 @@
-"""The advice of many blogs: an ORM session as a dependency, three `@app.middleware("http")`, gzip at level 9."""
+"""The advice of blogs: an ORM session as a dependency, three `@app.middleware("http")`, gzip at level 9."""
 
 import os
 import time

@@ -31,7 +31,9 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         tags = orjson.dumps(draft["tags"]).decode()
         row = (str(uuid4()), draft["name"], draft["description"], draft["price_cents"], tags, now, now)
         connection.execute(INSERT, row)
-        await respond(send, orjson.dumps({**dict(zip(COLUMNS, row, strict=True)), "tags": draft["tags"]}), 201)
+        await respond(
+            send, orjson.dumps({**dict(zip(COLUMNS, row, strict=True)), "tags": draft["tags"]}), 201
+        )
     else:
         row = connection.execute(GET, (scope["path"].rpartition("/")[2],)).fetchone()
         item = dict(zip(COLUMNS, row, strict=True))

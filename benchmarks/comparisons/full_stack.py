@@ -1,7 +1,7 @@
 """A comparison with the backend of fastapi/full-stack-fastapi-template, from a checkout: it is not a package.
 
-The commit that is checked out is measured with its locked versions, on the newest Python here that it accepts, started
-as its production image does, but with one worker.
+The commit that is checked out is measured with its locked versions, on the newest Python here that it
+accepts, started as its production image does, but with one worker.
 """
 
 import json

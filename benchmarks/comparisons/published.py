@@ -1,8 +1,8 @@
 """A comparison with a published generator: the project that its defaults generate for PostgreSQL.
 
-s3rius' `fastapi_template`, pinned, is installed into a folder of its own and runs without a terminal. Its project
-installs the versions that its ranges allow, on the newest Python here that it accepts, and starts with its own command.
-`full_stack` measures a generator that is not a package, but a repository.
+s3rius' `fastapi_template`, pinned, is installed into a folder of its own and runs without a terminal. Its
+project installs the versions that its ranges allow, on the newest Python here that it accepts, and starts
+with its own command. `full_stack` measures a generator that is not a package, but a repository.
 """
 
 import asyncio
@@ -119,7 +119,7 @@ def run(command: Sequence[str], where: Path, environment: Mapping[str, str] | No
 
 
 def _started(project: Path, url: str, core: int | None) -> AbstractContextManager[Service]:
-    """Return the service with its own configuration, but on this port and database and without its reloader."""
+    """Return the service with its own configuration, except for port, database and reloader."""
     database, port = urlsplit(url), available_port(None)
     settings = {
         "PORT": str(port),

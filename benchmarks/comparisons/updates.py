@@ -1,8 +1,8 @@
-"""`python -m benchmarks.comparisons.updates`: compare `fastforge update` with `copier update`, then update 100 projects.
+"""`python -m benchmarks.comparisons.updates`: `fastforge update` against `copier update`, and 100 at once.
 
-Both commands update copies of one project with one edit; their time includes that of the processes they start, such as
-git. Rounds are interleaved. FastForge is installed from a wheel that carries its history; Copier has the repository on
-the same disk.
+Both commands update copies of one project with one edit; their time includes that of the processes they
+start, such as git. Rounds are interleaved. FastForge is installed from a wheel that carries its history;
+Copier has the repository on the same disk.
 """
 
 import argparse
@@ -24,8 +24,7 @@ from fastforge_kit.verdicts import AtMost
 
 from benchmarks.load.command_cost import seconds_of
 from benchmarks.reporting.markdown import table
-from tests.conftest import GIT_IDENTITY, commit_all, copy_checkout, git, pip_install
-from tests.updates.conftest import commit, commit_new, edit, release_1_1
+from testkit.checkout import GIT_IDENTITY, commit_all, copy_checkout, git, pip_install
 
 GOAL = AtMost(1.0)
 COMMANDS = {
@@ -35,6 +34,8 @@ COMMANDS = {
 # Of each hundred projects; the others are updated without any obstacle.
 KINDS = {"current": 10, "conflict": 10, "failed tests": 10}
 RECIPES = {"failed tests": "false"}
+# One of them is changed at its end by an owner as well.
+CHANGED = ("app/forge/http/middleware.py", "app/forge/http/health.py", "Dockerfile.jinja", "Makefile.jinja")
 
 
 def main() -> None:
@@ -63,17 +64,34 @@ def _projects(folder: Path) -> tuple[Path, Path]:
     """Return a project of each of two releases; the first has one edit."""
     clone = copy_checkout(folder / "clone")
     commit_all(clone, "v1.0.0")
-    release_1_1(clone)
+    _release(clone, "v1.1.0")
     made = []
     for version in ("v1.0.0", "v1.1.0"):
         project = folder / version / "orders"
         copy = ["copy", "--defaults", "--quiet", f"--vcs-ref={version}", f"git+{clone.as_uri()}"]
         subprocess.run([sys.executable, "-m", "copier", *copy, project], check=True)
         (project / "GNUmakefile").write_text("test:\n\t@python3 -m compileall -q app\n")
-        made.append(commit_new(project))
-    edit(made[0] / "app/items/routes.py", "BATCH_MAX = 1_000", "BATCH_MAX = 2_000")
-    commit(made[0])
+        commit_all(project, "new")
+        made.append(project)
+    _edit(made[0] / "app/items/routes.py", "BATCH_MAX = 1_000", "BATCH_MAX = 2_000")
+    git(made[0], "commit", "--quiet", "--all", "-m", "Ours")
     return made[0], made[1]
+
+
+def _release(clone: Path, tag: str) -> None:
+    """Change files of the template at their ends, and commit them as a release."""
+    for name in CHANGED:
+        with (clone / "template" / name).open("a") as file:
+            file.write(f"\n# Changed in {tag}.\n")
+    git(clone, "commit", "--quiet", "--all", "-m", tag)
+    git(clone, "tag", tag)
+
+
+def _edit(file: Path, old: str, new: str) -> None:
+    """Replace a text that must be there."""
+    text = file.read_text()
+    assert old in text, f"{file.name} no longer has {old!r}."
+    file.write_text(text.replace(old, new, 1))
 
 
 def _environment(folder: Path) -> Mapping[str, str]:
@@ -146,7 +164,7 @@ def _fleet(fleet: Path, old: Path, new: Path, count: int) -> dict[str, str]:
     expected = {}
     for number, kind in enumerate(kinds, 1):
         project = Path(shutil.copytree(new if kind == "current" else old, fleet / f"service-{number:03}"))
-        edit(project / "app/items/models.py", '"""', f'"""Service {number}. ')
+        _edit(project / "app/items/models.py", '"""', f'"""Service {number}. ')
         if kind == "conflict":
             with (project / "app/forge/http/middleware.py").open("a") as file:
                 file.write("\n\n# Ours.\n")
@@ -174,13 +192,18 @@ def _markdown(results: Mapping[str, Any]) -> str:
         f"{many['cpu_seconds']} s of CPU time."
     )
     title = f"{results['machine']}, {results['date']}"
-    return "\n\n".join([
-        title,
-        of_one,
-        table(seconds, ["Command", "CPU, s", "Wall clock, s"]),
-        of_many,
-        table(projects, ["Project", "Result", "Detail"]),
-    ]) + "\n"
+    return (
+        "\n\n".join(
+            [
+                title,
+                of_one,
+                table(seconds, ["Command", "CPU, s", "Wall clock, s"]),
+                of_many,
+                table(projects, ["Project", "Result", "Detail"]),
+            ]
+        )
+        + "\n"
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """CPU per request of services and of their limits, in interleaved rounds.
 
-A disturbance of the machine affects all servers alike. CPU time is that of the server processes, as the kernel counts it.
+A disturbance of the machine affects all servers alike. CPU time is that of the server processes, as the
+kernel counts it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -53,7 +54,7 @@ def _measure(samples: Samples, session: Session) -> None:
 def running_contenders(
     probes: Sequence[Probe], session: Session, stack: ExitStack
 ) -> dict[Contender, Service]:
-    """Return the servers of these probes, and the services that create their tables, until the stack closes."""
+    """Return the servers of these probes and the services that create their tables; the stack ends them."""
     asked = {probe.contender for probe in probes}
     databases = {contender.database for contender in asked}
     redis = {"redis"} & {word for each in asked for word in (each.baseline, dict(each.answers).get("cache"))}

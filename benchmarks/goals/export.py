@@ -64,7 +64,7 @@ async def _fill(url: str, count: int) -> None:
 
 
 def _export(server: Service) -> tuple[int, float, float]:
-    """Return the number of rows, the most memory during the export in MiB, and the milliseconds to the first byte."""
+    """Return the number of rows, the peak memory in MiB, and the milliseconds to the first byte."""
     with _started(server) as (connection, received, first_byte_ms):
         lines, most_mib, sampled_at, last = 0, 0.0, 0.0, b""
         while received:

@@ -1,7 +1,7 @@
 """Latency under open-loop load at half of the service's peak throughput.
 
-Bare servers get the same load in turn. The machine alone delays one that returns constant bytes; the machine and the
-database delay one that queries the same database.
+Bare servers get the same load in turn. The machine alone delays one that returns constant bytes; the machine
+and the database delay one that queries the same database.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,8 +31,8 @@ WINDOWS = 6
 CONNECTIONS = 64
 CONTROLS = {"constant": BARE_CONSTANT, "asyncpg": BARE_POSTGRES}
 CONTROL_IS_LATE = (
-    "bare servers under the same load, in turn, were delayed by more than the goal allows: p99 and slowest were "
-    "{constant_p99_ms:g} and {constant_slowest_ms:g} ms with constant bytes, "
+    "bare servers under the same load, in turn, were delayed by more than the goal allows: "
+    "p99 and slowest were {constant_p99_ms:g} and {constant_slowest_ms:g} ms with constant bytes, "
     "{asyncpg_p99_ms:g} and {asyncpg_slowest_ms:g} ms with asyncpg"
 )
 
@@ -49,9 +49,7 @@ def rows(session: Session) -> Iterator[Row]:
         )
         reads = filled(server)[READ]
         session.progress("latency: finding the peak throughput")
-        rounds = [
-            sample(server, reads, session.seconds, session.connections) for _ in range(PEAK_ROUNDS + 1)
-        ]
+        rounds = [sample(server, reads, session.seconds, session.connections) for _ in range(PEAK_ROUNDS + 1)]
         # The first round warms up.
         peak = median(each.per_second for each in rounds[1:])
         session.progress(f"latency: {peak / 2:.0f} requests/s for {session.latency_seconds:g} s")
@@ -62,7 +60,7 @@ def rows(session: Session) -> Iterator[Row]:
 
 
 def _in_turn(servers: Sequence[Service], reads: Requests, per_second: float, seconds: float) -> list[Outcome]:
-    """Return the outcome of the load on the first server, and of half as much time of it on each of the others."""
+    """Return the outcomes of the load on the first server, and for half as long on each of the others."""
     outcomes: list[list[Outcome]] = [[] for _ in servers]
     for _ in range(WINDOWS):
         for server, shown in zip(servers, outcomes, strict=True):
@@ -130,8 +128,8 @@ def _tail_row(latencies: Sequence[float], details: dict[str, float]) -> Row:
     whole = _p99(latencies) / median(latencies)
     low, _, high = quantiles(shown, n=4) if len(shown) > 1 else shown * 3
     verdict = TAIL_BOUND.verdict(min(low, whole), max(high, whole))
-    rounded = (round(each, 3) for each in (whole, low, high))
-    return Row(TAIL, "", TAIL_BOUND, *rounded, verdict, "", details)
+    figures = [round(each, 3) for each in (whole, low, high)]
+    return Row(TAIL, "", TAIL_BOUND, figures[0], figures[1], figures[2], verdict, "", details)
 
 
 def _p99(latencies: Sequence[float]) -> float:

@@ -46,8 +46,8 @@ def row_of(
     """Return the row of a figure of several rounds."""
     low, middle, high = quantiles(figures, n=4) if len(figures) > 1 else [median(figures)] * 3
     verdict = "" if bound is None else bound.verdict(low, high)
-    rounded = (round(each, 3) for each in (middle, low, high))
-    return Row(title, compared_with, bound, *rounded, verdict, unit, details or {})
+    figures = [round(each, 3) for each in (middle, low, high)]
+    return Row(title, compared_with, bound, figures[0], figures[1], figures[2], verdict, unit, details or {})
 
 
 def inconclusive(row: Row, reason: str) -> Row:

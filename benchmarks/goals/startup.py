@@ -1,6 +1,6 @@
-"""CPU time until the first response and memory of an idle worker, compared with plain FastAPI on the same driver.
+"""CPU time until the first response, and memory of an idle worker, compared with plain FastAPI.
 
-Both use PostgreSQL; the service is as generated. Starts are interleaved.
+Both use PostgreSQL and the same driver; the service is as generated. Starts are interleaved.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""A core for the server under measurement alone; the load, the databases and everything else use the others."""
+"""A core for the server under measurement alone; load, databases and everything else use the others."""
 
 import os
 

@@ -1,8 +1,8 @@
-"""Load on a fixed schedule: `python -m benchmarks.load.open_loop` sends requests whether or not responses arrive.
+"""Load on a fixed schedule: `python -m benchmarks.load.open_loop` does not wait for responses.
 
-Latency counts from when a request was due, so a service that stalls is charged for all requests that had to wait
-("coordinated omission": https://github.com/giltene/wrk2). A process of its own, which reads a job from standard input
-and writes an outcome to standard output.
+Latency counts from when a request was due, so a service that stalls is charged for all requests that had to
+wait ("coordinated omission": https://github.com/giltene/wrk2). A process of its own, which reads a job from
+standard input and writes an outcome to standard output.
 """
 
 import json

@@ -31,7 +31,7 @@ def copy_source(folder: Path) -> Path:
 
 
 def render(folder: Path, name: str, answers: Mapping[str, str]) -> Path:
-    """Return the project `name` in the folder, rendered with these answers and defaults if it does not exist."""
+    """Return the project `name` in the folder; it is rendered with these answers if it does not exist."""
     project = folder / name
     data = {**ANSWERS, **answers}
     if not project.exists():

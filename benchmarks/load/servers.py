@@ -1,4 +1,4 @@
-"""Servers under measurement: services rendered from the template, and the baselines they are compared with."""
+"""Servers under measurement: services rendered from the template, and their baselines."""
 
 import os
 import socket
@@ -53,7 +53,7 @@ def database_urls(servers: Servers, folder: Path, kinds: Collection[str]) -> dic
 def running(
     contender: Contender, urls: Mapping[str, str], folder: Path, core: int | None = None
 ) -> Iterator[Service]:
-    """Yield the contender when it accepts connections, on this core if one is given, and end it afterwards."""
+    """Yield the contender when it accepts connections, on this core if given, and end it afterwards."""
     port = available_port(None)
     # Cached rows live long, because some were cached before the round that reads them.
     variables = {

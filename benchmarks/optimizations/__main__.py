@@ -1,7 +1,8 @@
 """`python -m benchmarks.optimizations [NAME ...]`: measure each optimization of the template, on and off.
 
-The figure is the CPU time of a request without the optimization, relative to the time with it. Each file gets its
-`[measurement]` table as soon as all rounds are complete; one that fails stays as it was, and the others are measured.
+The figure is the CPU time of a request without the optimization, relative to the time with it. Each file gets
+its `[measurement]` table as soon as all rounds are complete; one that fails stays as it was, and the others
+are measured.
 """
 
 import argparse
@@ -61,7 +62,7 @@ def measured(
     failures: list[str],
     seconds: float,
 ) -> Iterator[Comparison]:
-    """Yield the comparison of each optimization that can be measured; add a line to `failures` for each other one.
+    """Yield the comparison of each optimization that can be measured; add the others to `failures`.
 
     After so many seconds, no further measurement begins.
     """
@@ -100,7 +101,9 @@ def _measure(chosen: Sequence[Optimization], options: argparse.Namespace, failur
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.optimizations", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="optimizations, by the names of their files (all)")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="optimizations, by the names of their files (all)"
+    )
     parser.add_argument("--rounds", type=int, default=9, help="rounds with and without each (9)")
     parser.add_argument("--seconds", type=float, default=0.3, help="length of a round (0.3)")
     parser.add_argument("--connections", type=int, default=16, help="requests at once (16)")

@@ -37,7 +37,7 @@ def write_measurement(file: Path, measurement: dict[str, Any]) -> None:
 
 
 def write_rounds(file: Path, comparison: Comparison, answers: dict[str, str], servers: str) -> None:
-    """Add the rounds of an optimization to a JSON file; those of optimizations that no longer exist leave it."""
+    """Add the rounds of an optimization to a JSON file, and remove those of optimizations that are gone."""
     earlier = json.loads(file.read_text()) if file.exists() else {}
     document = {each.id: earlier[each.id] for each in all_optimizations() if each.id in earlier}
     document[comparison.optimization.id] = {
@@ -58,7 +58,7 @@ def write_table(file: Path) -> None:
     optimizations = all_optimizations()
     missed = [each.id for each in optimizations if each.measurement and each.measurement.verdict == MISSED]
     parts = [
-        "The effect of each optimization: the CPU time of a request without it, relative to the time with it.",
+        "The effect of each optimization: CPU time of a request without it, relative to the time with it.",
         optimizations_table(optimizations),
         *([f"These save less than 2%: {', '.join(missed)}."] if missed else []),
     ]

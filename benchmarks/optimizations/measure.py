@@ -1,4 +1,4 @@
-"""The measurement of one optimization: a project with its answers, and the same project without it, side by side.
+"""The measurement of one optimization: a project that has it, and a copy without it, side by side.
 
 Both serve as in production, but with one worker. Rounds are interleaved and take turns at who begins.
 """

@@ -27,7 +27,7 @@ WORDS = {
 
 
 def words_of(value: str, optimizations: Iterable[Optimization]) -> str:
-    """Return the text with the measured figure for an answer, or nothing without a measurement that is met."""
+    """Return the text with the measured figure for an answer, or nothing if its goal is not met."""
     name, words = WORDS.get(value, ("", ""))
     measured = next((each.measurement for each in optimizations if each.id == name), None)
     if measured is None or measured.verdict != MET:

@@ -1,7 +1,8 @@
 """`python -m benchmarks.profiling.diagnostics`: the CPU time of a service's diagnostics.
 
-Measures one service with each of these settings, in interleaved rounds: CPU per request under load, relative to the
-service without diagnostics, and CPU without requests. `--before PROJECT` measures another project as well.
+Measures one service with each of these settings, in interleaved rounds: CPU per request under load, relative
+to the service without diagnostics, and CPU without requests. `--before PROJECT` measures another project as
+well.
 """
 
 import argparse

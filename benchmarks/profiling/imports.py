@@ -1,7 +1,7 @@
 """The time of a start's imports by distribution, for the service and for plain FastAPI on the same driver.
 
-`-X importtime` gives each import's own time, without the imports in it. It uses the wall clock and takes time itself, so
-it only gives the shares of the CPU time that the same imports take without it.
+`-X importtime` gives each import's own time, without the imports in it. It uses the wall clock and takes time
+itself, so it only gives the shares of the CPU time that the same imports take without it.
 """
 
 import os
@@ -24,7 +24,7 @@ STARTS = 5
 OWN = "the service's own modules"
 STANDARD_LIBRARY = "the standard library"
 BUILDING = "building the application"
-# As Uvicorn does it, which is imported too. Prints the milliseconds of CPU time after the imports, and at the end.
+# As Uvicorn does it, which is imported too. Prints the CPU milliseconds after the imports, and at the end.
 LOADING = """\
 from time import process_time
 from uvicorn.config import Config

@@ -1,7 +1,7 @@
 """The layers of a server in py-spy's samples: collapsed stacks, read and counted.
 
-A sample belongs to the innermost frame of a package that has a layer. The time of the standard library, the interpreter
-and the C library is charged to their callers.
+A sample belongs to the innermost frame of a package that has a layer. The time of the standard library, the
+interpreter and the C library is charged to their callers.
 """
 
 import re
@@ -57,7 +57,7 @@ FRAMES_BELOW_A_WAIT = 3
 
 
 class Frame(NamedTuple):
-    """A function and its file: a path from its package on for Python, and the path of the build for compiled code."""
+    """A function and its file: from its package on for Python, and the path of the build for compiled code."""
 
     function: str
     file: str

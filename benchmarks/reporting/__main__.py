@@ -1,6 +1,14 @@
-"""`python -m benchmarks.reporting`: write the tables and plots of benchmarks/results again, without measuring."""
+"""`python -m benchmarks.reporting`: write tables and plots of benchmarks/results without measuring."""
 
-from benchmarks.reporting.documents import DOCUMENTS, RESULTS, goals_table, load, rows_of, summary, write_documents
+from benchmarks.reporting.documents import (
+    DOCUMENTS,
+    RESULTS,
+    goals_table,
+    load,
+    rows_of,
+    summary,
+    write_documents,
+)
 from benchmarks.reporting.profiles import load as load_profiles
 
 

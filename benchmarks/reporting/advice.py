@@ -1,4 +1,4 @@
-"""Common advice that is wrong by measurements, each with the row or the optimization whose figure shows it."""
+"""Common advice that measurements contradict, each with the row or the optimization that shows it."""
 
 from dataclasses import dataclass
 

@@ -98,7 +98,7 @@ def summary(document: Mapping[str, Any]) -> str:
 
 
 def goals_table(rows: Sequence[Row]) -> str:
-    """Return all figures with their goals, and the reason of each inconclusive one that the noise does not explain."""
+    """Return all figures with their goals, and why some are inconclusive for another reason than the noise."""
     head = ["Scenario", "Compared with", "CPU per request", "Ratio or value (target)", "Result"]
     reasons = [f"Inconclusive: {row.title}, because {row.reason}." for row in rows if row.reason]
     return "\n\n".join([table([_cells(row) for row in rows], head), *reasons])
@@ -134,7 +134,7 @@ def advice_table(rows: Sequence[Row]) -> str:
 
 
 def _proven() -> list[tuple[Optimization, OptimizationMeasurement]]:
-    """Return the optimizations that save what they should, with their measurements, the most effective first."""
+    """Return the optimizations that save what they should, with measurements, the most effective first."""
     found = [
         (each, each.measurement)
         for each in load_optimizations(OPTIMIZATIONS)
@@ -145,7 +145,9 @@ def _proven() -> list[tuple[Optimization, OptimizationMeasurement]]:
 
 def optimizations_table() -> str:
     """Return the most effective optimizations, each title once."""
-    best = {optimization.title: (optimization, measurement) for optimization, measurement in reversed(_proven())}
+    best = {
+        optimization.title: (optimization, measurement) for optimization, measurement in reversed(_proven())
+    }
     shown = sorted(best.values(), key=lambda each: -each[1].ratio)[:OPTIMIZATIONS_SHOWN]
     cells = [
         [optimization.title, optimization.workload, f"{measurement.ratio:.2f}×"]

@@ -1,7 +1,7 @@
 """Profiles as documents: profiles.json and profiles.md, and a sentence on each for performance.md."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,11 +20,11 @@ PREFACE = """\
 
 {machine}; written by `make benchmarks`.
 
-The shares are those of py-spy's samples, {per_second} a second, of a server with 64 busy connections; the sums were
-measured without a sampler. A sample counts for the innermost package in its stack; the time of the standard library and
-the interpreter counts for their callers. With 300 samples, a share of 10% is accurate to ±2%. The kernel's part is
-reading, writing and polling sockets; the limit's endpoint is its callable. A start is the CPU time until the application
-is built, before it opens its resources, divided by `-X importtime`.
+The shares are those of py-spy's samples, {per_second} a second, of a server with 64 busy connections; the sums
+were measured without a sampler. A sample counts for the innermost package in its stack; the time of the standard
+library and the interpreter counts for their callers. With 300 samples, a share of 10% is accurate to ±2%. The
+kernel's part is reading, writing and polling sockets; the limit's endpoint is its callable. A start is the CPU time
+until the application is built, before it opens its resources, divided by `-X importtime`.
 """
 
 
@@ -86,7 +86,7 @@ class Profiles:
         self._known = {}
 
     def keep(self, profile: Profile, per_second: int) -> None:
-        """Add the profile, or replace an earlier one, and write all of them if there is a folder for results."""
+        """Add the profile, or replace an earlier one, and write all if there is a folder for results."""
         self._known[profile.title] = profile
         if self._folder is not None:
             self._write(self._folder, per_second)
@@ -149,8 +149,8 @@ def _samples_of(profile: Profile) -> str:
     if not service.kernel_share:
         return counts
     return (
-        f"{counts} By the kernel's statistics, {service.kernel_share:.0%} and {limit.kernel_share:.0%} of the time "
-        "was in the kernel."
+        f"{counts} By the kernel's statistics, {service.kernel_share:.0%} and {limit.kernel_share:.0%} "
+        "of the time was in the kernel."
     )
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.goals.rows import Bound, row_of
 from benchmarks.profiling.imports import OWN, STANDARD_LIBRARY, by_distribution, medians
-from benchmarks.reporting.profiles import Costs, Profile, Profiles, load, page_of, reason
 from benchmarks.reporting.documents import DOCUMENTS, RESULTS, parts_of, shortfalls
 from benchmarks.reporting.documents import load as load_results
-from benchmarks.goals.rows import Bound, row_of
+from benchmarks.reporting.profiles import Costs, Profile, Profiles, load, page_of, reason
 
 READ = Profile(
     "a read",

@@ -17,8 +17,8 @@ from pathlib import Path
 import httpx2
 from fastforge.kit import kit_of
 
+from testkit.servers.process import free_port, kill_processes_in, processes_in
 from tests.repository import REPOSITORY, VAR
-from tests.servers.process import free_port, kill_processes_in, processes_in
 from tests.variants.budgets import budget_of
 from tests.variants.environments import NotInstalled, clean_environment, environment_of
 from tests.variants.interpreters import Interpreter, this_interpreter
@@ -149,7 +149,7 @@ class Run:
             "--seconds=0.02",
             "--connections=2",
             "--workers=1",
-            "--tunings=none",
+            "--optimizations=none",
             "--json",
         ]
         with kit_of(self.project) as kit:

@@ -1,1 +1,1 @@
-"""Scripts that measure layers of a generated service in process; they import the `app` of a rendered project."""
+"""Scripts that measure layers in process; they import the `app` of a rendered project."""

@@ -1,7 +1,8 @@
-"""`python -m benchmarks.goals.layers.compression ROUNDS [NAME ...]`: 100 KB of JSON through the compressing layer.
+"""`python -m benchmarks.goals.layers.compression ROUNDS [NAME ...]`: 100 KB of JSON, compressed.
 
-Prints the CPU time of each round, interleaved with the bare compressor at the same level on the same bytes and with
-gzip; NAME selects (layer, bare, gzip 9). Raises `SystemExit` if the bytes differ, or if a streamed body is held back.
+Prints the CPU time of each round, interleaved with the bare compressor at the same level on the same bytes
+and with gzip; NAME selects (layer, bare, gzip 9). Raises `SystemExit` if the bytes differ, or if a streamed
+body is held back.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from app.forge.http.compression import CompressionMiddleware
 from zstandard import ZstdCompressor, ZstdDecompressor
 
 from benchmarks.baselines.asgi import Receive, Scope, Send, respond
-from benchmarks.goals.layers.calls import Message, response_of, cpu_us, receive, scope_of
+from benchmarks.goals.layers.calls import Message, cpu_us, receive, response_of, scope_of
 
 BODY_BYTES = 100_000
 LEVEL = 3

@@ -14,7 +14,7 @@ from app.settings import Settings
 from starlette.middleware.base import BaseHTTPMiddleware
 
 from benchmarks.baselines.asgi import App, Receive, Scope, Send, respond
-from benchmarks.goals.layers.calls import response_of, cpu_us, scope_of
+from benchmarks.goals.layers.calls import cpu_us, response_of, scope_of
 
 CALLS = 2_000
 # As large as an item, and too small to be compressed.

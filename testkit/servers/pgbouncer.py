@@ -20,11 +20,11 @@ from urllib.parse import urlsplit
 
 import asyncpg  # type: ignore[import-untyped]
 
-from tests.servers.errors import NotUsable, ServerUnavailable
-from tests.servers.postgres import CONNECT_SECONDS, PostgresServer, run
-from tests.servers.privileges import give_away, is_reachable, server_uid
-from tests.servers.process import ServerProcess, free_port
-from tests.servers.wheels import locked, server_home
+from testkit.servers.errors import NotUsable, ServerUnavailable
+from testkit.servers.postgres import CONNECT_SECONDS, PostgresServer, run
+from testkit.servers.privileges import give_away, is_reachable, server_uid
+from testkit.servers.process import ServerProcess, free_port
+from testkit.servers.wheels import locked, server_home
 
 VARIABLE = "FASTFORGE_PGBOUNCER"
 KEEPS_STATEMENTS_SINCE = (1, 21)

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import pymongo
 
-from tests.servers.program import Binary, Program
-from tests.servers.server import Server, checked_name
+from testkit.servers.program import Binary, Program
+from testkit.servers.server import Server, checked_name
 
 CONNECT_MILLISECONDS = 2000
 

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 import asyncpg  # type: ignore[import-untyped]
 
-from tests.servers.errors import ServerUnavailable
-from tests.servers.postgres import CONNECT_SECONDS, POSTGRES, TUNING, PostgresServer, run
-from tests.servers.privileges import give_away, server_uid
-from tests.servers.process import ServerProcess, free_port
+from testkit.servers.errors import ServerUnavailable
+from testkit.servers.postgres import CONNECT_SECONDS, POSTGRES, TUNING, PostgresServer, run
+from testkit.servers.privileges import give_away, server_uid
+from testkit.servers.process import ServerProcess, free_port
 
 SYNCHRONOUS = "ALTER SYSTEM SET synchronous_standby_names = '*'"
 

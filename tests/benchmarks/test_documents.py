@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.goals.catalogue import READ, READ_BY_BLOG
-from benchmarks.reporting.plots import cpu_bars, for_light_and_dark, goal_bars
-from benchmarks.reporting.profiles import load as load_profiles
+from benchmarks.goals.rows import Bound, row_of, undecided
 from benchmarks.reporting.documents import (
     DOCUMENTS,
     RESULTS,
@@ -19,7 +18,8 @@ from benchmarks.reporting.documents import (
     parts_of,
     with_parts,
 )
-from benchmarks.goals.rows import Bound, row_of, undecided
+from benchmarks.reporting.plots import cpu_bars, for_light_and_dark, goal_bars
+from benchmarks.reporting.profiles import load as load_profiles
 
 
 def test_the_document_shows_the_results_as_they_are() -> None:

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers import launcher
-from tests.servers.errors import ServerDied
+from testkit.servers import launcher
+from testkit.servers.errors import ServerDied
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 5.0

@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastforge.kit import applying_folders
-from fastforge.tunings import Tuning, load_tunings
+from fastforge.optimizations import Optimization, load_optimizations
 
 from tests.repository import OPTIMIZATIONS
 from tests.variants.rendering import Project
 from tests.variants.space import Variant
 
-CATALOGUE = {tuning.id: tuning for tuning in load_tunings(OPTIMIZATIONS)}
+CATALOGUE = {optimization.id: optimization for optimization in load_optimizations(OPTIMIZATIONS)}
 
 
-def tunings_of(project: Project) -> list[Tuning]:
+def optimizations_of(project: Project) -> list[Optimization]:
     folders = set(applying_folders(project.answers))
-    return [tuning for tuning in CATALOGUE.values() if tuning.applies_to in folders]
+    return [optimization for optimization in CATALOGUE.values() if optimization.applies_to in folders]
 
 
 def answers_of(folder: str, variant: Variant) -> bool:
@@ -35,23 +35,25 @@ def answers_of(folder: str, variant: Variant) -> bool:
 def test_the_records_of_its_answers_and_no_others_apply_to_a_project(
     project: Project, any_variant: Variant
 ) -> None:
-    expected = {id_ for id_, tuning in CATALOGUE.items() if answers_of(tuning.applies_to, any_variant)}
+    expected = {
+        id_ for id_, optimization in CATALOGUE.items() if answers_of(optimization.applies_to, any_variant)
+    }
 
-    assert {tuning.id for tuning in tunings_of(project)} == expected
+    assert {optimization.id for optimization in optimizations_of(project)} == expected
 
 
 def test_every_edit_of_every_record_fits_once(project: Project) -> None:
-    for tuning in tunings_of(project):
-        assert tuning.places(project.folder), tuning.id
+    for optimization in optimizations_of(project):
+        assert optimization.places(project.folder), optimization.id
 
 
-def test_a_project_compiles_without_each_tuning(project: Project, tmp_path: Path) -> None:
-    for tuning in tunings_of(project):
-        for name in {edit.file for edit in tuning.edits}:
+def test_a_project_compiles_without_each_optimization(project: Project, tmp_path: Path) -> None:
+    for optimization in optimizations_of(project):
+        for name in {edit.file for edit in optimization.edits}:
             text = project.read(name)
-            for edit in tuning.edits:
+            for edit in optimization.edits:
                 if edit.file == name:
-                    assert text.count(edit.text) == 1, tuning.id
+                    assert text.count(edit.text) == 1, optimization.id
                     text = text.replace(edit.text, edit.without)
             assert text != project.read(name)
             if name.endswith(".py"):

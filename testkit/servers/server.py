@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
-from tests.servers.errors import NotUsable, ServerUnavailable
-from tests.servers.privileges import give_away, is_reachable, server_uid
-from tests.servers.process import ServerProcess, free_port
-from tests.servers.program import Binary, Program
+from testkit.servers.errors import NotUsable, ServerUnavailable
+from testkit.servers.privileges import give_away, is_reachable, server_uid
+from testkit.servers.process import ServerProcess, free_port
+from testkit.servers.program import Binary, Program
 
 
 @dataclass

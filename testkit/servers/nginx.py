@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from tests.servers.errors import NotUsable, ServerUnavailable
-from tests.servers.program import SOURCES, Binary, Program
+from testkit.servers.errors import NotUsable, ServerUnavailable
+from testkit.servers.program import SOURCES, Binary, Program
 
 # What a service in production would be proxied by: no module beyond those that every build has.
 CONFIGURATION = """\

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers.errors import NotUsable, ServerUnavailable
-from tests.servers.privileges import is_reachable
-from tests.servers.wheels import wheel_environment
+from testkit.servers.errors import NotUsable, ServerUnavailable
+from testkit.servers.privileges import is_reachable
+from testkit.servers.wheels import wheel_environment
 
 SOURCES = ("environment", "system", "wheels")
 

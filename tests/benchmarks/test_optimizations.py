@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks.prompts import MARK, QUESTIONS, WORDS, with_prompts, words_of
+from benchmarks.receipts import answers_of, table, verdict_of, write_measured
+from benchmarks.served import WORKLOADS
 from fastforge.tunings import Measured, Tuning, load_tunings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.prompts import MARK, QUESTIONS, WORDS, with_prompts, words_of
-from benchmarks.receipts import answers_of, table, verdict_of, write_measured
-from benchmarks.served import WORKLOADS
 from tests.conftest import RunFastForge
 from tests.repository import OPTIMIZATIONS
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.servers.errors import NotUsable
-from tests.servers.privileges import is_reachable, temporary_root
+from testkit.servers.errors import NotUsable
+from testkit.servers.privileges import is_reachable, temporary_root
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REQUIREMENTS = REPOSITORY / "requirements" / "servers.txt"

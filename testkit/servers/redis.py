@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 import redis
 
-from tests.servers.errors import NotUsable
-from tests.servers.program import Binary, Program
-from tests.servers.server import Server
+from testkit.servers.errors import NotUsable
+from testkit.servers.program import Binary, Program
+from testkit.servers.server import Server
 
 DATABASES = 2048
 CONNECT_SECONDS = 5.0

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 import asyncpg  # type: ignore[import-untyped]
 
-from tests.servers.privileges import give_away
-from tests.servers.program import Binary, Program
-from tests.servers.server import Server, checked_name
+from testkit.servers.privileges import give_away
+from testkit.servers.program import Binary, Program
+from testkit.servers.server import Server, checked_name
 
 CONNECT_SECONDS = 5.0
 

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from tests.servers.errors import ServerDied, ServerUnavailable
-from tests.servers.mongodb import MongoServer
-from tests.servers.nginx import Nginx
-from tests.servers.postgres import PostgresServer
-from tests.servers.privileges import temporary_root
-from tests.servers.process import kill_processes_in
-from tests.servers.program import SOURCES
-from tests.servers.redis import RedisServer
+from testkit.servers.errors import ServerDied, ServerUnavailable
+from testkit.servers.mongodb import MongoServer
+from testkit.servers.nginx import Nginx
+from testkit.servers.postgres import PostgresServer
+from testkit.servers.privileges import temporary_root
+from testkit.servers.process import kill_processes_in
+from testkit.servers.program import SOURCES
+from testkit.servers.redis import RedisServer
 
 AnyServer = PostgresServer | RedisServer | MongoServer | Nginx
 

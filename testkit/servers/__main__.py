@@ -1,4 +1,4 @@
-"""`python -m tests.servers` runs all servers until Ctrl-C, SIGTERM, or until a file's lock is free.
+"""`python -m testkit.servers` runs all servers until Ctrl-C, SIGTERM, or until a file's lock is free.
 
 Standard output gets one JSON document as soon as all of them answer: each kind's URL, version and origin, or
 its error. Test runs with several processes share their servers this way.
@@ -13,9 +13,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from tests.servers.errors import ServerUnavailable
-from tests.servers.nginx import Nginx
-from tests.servers.running import KINDS, AnyServer, describe, open_servers
+from testkit.servers.errors import ServerUnavailable
+from testkit.servers.nginx import Nginx
+from testkit.servers.running import KINDS, AnyServer, describe, open_servers
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def as_data(outcome: AnyServer | ServerUnavailable) -> dict[str, Any]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m tests.servers", description="Run the servers for the tests."
+        prog="python -m testkit.servers", description="Run the servers for the tests."
     )
     parser.add_argument("kinds", nargs="*", choices=[[], *KINDS], help="which ones (all)")
     parser.add_argument(

@@ -8,7 +8,7 @@ JOBS ?= auto
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: new
 new: .venv/fastforge ## Generate a service: make new DIR=../myapi
@@ -22,6 +22,14 @@ CHOSEN = $(or $(VARIANTS),$(if $(filter-out false 0,$(CI)),covering,quick))
 test: install ## Check and test; VARIANTS=covering, all or a variant's name takes more than a quick run
 	@$(BIN)/python -m pytest --quiet --phases --fetch-interpreters --variants $(CHOSEN) \
 		--numprocesses $(JOBS) --maxprocesses 4 --dist loadgroup --reruns 2
+
+.PHONY: dev
+dev: install ## Render a project to var/dev that is linked to template/: make dev ANSWERS="database=postgres"
+	@$(BIN)/python -m tests.dev $(ANSWERS)
+
+.PHONY: test-machinery
+test-machinery: dev ## Test app/forge there; ARGS go to pytest, ANSWERS to make dev
+	@$(BIN)/python -m tests.dev --test tests/machinery $(ARGS)
 
 .PHONY: mutants
 mutants: install ## Break copies of the template on purpose, and see that its tests fail; NAMES chooses

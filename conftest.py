@@ -18,10 +18,13 @@ pytest_plugins = [
     "tests.progress",
 ]
 
-ACCEPTANCE = Path(__file__).parent / "tests" / "acceptance"
+TESTS = Path(__file__).parent / "tests"
+ACCEPTANCE = TESTS / "acceptance"
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave the acceptance suite out of runs that do not name it: it needs a service to talk to."""
+    """Leave out what runs elsewhere: the machinery's tests, and the acceptance suite unless it is named."""
+    # One needs a project around it, the other a service to talk to.
     is_named = any("acceptance" in argument for argument in config.args)
-    return True if collection_path == ACCEPTANCE and not is_named else None
+    elsewhere = {TESTS / "machinery", *(() if is_named else (ACCEPTANCE,))}
+    return True if collection_path in elsewhere else None

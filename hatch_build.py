@@ -11,7 +11,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-TEMPLATE_PATHS = ("copier.yml", "template", "kit")
+TEMPLATE_PATHS = ("copier.yml", "macros", "template", "kit")
 BUILD_FACTS = "template-build.json"
 HISTORY = "template-history.bundle"
 # What running the template in place leaves behind; only needed where git cannot say what belongs to it.
@@ -29,7 +29,7 @@ LEFT_OVERS = {
 
 
 class TemplateBuildHook(BuildHookInterface):  # type: ignore[type-arg]
-    """Adds `copier.yml`, `template/`, `kit/`, `build.json` and `history.bundle` to what is built."""
+    """Adds `copier.yml`, `macros/`, `template/`, `kit/`, `build.json` and `history.bundle` to what is built."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Fill in `force_include`. An editable install reads the checkout itself and needs nothing."""

@@ -10,7 +10,7 @@ from tests.variants.space import Variant, quick_variants
 
 COVERING = "make test VARIANTS=covering"
 EVERY = "make test VARIANTS=all"
-PARTS_OF_VARIANTS = ("tests/faults/", "tests/updates/")
+PARTS_OF_VARIANTS = ("tests/faults/", "tests/updates/", "tests/clients/")
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ PHASES = (
     Phase("variants, checked", ("tests/variants/test_static", "tests/variants/test_optimizations"), 0.05),
     Phase("faults", ("tests/faults/",), 2),
     Phase("updates", ("tests/updates/",), 1.5),
+    Phase("clients", ("tests/clients/",), 3),
     Phase("lint and types", ("tests/test_lint",), 10),
     Phase("FastForge itself", ("",), 0.6),
 )
@@ -41,7 +42,7 @@ def phase_of(nodeid: str) -> Phase:
 def is_quick(item: pytest.Item) -> bool:
     """Return whether a quick run has the test.
 
-    Of faults and updates those that are marked as quick; of the others all, but thorough ones only for the
+    Of faults, updates and clients those that are marked as quick; of the others all, but thorough ones only for the
     variants of a quick run.
     """
     parameters = _parameters(item)

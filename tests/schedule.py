@@ -17,6 +17,8 @@ from tests.variants.space import every_variant
 
 FOLDER_AND_PARAMETERS = re.compile(r"tests/(faults|updates|variants)/(?!test_running).*?\[([^\]]*)")
 RENDERED_TOGETHER = "variants"
+# All of them ask the same services.
+CLIENTS = "tests/clients/"
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -39,6 +41,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 def group_of(nodeid: str) -> str:
     """Return what a test shares with those that go to the same process; by itself it is its own group."""
+    if nodeid.startswith(CLIENTS):
+        return CLIENTS
     found = FOLDER_AND_PARAMETERS.match(nodeid)
     if found is None:
         return nodeid

@@ -6,6 +6,7 @@ import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pexpect
 import pytest
@@ -14,7 +15,16 @@ import yaml
 from tests.conftest import Installation
 
 DOWN = "\x1b[B"
-QUESTIONS = ["called", "one sentence", "items live", "kept", "into JSON", "compressed", "in production"]
+QUESTIONS = [
+    "called",
+    "one sentence",
+    "items live",
+    "kept",
+    "into JSON",
+    "compressed",
+    "in production",
+    "serve",
+]
 
 Terminal = Callable[..., "pexpect.spawn[str]"]
 
@@ -36,8 +46,8 @@ def terminal(installation: Installation, environment: dict[str, str], work: Path
     return spawn
 
 
-def answers_of(project: Path) -> dict[str, str]:
-    recorded: dict[str, str] = yaml.safe_load((project / ".copier-answers.yml").read_text())
+def answers_of(project: Path) -> dict[str, Any]:
+    recorded: dict[str, Any] = yaml.safe_load((project / ".copier-answers.yml").read_text())
     return recorded
 
 
@@ -65,6 +75,7 @@ def test_arrow_keys_choose_and_a_choice_brings_its_question(terminal: Terminal, 
         ("MongoDB driver", f"{DOWN}\r"),
         ("compressed", "\r"),
         ("in production", f"{DOWN}\r"),
+        ("serve", "\r"),
     ]:
         child.expect(question)
         child.send(keys)
@@ -83,6 +94,8 @@ def test_an_invalid_name_is_refused_at_the_question(terminal: Terminal, work: Pa
     child.send("/\r")
     child.expect("has a slash")
     child.send("\x7f2\r")
+    child.expect("serve")
+    child.send("\r")
     child.expect(pexpect.EOF)
     child.close()
 
@@ -94,6 +107,8 @@ def test_a_path_that_is_missing_is_asked_for(terminal: Terminal, work: Path) -> 
     child = terminal("--preset", "minimal", "--description", "x", "--project-name", "Orders")
     child.expect("Where does the project go")
     child.send("orders\r")
+    child.expect("serve")
+    child.send("\r")
     child.expect(pexpect.EOF)
     child.close()
 
@@ -101,7 +116,7 @@ def test_a_path_that_is_missing_is_asked_for(terminal: Terminal, work: Path) -> 
     assert answers_of(work / "orders")["project_name"] == "Orders"
 
 
-@pytest.mark.parametrize("answered", [0, 2, 5])
+@pytest.mark.parametrize("answered", [0, 2, 5, 7])
 def test_ctrl_c_at_a_question_leaves_nothing(terminal: Terminal, work: Path, answered: int) -> None:
     child = terminal("orders")
     for question in QUESTIONS[:answered]:
@@ -114,6 +129,91 @@ def test_ctrl_c_at_a_question_leaves_nothing(terminal: Terminal, work: Path, ans
     child.close()
 
     assert child.exitstatus == 130
+    assert list(work.iterdir()) == []
+
+
+def test_resources_are_typed_line_by_line(terminal: Terminal, work: Path) -> None:
+    child = terminal("shop", "--preset", "minimal", "--description", "x", "--project-name", "Shop")
+    child.expect("serve")
+    child.send("item name:str\r")
+    child.expect("Another resource")
+    child.send("order item:ref=items\r")
+    child.expect("Another resource")
+    child.send("\r")
+    child.expect(pexpect.EOF)
+    child.close()
+
+    assert child.exitstatus == 0
+    recorded: dict[str, Any] = yaml.safe_load((work / "shop/.copier-answers.yml").read_text())
+    assert recorded["resources"] == [
+        {"name": "item", "fields": ["name:str"]},
+        {"name": "order", "fields": ["item:ref=items"]},
+    ]
+    assert recorded["cache"] == "none"
+
+
+def test_a_line_is_checked_as_it_is_typed(terminal: Terminal, work: Path) -> None:
+    child = terminal("shop", "--preset", "minimal", "--description", "x", "--project-name", "Shop")
+    child.expect("serve")
+    child.send("item name:strr")
+    child.expect('"strr" is not a type')
+    child.send("\x7f\r")
+    child.expect("Another resource")
+    child.send("order item:ref=item")
+    child.expect("Write item:ref=items")
+    child.send("s\r")
+    child.expect("Another resource")
+    child.send("\r")
+    child.expect(pexpect.EOF)
+    child.close()
+
+    assert child.exitstatus == 0
+
+
+def test_typed_resources_go_with_what_was_answered_before(terminal: Terminal, work: Path) -> None:
+    child = terminal("shop", "--cache", "none")
+    for question, keys in [
+        ("called", " API\r"),
+        ("one sentence", "\r"),
+        ("items live", f"{DOWN}{DOWN}\r"),
+        ("MongoDB driver", f"{DOWN}\r"),
+        ("into JSON", "\r"),
+        ("compressed", "\r"),
+        ("in production", "\r"),
+        ("serve", "item name:str\r"),
+        ("Another resource", "\r"),
+    ]:
+        child.expect(question)
+        child.send(keys)
+    child.expect(pexpect.EOF)
+    child.close()
+
+    answers = answers_of(work / "shop")
+    assert (answers["project_name"], answers["mongodb_driver"]) == ("shop API", "motor")
+    assert (answers["cache"], answers["compression"]) == ("none", "negotiated")
+    assert answers["revisions"][0]["steps"] == [{"create": {"name": "item", "fields": ["name:str"]}}]
+
+
+@pytest.mark.parametrize("given", [["--no-resources"], ["--resource", "item name:str"]])
+def test_resources_that_are_given_are_not_asked_for(terminal: Terminal, work: Path, given: list[str]) -> None:
+    named = ["--preset", "minimal", "--description", "x", "--project-name", "Shop"]
+    child = terminal("shop", *named, *given)
+    child.expect(pexpect.EOF)
+    child.close()
+
+    assert child.exitstatus == 0
+    assert len(answers_of(work / "shop")["resources"]) == len(given) - 1
+
+
+def test_ctrl_d_at_the_resources_says_what_to_do(terminal: Terminal, work: Path) -> None:
+    child = terminal("shop", "--preset", "minimal", "--description", "x", "--project-name", "Shop")
+    child.expect("serve")
+    child.send("\x04")
+    child.expect("add --defaults")
+    child.expect(pexpect.EOF)
+    child.close()
+
+    assert child.exitstatus == 2
     assert list(work.iterdir()) == []
 
 

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from fastforge.answers import load_presets
 from fastforge.errors import UserError
+from fastforge.grammar import load_tables
 from fastforge.questions import check_answers, load_questions
 from fastforge.schema import answers_schema
 from hypothesis import given, settings
@@ -21,7 +22,8 @@ from tests.repository import REPOSITORY
 
 QUESTIONS = load_questions()
 PRESETS = load_presets()
-SCHEMA = answers_schema(QUESTIONS, PRESETS.values())
+TABLES = load_tables()
+SCHEMA = answers_schema(QUESTIONS, PRESETS.values(), TABLES)
 CONFIG: Mapping[str, Any] = yaml.safe_load((REPOSITORY / "copier.yml").read_text())
 CHOICES = {question.name: list(question.choices) for question in QUESTIONS if question.choices}
 
@@ -98,7 +100,7 @@ def test_a_condition_that_a_default_fulfils_needs_no_answer() -> None:
     first, second = (question for question in QUESTIONS if question.name in ("database", "cache"))
     conditional = replace(second, condition="database in ('sqlite', 'postgres')")
 
-    validator = Draft202012Validator(answers_schema([first, conditional], []))
+    validator = Draft202012Validator(answers_schema([first, conditional], [], TABLES))
 
     assert validator.is_valid({"cache": "ttl"})
     assert validator.is_valid({"cache": "ttl", "database": "postgres"})

@@ -102,7 +102,7 @@ def test_both_doors_take_the_same_project_names(
     order = Order({"project_name": name}, {"project_name": name}, ask=False, source=source)
     (folder / "plain").mkdir()
     try:
-        render(order, folder / "staging/orders", lambda: None)
+        render(order, folder / "staging/orders", lambda _: None)
     except UserError as error:
         assert len(error.message.splitlines()) == 1
         with pytest.raises(ValueError, match="Validation error"):

@@ -6,18 +6,24 @@ Where the default variant has no such file, the twin comes from the variant that
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from tests.repository import TEMPLATE
 from tests.variants.rendering import Renderer
 from tests.variants.space import Variant, default_variant, every_variant
 
-ANSWERS = {"project_name": "Items API", "description": "A FastAPI service that keeps items."}
+# Without resources: the template is a service that runs where it lies, and a resource is rendered per answer.
+ANSWERS: dict[str, Any] = {
+    "project_name": "Items API",
+    "description": "A FastAPI service that keeps items.",
+    "resources": [],
+}
 
 
 def twins() -> list[Path]:
     """Return the paths, relative to template/, that have a joint; the answers file has no twin."""
     joints = (path.relative_to(TEMPLATE) for path in TEMPLATE.rglob("*.jinja"))
-    return sorted(path.with_suffix("") for path in joints if "{{" not in path.name)
+    return sorted(path.with_suffix("") for path in joints if "{{" not in str(path))
 
 
 def twin_texts(renderer: Renderer) -> dict[Path, str]:

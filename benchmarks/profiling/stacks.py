@@ -57,7 +57,7 @@ FRAMES_BELOW_A_WAIT = 3
 
 
 class Frame(NamedTuple):
-    """A function and its file: from its package on for Python, and the path of the build for compiled code."""
+    """A function and its file: from its package on for Python, and the build's path for compiled code."""
 
     function: str
     file: str

@@ -98,7 +98,7 @@ def summary(document: Mapping[str, Any]) -> str:
 
 
 def goals_table(rows: Sequence[Row]) -> str:
-    """Return all figures with their goals, and why some are inconclusive for another reason than the noise."""
+    """Return all figures with their goals, and why some are inconclusive for reasons other than noise."""
     head = ["Scenario", "Compared with", "CPU per request", "Ratio or value (target)", "Result"]
     reasons = [f"Inconclusive: {row.title}, because {row.reason}." for row in rows if row.reason]
     return "\n\n".join([table([_cells(row) for row in rows], head), *reasons])

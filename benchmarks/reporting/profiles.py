@@ -20,11 +20,12 @@ PREFACE = """\
 
 {machine}; written by `make benchmarks`.
 
-The shares are those of py-spy's samples, {per_second} a second, of a server with 64 busy connections; the sums
-were measured without a sampler. A sample counts for the innermost package in its stack; the time of the standard
-library and the interpreter counts for their callers. With 300 samples, a share of 10% is accurate to ±2%. The
-kernel's part is reading, writing and polling sockets; the limit's endpoint is its callable. A start is the CPU time
-until the application is built, before it opens its resources, divided by `-X importtime`.
+The shares are those of py-spy's samples, {per_second} a second, of a server with 64 busy connections; the
+sums were measured without a sampler. A sample counts for the innermost package in its stack; the time of
+the standard library and the interpreter counts for their callers. With 300 samples, a share of 10% is
+accurate to ±2%. The kernel's part is reading, writing and polling sockets; the limit's endpoint is its
+callable. A start is the CPU time until the application is built, before it opens its resources, divided
+by `-X importtime`.
 """
 
 

@@ -13,9 +13,11 @@ from typer.core import TyperGroup
 
 from fastforge.answers import load_presets, preset_answers, read_answers
 from fastforge.bench_command import bench, profile
-from fastforge.errors import write_json
+from fastforge.errors import UserError, write_json
 from fastforge.explain_command import explain
-from fastforge.questions import Question, check_answers, load_questions
+from fastforge.grammar import describe_grammar, grammar, load_tables
+from fastforge.questions import HINTS, Question, check_answers, load_questions
+from fastforge.resources import EXAMPLE
 from fastforge.update_command import check, update
 
 if TYPE_CHECKING:
@@ -144,6 +146,20 @@ def _new(
             rich_help_panel=_PLACE_PANEL,
         ),
     ] = False,
+    resource: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--resource",
+            metavar="TEXT",
+            help="What the service serves; repeatable. The name, then its fields, in one argument: "
+            f'"{EXAMPLE}". The types and their options: fastforge options. Default: the sample, items.',
+            rich_help_panel="Answers",
+        ),
+    ] = None,
+    no_resources: Annotated[
+        bool,
+        typer.Option("--no-resources", help="Serve nothing yet.", rich_help_panel="Answers"),
+    ] = False,
     **flags: str | None,
 ) -> None:
     """Generate a project.
@@ -153,7 +169,7 @@ def _new(
     from fastforge.destination import find_destination
 
     ask = not (defaults or json) and _on_a_terminal()
-    given = _given_answers(answers, flags)
+    given = _given_answers(answers, flags, _given_resources(resource or [], none=no_resources))
     start = check_answers(_QUESTIONS, preset_answers(preset), "--preset") if preset else {}
     place = path if path is not None else _ask_for_path() if ask else "."
     destination = find_destination(place, overwrite=overwrite)
@@ -193,9 +209,10 @@ def options(
     if json:
         from fastforge.schema import answers_schema
 
-        write_json(answers_schema(_QUESTIONS, _PRESETS.values()))
+        write_json(answers_schema(_QUESTIONS, _PRESETS.values(), load_tables()))
         return
-    print("\n\n".join(_describe(question) for question in _QUESTIONS))
+    print("\n\n".join(_describe(question) for question in _QUESTIONS if not question.is_list))
+    print("\n" + "\n".join(describe_grammar(load_tables())))
     print("\nPresets (fastforge new --preset NAME):")
     width = max(map(len, _PRESETS))
     for preset in _PRESETS.values():
@@ -216,10 +233,22 @@ def _describe(question: Question) -> str:
     )
 
 
-def _given_answers(file: str | None, flags: Mapping[str, str | None]) -> dict[str, str]:
+def _given_answers(
+    file: str | None, flags: Mapping[str, str | None], resources: Mapping[str, Any]
+) -> dict[str, Any]:
     from_file = check_answers(_QUESTIONS, read_answers(file), f"--answers {file}") if file is not None else {}
     from_flags = {name: _as_utf8(value) for name, value in flags.items() if value is not None}
-    return from_file | check_answers(_QUESTIONS, from_flags, "On the command line")
+    given = from_file | check_answers(_QUESTIONS, {**from_flags, **resources}, "On the command line")
+    # Before anything is asked: Copier would refuse them only in the end.
+    if "resources" in given and (fault := grammar().fault_of(given["resources"])):
+        raise UserError(fault, HINTS["resources"])
+    return given
+
+
+def _given_resources(lines: Sequence[str], *, none: bool) -> dict[str, list[str]]:
+    if lines and none:
+        raise UserError("--no-resources contradicts --resource.", "Leave one of them out.")
+    return {"resources": [_as_utf8(line) for line in lines]} if lines or none else {}
 
 
 def _as_utf8(argument: str) -> str:
@@ -282,7 +311,7 @@ def _with_flags(questions: Sequence[Question]) -> Any:  # noqa: ANN401 (a functi
     return _new
 
 
-app.command("new")(_with_flags(_QUESTIONS))
+app.command("new")(_with_flags([question for question in _QUESTIONS if not question.is_list]))
 app.registered_commands.reverse()
 app.command("update")(update)
 app.command("check")(check)

@@ -81,6 +81,10 @@ class History:
             files.extractall(into, filter="tar")
         return into
 
+    def has(self, commit: str, path: str) -> bool:
+        """Tell whether the commit has the file or folder."""
+        return bool(self._git("ls-tree", "--name-only", commit, "--", path))
+
     def read_texts(self, commit: str, folder: str) -> dict[str, str]:
         """Return the text files of the folder at the commit, by name; empty where there is no such folder."""
         listed = self._git("ls-tree", "--name-only", "-z", commit, f"{folder}/").split("\0")

@@ -7,7 +7,7 @@ untouched or has its branch, whenever the command is interrupted, and running it
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from fastforge.errors import UserError
 from fastforge.git import GitFailed, run_git
 from fastforge.history import History, open_history
 from fastforge.project import ANSWERS_FILE, Project, find_project
+from fastforge.questions import Answers
 from fastforge.repository import committer
 from fastforge.update import Wanted, update_project
 from fastforge.verify import TestsFailed, run_tests
@@ -53,7 +54,7 @@ def find_projects(places: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def update_all(paths: Iterable[str], version: str | None, changes: Mapping[str, str]) -> Iterator[Outcome]:
+def update_all(paths: Iterable[str], version: str | None, changes: Answers) -> Iterator[Outcome]:
     """Update each project on a branch named after the version, run its tests, and yield what became of it."""
     with open_history() as history:
         target = _name(history, version)
@@ -80,7 +81,7 @@ def _name(history: History, version: str | None) -> str:
     return history.name(history.commit(version)) if version else history.newest
 
 
-def _update_on_branch(path: str, version: str, changes: Mapping[str, str]) -> Outcome:
+def _update_on_branch(path: str, version: str, changes: Answers) -> Outcome:
     project = find_project(path)
     # Projects of one repository do not share a branch.
     branch = "/".join(["fastforge", *project.prefix.split("/"), version]).replace("//", "/")

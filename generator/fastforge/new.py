@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,10 @@ from typing import Any
 import typer
 
 from fastforge.destination import Destination, dry_staging, place, staging
-from fastforge.render import Order, count_files, render
+from fastforge.questions import Answers
+from fastforge.render import Order, render
 from fastforge.repository import NoRepository, commit_project, workflow_notes
+from fastforge.resources import line_of
 from fastforge.source import Source, SourceUnknown, find_source
 
 
@@ -25,7 +27,7 @@ class NewProject:
     path: str
     folder: Path
     dry_run: bool
-    answers: Mapping[str, str]
+    answers: Answers
     files: Sequence[str]
     source: Source | None
     commit: str | None
@@ -35,7 +37,7 @@ class NewProject:
     @property
     def command(self) -> str:
         """The one-line command that gives the same answers without asking."""
-        answers = [word for name, value in self.answers.items() for word in (_flag(name), value)]
+        answers = [word for name, value in self.answers.items() for word in _words(name, value)]
         path = ["--", self.path] if self.path.startswith("-") else [self.path]
         return shlex.join(["fastforge", "new", "--defaults", *self.flags, *answers, *path])
 
@@ -70,8 +72,8 @@ class Wanted:
 
     path: str
     destination: Destination
-    given: Mapping[str, str]
-    preset: Mapping[str, str]
+    given: Answers
+    preset: Answers
     ask: bool
     dry_run: bool
     git: bool
@@ -143,13 +145,12 @@ def _first_commit(
 def _progress() -> Iterator[Any]:
     """Yield what to call per file: it moves a bar on a terminal, and does nothing elsewhere."""
     if not (sys.stderr and sys.stderr.isatty()):
-        yield lambda: None
+        yield lambda _: None
         return
-    total = count_files()
     bars: list[Any] = []
     with ExitStack() as shown:
 
-        def on_file() -> None:
+        def on_file(total: int) -> None:
             # Not before the first file: the questions come first, on the same terminal.
             if not bars:
                 bars.append(
@@ -159,8 +160,12 @@ def _progress() -> Iterator[Any]:
 
         yield on_file
         for bar in bars:
-            bar.update(total)
+            bar.update(bar.length)
 
 
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
+def _words(name: str, value: Any) -> list[str]:  # noqa: ANN401 (text or a list)
+    if name == "resources":
+        lines = [word for resource in value for word in ("--resource", line_of(resource))]
+        return lines or ["--no-resources"]
+    # They follow from the resources of a new project.
+    return [] if name == "revisions" else [f"--{name.replace('_', '-')}", value]

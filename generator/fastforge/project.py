@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +13,7 @@ import yaml
 
 from fastforge.errors import UserError, WorkFailed
 from fastforge.git import GitFailed, run_git
+from fastforge.questions import Answers
 
 ANSWERS_FILE = ".copier-answers.yml"
 _UNFINISHED = {
@@ -39,7 +39,7 @@ class Project:
     git_folder: Path
     version: str
     url: str
-    answers: Mapping[str, str]
+    answers: Answers
 
     @property
     def head(self) -> str:
@@ -79,7 +79,11 @@ def find_project(path: str) -> Project:
         find_folder_of_project(path),
         version=str(recorded["_commit"]),
         url=str(recorded.get("_src_path", "")),
-        answers={name: str(value) for name, value in recorded.items() if not name.startswith("_")},
+        answers={
+            name: value if isinstance(value, list) else str(value)
+            for name, value in recorded.items()
+            if not name.startswith("_")
+        },
     )
 
 

@@ -12,10 +12,20 @@ from typing import Any
 import yaml
 
 from fastforge.errors import UserError, closest
+from fastforge.resources import EXAMPLE, read_resources
 from fastforge.source import template_folder
 
 # The C parser reads `copier.yml` in a tenth of the time; a PyYAML built without it has only the other.
 SafeLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+# What each question was answered with: text, or a list for `resources` and `revisions`.
+Answers = Mapping[str, Any]
+# What to do about an answer that is a list and was refused.
+HINTS = {
+    "resources": "The types and their options: fastforge options",
+    "revisions": "FastForge writes them: fastforge add, fastforge remove.",
+}
 
 
 @dataclass(frozen=True)
@@ -23,7 +33,8 @@ class Question:
     """One question: `choices` maps each value to its label, and is empty where any text will do.
 
     `default` is None where it is computed, and `condition` is the Jinja expression under which the question
-    is asked, or None for always. `longest` is the most characters a text may have.
+    is asked, or None for always. `longest` is the most characters a text may have. The answer to one
+    that `is_list` is a list of mappings; it has no flag of its own.
     """
 
     name: str
@@ -33,18 +44,21 @@ class Question:
     condition: str | None
     longest: int | None
     may_be_empty: bool
+    is_list: bool = False
 
     @property
     def flag(self) -> str:
         """The option of `fastforge new` that answers this question."""
         return "--" + self.name.replace("_", "-")
 
-    def check(self, value: object, origin: str) -> str:
+    def check(self, value: object, origin: str) -> Any:  # noqa: ANN401 (text or a list)
         """Return the answer.
 
         Raises:
-            UserError: It is no text, or none of the choices.
+            UserError: It is no text, none of the choices, or no list.
         """
+        if self.is_list:
+            return self._check_list(value, origin)
         if isinstance(value, str) and (not self.choices or value in self.choices):
             return value
         shown = reprlib.repr(value) if not isinstance(value, str) else repr(value[:100])
@@ -54,6 +68,18 @@ class Question:
         suggestion = f"Did you mean {meant}? " if meant else ""
         hint = f"{suggestion}Choose {alternatives(self.choices)}."
         raise UserError(f"{origin}: {shown} is no choice for {self.name}.", hint)
+
+    def _check_list(self, value: object, origin: str) -> list[Any]:
+        if isinstance(value, str):
+            value = _read_yaml(value)
+        if not isinstance(value, list):
+            raise UserError(
+                f"{origin}: {self.name} is {reprlib.repr(value)}, which is not a list.",
+                "Write each resource on a line of its own, such as: - " + EXAMPLE
+                if self.name == "resources"
+                else HINTS[self.name],
+            )
+        return read_resources(value) if self.name == "resources" else value
 
 
 def load_questions(template: Path | None = None) -> tuple[Question, ...]:
@@ -71,7 +97,7 @@ def load_questions(template: Path | None = None) -> tuple[Question, ...]:
 
 def check_answers(
     questions: Sequence[Question], answers: Mapping[str, object], origin: str
-) -> dict[str, str]:
+) -> dict[str, Any]:
     """Return the answers, all of them known and valid as far as one can tell without rendering.
 
     Raises:
@@ -92,7 +118,16 @@ def alternatives(names: Mapping[str, Any], last_word: str = "or") -> str:
     return f"{', '.join(first)} {last_word} {last}" if first else last
 
 
+def _read_yaml(text: str) -> object:
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return text
+
+
 def _question(name: str, details: Mapping[str, Any]) -> Question:
+    if name in HINTS:
+        return Question(name, details["help"].strip(), {}, None, None, None, may_be_empty=True, is_list=True)
     if details.get("type") != "str" or details.get("multiselect"):
         raise TypeError(f"The question {name} is no plain text or choice; questions.py reads only these.")
     choices = details.get("choices", {})

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastforge.history import History, release_number
+from fastforge.questions import Answers
 
 RECORDS = "docs/releases"
 
@@ -21,7 +22,7 @@ class Optimization:
     receipt: str
     only: Mapping[str, list[str]] = field(default_factory=dict)
 
-    def concerns(self, answers: Mapping[str, str]) -> bool:
+    def concerns(self, answers: Answers) -> bool:
         """Tell whether a project with these answers contains it."""
         return all(answers.get(name) in values for name, values in self.only.items())
 
@@ -64,7 +65,7 @@ def releases_between(history: History, old: str, new: str) -> list[Release]:
     return sorted(releases, key=lambda release: release_number(release.version) or ())
 
 
-def describe_releases(releases: Iterable[Release], answers: Mapping[str, str]) -> dict[str, Any]:
+def describe_releases(releases: Iterable[Release], answers: Answers) -> dict[str, Any]:
     """Return what the releases bring to a project with these answers, ready for JSON."""
     releases = list(releases)
     return {

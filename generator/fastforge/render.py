@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache, cached_property
+from math import prod
 from pathlib import Path
 from signal import SIGINT
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from fastforge.errors import Interrupted, UserError, WorkFailed
+from fastforge.prompts import ask_for_resources
+from fastforge.questions import HINTS, Answers
 from fastforge.source import Source, template_folder
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
     from copier._main import Worker
 
+_YIELDED = re.compile(r"{%-? *yield \w+ from (\w+)")
 _VALIDATION_ERROR = re.compile(r"Validation error for question '(?P<name>\w+)': (?P<message>.*)", re.DOTALL)
 
 
@@ -31,17 +35,18 @@ class Order:
     `template` is the folder of another version of the template; None is the one that FastForge came with.
     """
 
-    given: Mapping[str, str]
-    answers: Mapping[str, str]
+    given: Answers
+    answers: Answers
     ask: bool
     source: Source | None
     template: Path | None = None
 
 
-def render(order: Order, project: Path, on_file: Callable[[], None]) -> dict[str, str]:
+def render(order: Order, project: Path, on_file: Callable[[int], None]) -> dict[str, Any]:
     """Render the template into the new folder `project`, and return the answers it was made from.
 
-    The folder's name is the default project name. `on_file` is called for every file of the template.
+    The folder's name is the default project name. `on_file` is called for every file, with how many there can
+    be.
 
     Raises:
         UserError: An answer is invalid, or answers a question that is not asked.
@@ -60,7 +65,11 @@ def render(order: Order, project: Path, on_file: Callable[[], None]) -> dict[str
     except (CopierError, TemplateError) as error:
         raise WorkFailed(f"The template cannot be rendered: {error}.", "Install FastForge anew.") from error
     answers = worker._answers_to_remember()
-    return {name: str(answers[name]) for name in worker.template.questions_data if name in answers}
+    return {
+        name: answers[name] if isinstance(answers[name], list) else str(answers[name])
+        for name in worker.template.questions_data
+        if name in answers
+    }
 
 
 def ask_for_path() -> str:
@@ -83,12 +92,18 @@ def ask_for_path() -> str:
         raise Interrupted(SIGINT) from error
 
 
-def count_files() -> int:
-    """Return how many files Copier will look at."""
-    return sum(path.is_file() for path in (template_folder() / "template").rglob("*"))
+def _count_files(template: Path, answers: Answers) -> int:
+    """Return how many files Copier will look at; a path that yields counts once for each entry."""
+    files = (path.relative_to(template) for path in template.rglob("*") if path.is_file())
+    return sum(_count(str(path), answers) for path in files)
 
 
-def _worker(order: Order, project: Path, on_file: Callable[[], None]) -> Worker:
+def _count(path: str, answers: Answers) -> int:
+    lists = (answers.get(name) for name in _YIELDED.findall(path))
+    return prod(len(each) for each in lists if isinstance(each, list))
+
+
+def _worker(order: Order, project: Path, on_file: Callable[[int], None]) -> Worker:
     with nullcontext() if order.ask else _prompt_libraries_left_out():
         from copier._main import Worker
         from copier._settings import SettingsModel
@@ -101,7 +116,7 @@ def _worker(order: Order, project: Path, on_file: Callable[[], None]) -> Worker:
             try:
                 with _prompts_on_standard_error() if order.ask else nullcontext():
                     _ask_what_counts(order, self, super()._ask)
-            except InteractiveSessionError as error:
+            except (InteractiveSessionError, EOFError) as error:
                 raise UserError(
                     "The questions were not answered.", "Answer them, or add --defaults."
                 ) from error
@@ -110,21 +125,20 @@ def _worker(order: Order, project: Path, on_file: Callable[[], None]) -> Worker:
             _refuse_unasked(order.given, self.answers.hidden, self.template.questions_data)
 
         def _answers_to_remember(self) -> Mapping[str, Any]:
-            remembered = {
-                key: value for key, value in super()._answers_to_remember().items() if key != "_src_path"
-            }
-            if order.source:
-                remembered |= {"_commit": order.source.commit, "_src_path": order.source.url}
-            return remembered
+            return _recorded(super()._answers_to_remember(), order.source)
 
         def _render_file(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 (passed on as they are)
             super()._render_file(*arguments, **named)
-            on_file()
+            on_file(self._files)
+
+        @cached_property
+        def _files(self) -> int:
+            return _count_files(self.template_copy_root, self.answers.combined)
 
         @cached_property
         def jinja_env(self) -> Any:  # noqa: ANN401 (Copier's own environment class)
             environment: Any = super().jinja_env
-            environment.from_string = _compile_once(environment.from_string)
+            environment.from_string = _compile_once(environment)
             return environment
 
     return PackagedTemplateWorker(
@@ -142,9 +156,24 @@ def _worker(order: Order, project: Path, on_file: Callable[[], None]) -> Worker:
     )
 
 
+def _recorded(answers: Mapping[str, Any], source: Source | None) -> dict[str, Any]:
+    recorded = {name: value for name, value in answers.items() if name != "_src_path"}
+    return recorded | ({"_commit": source.commit, "_src_path": source.url} if source else {})
+
+
 def _ask_what_counts(order: Order, worker: Worker, ask: Callable[[], None]) -> None:
-    """Ask, and once more without the answers to questions that are not asked: another database's driver."""
+    """Ask, and once more without the answers to questions that are not asked: another database's driver.
+
+    Once more, too, with the resources that a person types: Copier has no prompt for them.
+    """
     ask()
+    if order.ask and "resources" not in order.answers:
+        if resources := ask_for_resources():
+            asked = {name: value for name, value in worker._answers_to_remember().items() if name[0] != "_"}
+            worker.data.update({name: value for name, value in asked.items() if name not in HINTS})
+            worker.data["resources"] = resources
+            ask()
+        return
     unasked = worker.answers.hidden & order.answers.keys() - order.given.keys()
     if unasked and not order.ask:
         for name in unasked:
@@ -156,11 +185,12 @@ def _answer_refused(message: str) -> UserError:
     found = _VALIDATION_ERROR.fullmatch(message)
     if not found:
         return UserError(message, "See: fastforge options")
-    flag = "--" + found["name"].replace("_", "-")
-    return UserError(" ".join(found["message"].split()), f"Give it with {flag}.")
+    name = found["name"]
+    hint = HINTS.get(name) or f"Give it with --{name.replace('_', '-')}."
+    return UserError(" ".join(found["message"].split()), hint)
 
 
-def _refuse_unasked(given: Mapping[str, str], hidden: set[str], questions: Mapping[str, Any]) -> None:
+def _refuse_unasked(given: Answers, hidden: set[str], questions: Mapping[str, Any]) -> None:
     for name, value in given.items():
         if name in hidden:
             condition = str(questions[name]["when"]).strip("{} ")
@@ -170,11 +200,17 @@ def _refuse_unasked(given: Mapping[str, str], hidden: set[str], questions: Mappi
             )
 
 
-def _compile_once(from_string: Callable[[str], Any]) -> Callable[[Any], Any]:
+def _compile_once(environment: Any) -> Callable[[Any], Any]:  # noqa: ANN401 (Copier's own environment class)
     """Spare Jinja what Copier has it compile over and over: one and the same text, and text without Jinja."""
+    from copier._jinja_ext import get_yield_context
+
+    from_string = environment.from_string
     cached = cache(from_string)
+    yielded = get_yield_context(environment)
 
     def compiled(text: Any) -> Any:  # noqa: ANN401 (Copier tries whatever a question holds)
+        # What compiling does besides: the part of a path before this one may have yielded.
+        yielded.yield_name = yielded.yield_iterable = None
         if isinstance(text, str) and "{" not in text and "\r" not in text:
             return _PlainText(text)
         return cached(text) if isinstance(text, str) else from_string(text)

@@ -2,25 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
 from fastforge.answers import Preset
+from fastforge.grammar import Tables
 from fastforge.questions import Question
+from fastforge.resources import EXAMPLE
+
+_NAME = "[a-z][a-z0-9]*(_[a-z0-9]+)*"
+_REVISIONS: dict[str, Any] = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["id", "after", "steps"],
+        "additionalProperties": False,
+        "properties": {
+            "id": {"type": "string", "pattern": "^[0-9a-f]{4,32}$"},
+            "after": {"type": "string", "pattern": "^[A-Za-z0-9_.-]{0,40}$"},
+            "steps": {"type": "array", "items": {"type": "object"}, "minItems": 1},
+        },
+    },
+}
 
 
-def answers_schema(questions: Sequence[Question], presets: Iterable[Preset]) -> dict[str, Any]:
+def answers_schema(
+    questions: Sequence[Question], presets: Iterable[Preset], tables: Tables
+) -> dict[str, Any]:
     """Return a JSON Schema (2020-12) that accepts the answers files that `fastforge new` accepts.
 
-    What only Copier's validators know (reserved project names, control characters) is not in it.
+    What only Copier's validators know (reserved names, control characters, contradictions) is not in it.
     """
+    lists = {"resources": _resources(tables), "revisions": _REVISIONS}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Answers for fastforge new --answers FILE",
         "type": "object",
         "additionalProperties": False,
-        "properties": {question.name: _property(question) for question in questions},
+        "properties": {
+            question.name: _property(question) | lists.get(question.name, {}) for question in questions
+        },
         "dependentSchemas": {
             question.name: _when_asked(question, questions) for question in questions if question.condition
         },
@@ -40,6 +62,59 @@ def _property(question: Question) -> dict[str, Any]:
     if question.default is not None:
         schema["default"] = question.default
     return schema
+
+
+def _resources(tables: Tables) -> dict[str, Any]:
+    limits = tables.limits
+    name = {"type": "string", "maxLength": limits["name"], "pattern": f"^{_NAME}$"}
+    fields = {"type": "string", "pattern": _field_pattern(tables)}
+    mapping = {
+        "type": "object",
+        "required": ["name", "fields"],
+        "additionalProperties": False,
+        "properties": {
+            "name": name | {"description": "The singular, such as order_line."},
+            "plural": name | {"description": "Where English rules do not give it."},
+            "without": {
+                "type": "array",
+                "description": "The endpoints that are left out.",
+                "items": {"enum": ["batch", "export", "summary"]},
+                "uniqueItems": True,
+            },
+            "fields": {"type": "array", "items": fields, "minItems": 1, "maxItems": limits["fields"]},
+        },
+    }
+    line = {"type": "string", "description": f"The same as one line, such as: {EXAMPLE}"}
+    return {
+        "type": "array",
+        "maxItems": limits["resources"],
+        "items": {"anyOf": [mapping, line]},
+        "default": tables.sample,
+    }
+
+
+def _field_pattern(tables: Tables) -> str:
+    types = (_type_pattern(name, details) for name, details in tables.types.items())
+    return f"^{_NAME}:({'|'.join(types)})$"
+
+
+def _type_pattern(name: str, details: Mapping[str, Any]) -> str:
+    of = details.get("of")
+    argument = f"=({'|'.join(of)})" if isinstance(of, list) else "=[^:]+" if of else ""
+    options = (_option_pattern(option, spec) for option, spec in details["options"].items())
+    return f"{name}{argument}(:({'|'.join(options)}))*"
+
+
+def _option_pattern(option: str, spec: object) -> str:
+    match spec:
+        case "flag":
+            return option
+        case list():
+            return f"{option}=({'|'.join(spec)})"
+        case dict():
+            return f"{option}=[0-9]+"
+        case _:
+            return f"{option}=[^:]*"
 
 
 def _when_asked(question: Question, questions: Sequence[Question]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from fastforge.git import GitFailed, run_git
 DISTRIBUTION = "fastforge-template"
 _PACKAGE = Path(__file__).parent
 _PACKAGED = _PACKAGE / "_template"
+_TEMPLATE_PATHS = ("copier.yml", "macros", "template", "kit")
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def _checkout_facts(checkout: Path) -> dict[str, Any]:
     try:
         return {
             "commit": run_git(checkout, "describe", "--tags", "--always"),
-            "dirty": bool(run_git(checkout, "status", "--porcelain", "--", "copier.yml", "template", "kit")),
+            "dirty": bool(run_git(checkout, "status", "--porcelain", "--", *_TEMPLATE_PATHS)),
             "no_history": _why_unusable(checkout),
         }
     except GitFailed as error:

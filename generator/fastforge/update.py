@@ -25,14 +25,16 @@ from fastforge.project import (
     refuse_detached,
     refuse_unready,
 )
-from fastforge.questions import check_answers, load_questions
+from fastforge.questions import Answers, check_answers, load_questions
 from fastforge.releases import describe_releases, releases_between
 from fastforge.render import Order, render
 from fastforge.source import Source
 from fastforge.transplant import recover, refuse_blocked, transplant, undo
 from fastforge.verify import Verification, measure, run_tests
 
+# The first versions had no macros.
 TEMPLATE_PATHS = ("copier.yml", "template")
+MACROS = "macros"
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Wanted:
 
     path: str
     version: str | None = None
-    changes: Mapping[str, str] = field(default_factory=dict)
+    changes: Answers = field(default_factory=dict)
     dry_run: bool = False
     verify: bool = False
     on_a_branch: bool = True
@@ -61,7 +63,7 @@ class Update:
     version: str
     dry_run: bool
     merged: Merged | None = None
-    answers: Mapping[str, str] = field(default_factory=dict)
+    answers: Answers = field(default_factory=dict)
     brings: Mapping[str, Any] = field(default_factory=dict)
     moves: Mapping[str, list[str]] = field(default_factory=dict)
     diff: str = ""
@@ -74,8 +76,8 @@ class Update:
         return self.merged.conflicts if self.merged else []
 
     @property
-    def changed_answers(self) -> dict[str, list[str | None]]:
-        """Each answer that is another now: what it was, and what it is."""
+    def changed_answers(self) -> dict[str, list[Any]]:
+        """Each answer that is another now: what it was, and what it is; None if it was or is not asked."""
         old = self.project.answers
         names = [*old, *(name for name in self.answers if name not in old)] if self.merged else []
         return {
@@ -112,7 +114,7 @@ class _Rendering:
     """The template at one version with one set of answers."""
 
     tree: Tree
-    answers: Mapping[str, str]
+    answers: Answers
 
 
 def update_project(wanted: Wanted) -> Update:
@@ -155,8 +157,7 @@ def _plan(wanted: Wanted, project: Project, history: History, scratch: Scratch) 
             "Go back with git, or upgrade FastForge.",
         )
     templates = [
-        history.unpack(commit, *TEMPLATE_PATHS, into=scratch.folder / name)
-        for name, commit in (("old", old), ("new", new))
+        _unpack(history, commit, scratch.folder / name) for name, commit in (("old", old), ("new", new))
     ]
     before = _render_recorded(project, templates[0], scratch)
     after = _render_changed(project, templates[1], scratch, wanted.changes, version)
@@ -171,6 +172,11 @@ def _plan(wanted: Wanted, project: Project, history: History, scratch: Scratch) 
         brings=describe_releases(releases_between(history, old, new), after.answers),
         moves=_moves(scratch, before, after) | {"by_hand": _by_hand(before.answers, after.answers)},
     )
+
+
+def _unpack(history: History, commit: str, folder: Path) -> Path:
+    macros = [MACROS] if history.has(commit, MACROS) else []
+    return history.unpack(commit, *TEMPLATE_PATHS, *macros, into=folder)
 
 
 def _render_recorded(project: Project, template: Path, scratch: Scratch) -> _Rendering:
@@ -190,7 +196,7 @@ def _render_recorded(project: Project, template: Path, scratch: Scratch) -> _Ren
 
 
 def _render_changed(
-    project: Project, template: Path, scratch: Scratch, changes: Mapping[str, str], version: str
+    project: Project, template: Path, scratch: Scratch, changes: Answers, version: str
 ) -> _Rendering:
     checked = check_answers(load_questions(template), changes, "--set")
     try:
@@ -207,12 +213,12 @@ def _render(
     template: Path,
     scratch: Scratch,
     version: str,
-    answers: Mapping[str, str],
-    given: Mapping[str, str] | None = None,
+    answers: Answers,
+    given: Answers | None = None,
 ) -> _Rendering:
     folder = template / "rendered" / project.folder.name
     order = Order(given or {}, answers, ask=False, source=Source(project.url, version), template=template)
-    found = render(order, folder, lambda: None)
+    found = render(order, folder, lambda _: None)
     return _Rendering(scratch.read_folder(folder), found)
 
 
@@ -259,7 +265,7 @@ def _moves(scratch: Scratch, before: _Rendering, after: _Rendering) -> dict[str,
     return moves
 
 
-def _by_hand(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+def _by_hand(old: Answers, new: Answers) -> list[str]:
     steps = tomllib.loads((Path(__file__).parent / "by_hand.toml").read_text(encoding="utf-8"))
     return [step for name, texts in steps.items() if old.get(name) != new.get(name) for step in texts]
 

@@ -11,6 +11,8 @@ import typer
 
 from fastforge import interrupts
 from fastforge.errors import EXIT_ATTENTION, UserError, write_json
+from fastforge.questions import Answers
+from fastforge.resources import changes_in_words, revisions_in_words
 
 if TYPE_CHECKING:
     from fastforge.update import Update
@@ -117,7 +119,7 @@ def _command(*arguments: str) -> str:
     return shlex.join(["fastforge", "update", *(each for each in arguments if each != ".")])
 
 
-def _update_all(places: list[str], to: str | None, changes: Mapping[str, str], *, json: bool) -> int:
+def _update_all(places: list[str], to: str | None, changes: Answers, *, json: bool) -> int:
     from fastforge.many import find_projects, update_all
 
     outcomes = []
@@ -147,7 +149,7 @@ def _abort(path: str, *, json: bool) -> int:
     return 0
 
 
-def _changes(settings: list[str]) -> dict[str, str]:
+def _changes(settings: list[str]) -> dict[str, Any]:
     for setting in settings:
         if "=" not in setting:
             raise UserError(f"--set: {setting!r} has no '='.", "Write it as NAME=VALUE, such as cache=redis.")
@@ -174,8 +176,17 @@ def _lines(done: Update) -> list[str]:
     ]
 
 
-def _answer_lines(answers: Mapping[str, list[str | None]]) -> list[str]:
-    rows = [f"  {name}: {old or 'not asked'} -> {new or 'not asked'}" for name, (old, new) in answers.items()]
+def _answer_lines(answers: Mapping[str, list[Any]]) -> list[str]:
+    in_words = {"resources": changes_in_words, "revisions": revisions_in_words}
+    rows = [
+        f"  {name}: {line}"
+        for name, (old, new) in answers.items()
+        for line in (
+            in_words[name](old, new)
+            if name in in_words
+            else [f"{old or 'not asked'} -> {new or 'not asked'}"]
+        )
+    ]
     return ["", "Answers:", *rows] if rows else []
 
 

@@ -1,4 +1,4 @@
-"""Builds the service: `uvicorn app.main:create_app --factory`, or `python -m app` for production."""
+"""The service: run it with `uvicorn app.main:create_app --factory`, or `python -m app` in production."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -15,29 +15,29 @@ from app.forge.http.problems import add_error_handlers
 from app.forge.observability import metrics
 from app.forge.observability.metrics import MetricsMiddleware
 from app.forge.service import Service
-from app.items import routes as items
 from app.lifespan import lifespan
+from app.resources import RESOURCES
 from app.settings import Settings, settings_of_environment
 
 
 def telemetry() -> TelemetryConfig:
-    """Return what FastAPI tells OpenTelemetry: all, or nothing where its SDK is not installed.
+    """Return FastAPI's OpenTelemetry settings: everything on if the SDK is installed, otherwise everything off.
 
-    FastAPI asks for three providers at every request, a seventh of a cached read, even if there can be none.
+    Left on without the SDK, FastAPI looks for three providers on every request: a seventh of a cached read.
     """
     is_installed = find_spec("opentelemetry.sdk") is not None
     return {"tracing": is_installed, "metrics": is_installed, "logs": is_installed}
 
 
 def outermost(settings: Settings) -> Iterator[Middleware]:
-    """Yield what a request passes before any middleware that is added to the service."""
+    """Yield the middleware that runs before any that is added to the service."""
     yield Middleware(RequestIdMiddleware)
     if settings.access_log:
         from app.forge.observability.access_log import AccessLogMiddleware
 
         yield Middleware(AccessLogMiddleware)
     if settings.profile_secret is not None:
-        # Here, so that nothing of it is loaded where it is not wanted.
+        # Imported lazily: only needed when profiling is on.
         from app.forge.observability.request_profile import RequestProfileMiddleware
 
         yield Middleware(RequestProfileMiddleware, secret=settings.profile_secret.get_secret_value())
@@ -46,7 +46,7 @@ def outermost(settings: Settings) -> Iterator[Middleware]:
 
 
 def create_app(settings: Settings | None = None) -> Service:
-    """Return the service with these settings, by default those of the environment."""
+    """Return the service with these settings; the default is to read them from the environment."""
     settings = settings or settings_of_environment()
     app = Service(
         title=NAME,
@@ -54,15 +54,20 @@ def create_app(settings: Settings | None = None) -> Service:
         version=VERSION,
         lifespan=lifespan,
         openapi_url="/openapi.json" if settings.docs_enabled else None,
+        openapi_tags=[*(resource.tag for resource in RESOURCES), health.TAG],
+        servers=[{"url": settings.public_url.rstrip("/")}] if settings.public_url else None,
+        root_path_in_servers=settings.public_url is None,
         redoc_url=None,
         telemetry=telemetry(),
+        optional_headers=["X-Cache"],
         outermost=list(outermost(settings)),
         innermost=[Middleware(CompressionMiddleware)],
         respond=CompressedResponses(),
     )
     app.state.settings = settings
-    # Routes are matched in this order: what is asked most comes first.
-    app.include_router(items.router)
+    # Routes are matched in this order, so the busiest come first.
+    for resource in RESOURCES:
+        app.include_router(resource.router)
     app.include_router(health.router)
     if settings.metrics_enabled:
         app.include_router(metrics.router)

@@ -1,20 +1,16 @@
 """Every test that asks for `client` gets the whole service over an empty database."""
 
-import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
+from itertools import count
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.items.store import ItemStore
 from app.main import create_app
 from app.settings import Settings
-from app.forge.database import open_item_store
 from tests.database import empty_database, throwaway_database
 from tests.errors import NoDatabase
-
-pytest_plugins = ["tests.cache.ttl"]
 
 
 @pytest.fixture(scope="session")
@@ -39,17 +35,10 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def settings(database_url: str, cache: dict[str, str]) -> Settings:
+def settings(database_url: str) -> Settings:
     """Return settings that owe nothing to the environment or to .env."""
-    values = {"database_url": database_url, **cache}
+    values = {"database_url": database_url}
     return Settings(_env_file=None, workers=1, **values)  # type: ignore[arg-type]
-
-
-@pytest.fixture(scope="session")
-def environment(database_url: str, cache: dict[str, str]) -> dict[str, str]:
-    """Return the environment of a service that runs as a process of its own."""
-    cache_variables = {name.upper(): value for name, value in cache.items()}
-    return {**os.environ, **cache_variables, "DATABASE_URL": database_url}
 
 
 @pytest.fixture
@@ -73,7 +62,6 @@ def client(running: TestClient, _empty_database: None) -> TestClient:
 
 
 @pytest.fixture
-async def store(settings: Settings, _empty_database: None) -> AsyncIterator[ItemStore]:
-    """Yield the adapter over an empty database."""
-    async with open_item_store(settings) as store:
-        yield store
+def numbers() -> Iterator[int]:
+    """Return the numbers that make the examples of a test differ from each other."""
+    return count(1)

@@ -18,10 +18,10 @@ from tests.variants.interpreters import (
     Interpreter,
     found_interpreters,
     interpreters_named,
+    run_name,
     this_interpreter,
 )
 from tests.variants.rendering import Renderer
-from tests.variants.running import run_name
 from tests.variants.space import Variant, covering_variants, variants_named
 
 SERVERS = {"postgres", "mongodb", "redis", "nginx"}

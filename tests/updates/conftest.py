@@ -197,9 +197,9 @@ def rendered(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
         if key not in made:
             folder = tmp_path_factory.mktemp("rendered")
             history = History(releases, version)
-            template = UNPACK(history, version, "copier.yml", "template", into=folder / "t")
+            template = UNPACK(history, version, "copier.yml", "macros", "template", into=folder / "t")
             order = Order(answers, answers, ask=False, source=Source(URL, version), template=template)
-            render(order, folder / "orders", lambda: None)
+            render(order, folder / "orders", lambda _: None)
             made[key] = folder / "orders"
         return made[key]
 
@@ -220,7 +220,7 @@ def rendered_once(
 ) -> None:
     """Let updates render each version with the same answers only once."""
 
-    def once(order: Order, project: Path, on_file: Callable[[], None]) -> dict[str, str]:
+    def once(order: Order, project: Path, on_file: Callable[[int], None]) -> dict[str, str]:
         asked = (order.source, sorted(order.given.items()), sorted(order.answers.items()), project.name)
         key = repr(asked)
         if key not in renderings:

@@ -14,6 +14,7 @@ import uv
 from testkit.interpreters import find_python
 from tests.repository import VAR
 from tests.variants.debian import NotFetched, fetch, python_in
+from tests.variants.space import Variant
 
 SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
 NEWEST = SUPPORTED[-1]
@@ -34,6 +35,11 @@ class Interpreter:
     def is_this(self) -> bool:
         """Whether it is the one that runs the tests."""
         return self.version == THIS
+
+
+def run_name(variant: Variant, interpreter: Interpreter) -> str:
+    """Return the name of a variant's run: `sqlite-…-uvicorn`, or `sqlite-…-uvicorn-on-3.12`."""
+    return variant.name if interpreter.is_this else f"{variant.name}-on-{interpreter.version}"
 
 
 def this_interpreter() -> Interpreter:

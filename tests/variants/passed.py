@@ -14,7 +14,7 @@ from tests.variants.table import Outcome
 
 ANSWERS_FILE = ".copier-answers.yml"
 # With the project itself, all that a run's outcome comes from.
-HARNESS = ("acceptance", "servers", "variants")
+HARNESS = ("acceptance", "machinery", "servers", "variants")
 
 
 def outcome_before(run: Run) -> Outcome | None:

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.repository import REPOSITORY, VAR
+from tests.repository import REPOSITORY, TEMPLATE, VAR
+from tests.shared import shared_folder
 from tests.variants.batches import Batch, Batches
-from tests.variants.environments import environment_of_all
+from tests.variants.environments import clean_environment, environment_of_all
 from tests.variants.interpreters import (
     Interpreter,
     fetch_missing,
     found_interpreters,
     interpreters_named,
+    run_name,
     this_interpreter,
 )
 from tests.variants.rendering import Project, Renderer
-from tests.variants.running import run_name
 from tests.variants.shares import shares
 from tests.variants.space import Variant, covering_variants, every_variant, variants_named
-from tests.variants.table import Outcome, closing_line, table, write_results
+from tests.variants.table import Outcome, closing_line, machinery_line, table, write_results
 
 RESULTS = VAR / "results"
 WORDS = "variants to install, test and boot: covering (default), quick, all, or names separated by commas"
@@ -144,7 +147,7 @@ class Summary:
         if not self.rendered and not self.outcomes:
             return
         terminalreporter.section("variants")
-        for line in table(self.outcomes) if self.outcomes else ():
+        for line in [*table(self.outcomes), machinery_line(self.outcomes)] if self.outcomes else ():
             terminalreporter.write_line(line)
         skipped = len(terminalreporter.stats.get("skipped", ()))
         closing = closing_line(len(self.rendered), self.outcomes, skipped)
@@ -186,3 +189,19 @@ def project(batch: Batch, any_variant: Variant, record_property: Callable[[str, 
     """The project of one of all variants, rendered once for all its tests."""
     record_property("rendered", any_variant.name)
     return batch.projects[any_variant]
+
+
+@pytest.fixture(scope="session")
+def types_cache(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache of mypy for all variants of this process, in which what they import was analyzed before.
+
+    What is equal in two variants is analyzed once.
+    """
+
+    def fill(folder: Path) -> None:
+        command = [str(tools / "bin" / "mypy"), "--cache-dir", str(folder / "mypy")]
+        subprocess.run(command, cwd=TEMPLATE, env=clean_environment(), capture_output=True, check=False)
+
+    filled = shared_folder(tmp_path_factory, "types", fill)
+    own = tmp_path_factory.mktemp("types") / "mypy"
+    return Path(shutil.copytree(filled / "mypy", own))

@@ -18,7 +18,7 @@ from plumbum import local
 from pytest_copie.plugin import Copie
 
 from tests.repository import REPOSITORY, TEMPLATE
-from tests.variants.space import Variant
+from tests.variants.space import Variant, varied_questions
 
 PROJECT_NAME = "Items API"
 NOT_TEMPLATE = shutil.ignore_patterns(".venv", "var", "__pycache__", ".*_cache", ".env", "*.egg-info")
@@ -30,7 +30,7 @@ class Project:
     """A rendered project and the answers it was made from."""
 
     folder: Path
-    answers: Mapping[str, str]
+    answers: Mapping[str, Any]
 
     def read(self, name: str | Path) -> str:
         """Return the text of one of its files."""
@@ -51,11 +51,12 @@ class Renderer:
         source = folder / "source"
         source.mkdir()
         shutil.copy(REPOSITORY / "copier.yml", source)
+        shutil.copytree(REPOSITORY / "macros", source / "macros")
         shutil.copytree(TEMPLATE, source / "template", ignore=NOT_TEMPLATE)
         # Without git the source is rendered where it is, not cloned.
         self.copie = Copie(source, folder, folder / "no-settings")
 
-    def render(self, answers: Mapping[str, str]) -> Project:
+    def render(self, answers: Mapping[str, Any]) -> Project:
         """Return the project for these answers; the others are the defaults. Raises what Copier raises."""
         with compiled_once(), local.env(PATH=""), redirect_stderr(StringIO()), redirect_stdout(StringIO()):
             result = self.copie.copy(dict(answers))
@@ -66,14 +67,14 @@ class Renderer:
         assert not not_saved, f"Copier took these answers for something else: {not_saved}"
         return Project(result.project_dir, result.answers)
 
-    def render_variant(self, variant: Variant) -> Project:
-        """Return the project for this variant; its files are dated by what they hold."""
-        project = self.render({"project_name": PROJECT_NAME, **dict(variant.answers)})
-        asked = {
-            name: value
-            for name, value in project.answers.items()
-            if name not in {"project_name", "description"}
-        }
+    def render_variant(self, variant: Variant, resources: list[dict[str, Any]] | None = None) -> Project:
+        """Return the project for this variant, with the sample unless others are given.
+
+        Its files are dated by what they hold.
+        """
+        chosen = {} if resources is None else {"resources": resources}
+        project = self.render({"project_name": PROJECT_NAME, **dict(variant.answers), **chosen})
+        asked = {name: value for name, value in project.answers.items() if name in varied_questions()}
         assert asked == dict(variant.answers), (
             "The variant leaves a question out, or answers one that is not asked."
         )
@@ -102,6 +103,8 @@ def compiled_once() -> Iterator[None]:
         key = (source, arguments, tuple(named.items()), syntax, tuple(environment.extensions))
         if key not in COMPILED:
             COMPILED[key] = plain(environment, source, *arguments, **named)
+        # Copier's `yield` begins again with each source that is read.
+        environment.preprocess(str(source))
         return COMPILED[key]
 
     with patch.object(Environment, "compile", compile_once):

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,9 +19,10 @@ from fastforge.kit import kit_of
 
 from testkit.servers.process import free_port, kill_processes_in, processes_in
 from tests.repository import REPOSITORY, VAR
+from tests.variants import machinery
 from tests.variants.budgets import budget_of
 from tests.variants.environments import NotInstalled, clean_environment, environment_of
-from tests.variants.interpreters import Interpreter, this_interpreter
+from tests.variants.interpreters import Interpreter, run_name, this_interpreter
 from tests.variants.rendering import Renderer
 from tests.variants.space import Variant
 
@@ -78,6 +79,7 @@ class Run:
         self.servers = dict(servers)
         self.folder = VAR / "variants" / self.name
         self.project = self.folder / "project"
+        self.shop = self.folder / "shop"
         self.step_seconds: dict[str, float] = {}
 
     @property
@@ -142,6 +144,20 @@ class Run:
             raise self._failed("test", f"it skipped {skipped} of its own tests")
         return passed
 
+    def test_machinery(self, renderer: Renderer, files: Sequence[str]) -> int:
+        """Run these tests of the machinery in a project with a shop, and return how many passed."""
+        shutil.rmtree(self.shop, ignore_errors=True)
+        shutil.move(renderer.render_variant(self.variant, machinery.shop()).folder, self.shop)
+        machinery.add_tests(self.shop, self.variant)
+        (self.shop / ".venv").symlink_to((self.project / ".venv").resolve())
+        found = [path for file in files for path in sorted(self.shop.glob(file))]
+        named = [str(path.relative_to(self.shop)) for path in found]
+        self._step("machinery", [".venv/bin/python", "-m", "pytest", "-q", *named], cwd=self.shop)
+        passed, skipped = self._counted("machinery")
+        if skipped:
+            raise self._failed("machinery", f"it skipped {skipped} tests")
+        return passed
+
     def measure(self) -> None:
         """Let the measuring kit send each of its requests; none may be answered with an error."""
         briefly = [
@@ -155,7 +171,8 @@ class Run:
         with kit_of(self.project) as kit:
             self._step("measure", [".venv/bin/python", "-m", "fastforge_kit", *briefly], PYTHONPATH=str(kit))
         document = json.loads(self.log("measure").read_text())
-        if failed := [each["name"] for each in document["endpoints"] if each["error_percent"]]:
+        failed = [each["name"] for each in document["endpoints"] if each["error_percent"]]
+        if failed := [*failed, *document["obstacles"]]:
             raise self._failed(
                 "measure", f"the service answers with errors when asked to {', '.join(failed)}"
             )
@@ -210,7 +227,7 @@ class Run:
         """Copy the logs of a run that failed to `VAR/failed/<name>`: a repeated run writes its own."""
         kept = VAR / "failed" / self.name
         shutil.rmtree(kept, ignore_errors=True)
-        shutil.copytree(self.folder, kept, ignore=shutil.ignore_patterns("project"))
+        shutil.copytree(self.folder, kept, ignore=shutil.ignore_patterns("project", "shop"))
 
     def _environment(self, **more: str) -> dict[str, str]:
         return clean_environment(**self.servers, **more)
@@ -309,11 +326,6 @@ class Service:
         # Reading the certificates, which nothing here needs, takes 30 ms of CPU each time: most of a
         # processor while a service boots and is asked again and again.
         return httpx2.get(self.url + path, timeout=5, trust_env=False, verify=False)
-
-
-def run_name(variant: Variant, interpreter: Interpreter) -> str:
-    """Return the name of a variant's run: `sqlite-…-uvicorn`, or `sqlite-…-uvicorn-on-3.12`."""
-    return variant.name if interpreter.is_this else f"{variant.name}-on-{interpreter.version}"
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

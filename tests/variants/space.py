@@ -10,11 +10,14 @@ from typing import Any
 
 import yaml
 from fastforge.questions import Question, load_questions
+from jinja2 import FileSystemLoader
 from jinja2.sandbox import SandboxedEnvironment
 
 from tests.repository import REPOSITORY
 
 Answer = tuple[str, str]
+# Its answers bring files that nothing else in a project depends on: tests/test_render.py has them.
+NOT_VARIED = {"updates"}
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,17 @@ class Variant:
 
 
 @cache
+def varied_questions() -> frozenset[str]:
+    """Return the names of the questions whose answers make variants."""
+    with_choices = {question.name for question in load_questions() if question.choices}
+    return frozenset(with_choices - NOT_VARIED)
+
+
+@cache
 def every_variant() -> tuple[Variant, ...]:
     """Return all variants: every choice of every question, unless the question is not asked."""
     environment = SandboxedEnvironment()
-    choices = [question for question in load_questions() if question.choices]
+    choices = [question for question in load_questions() if question.name in varied_questions()]
     combined = product(*(question.choices for question in choices))
     asked = (_asked(environment, choices, values) for values in combined)
     return tuple(dict.fromkeys(map(Variant, asked)))
@@ -98,6 +108,7 @@ def all_answers(answers: Mapping[str, str]) -> dict[str, Any]:
     """Return the answers with the computed ones, as Copier has them when it renders."""
     config = yaml.safe_load((REPOSITORY / "copier.yml").read_text())
     environment = SandboxedEnvironment(
+        loader=FileSystemLoader(REPOSITORY),
         extensions=["jinja2_ansible_filters.AnsibleCoreFiltersExtension"],
         **{name: option for name, option in config["_envops"].items() if name != "undefined"},
     )
@@ -113,7 +124,7 @@ def _default(environment: SandboxedEnvironment, details: Mapping[str, Any], know
     if not isinstance(default, str):
         return default
     rendered = environment.from_string(default).render(**known)
-    return yaml.safe_load(rendered) if details["type"] == "yaml" else rendered
+    return yaml.safe_load(rendered) if details["type"] in ("yaml", "json") else rendered
 
 
 def _asked(

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tests.variants.interpreters import missing_versions
+from tests.variants.machinery import test_files
 
 
 @dataclass
@@ -23,6 +24,8 @@ class Outcome:
     modules: int = 0
     import_seconds: float = 0.0
     tests: int = 0
+    machinery_files: list[str] = field(default_factory=list)
+    machinery_tests: int = 0
     boot_seconds: float = 0.0
     contract_tests: int = 0
     contract_skipped: int = 0
@@ -38,7 +41,7 @@ class Outcome:
         return asdict(self)
 
 
-HEADINGS = ("variant", "import", "own tests", "boot", "contract", "answers", "took", "")
+HEADINGS = ("variant", "import", "own tests", "machinery", "boot", "contract", "answers", "took", "")
 
 
 def table(outcomes: Iterable[Outcome]) -> list[str]:
@@ -70,7 +73,7 @@ def write_results(folder: Path, outcomes: Sequence[Outcome], closing: str) -> No
 
 def closing_line(rendered: int, outcomes: Sequence[Outcome], skipped: int) -> str:
     """Return one line: how many variants came how far, on which Pythons, and what was left out."""
-    tests = sum(outcome.tests + outcome.contract_tests for outcome in outcomes)
+    tests = sum(each.tests + each.machinery_tests + each.contract_tests for each in outcomes)
     versions = sorted({outcome.python for outcome in outcomes})
     resumed = sum(outcome.resumed for outcome in outcomes)
     repeated = sum(bool(outcome.repeated_for) for outcome in outcomes)
@@ -91,6 +94,14 @@ def closing_line(rendered: int, outcomes: Sequence[Outcome], skipped: int) -> st
     return "Variants: " + ", ".join(facts) + "".join(remarks)
 
 
+def machinery_line(outcomes: Iterable[Outcome]) -> str:
+    """Return which files of the machinery's tests ran, and which not: they are for other variants."""
+    files = {file.path for file in test_files()}
+    ran = {path for outcome in outcomes if outcome.machinery_tests for path in outcome.machinery_files}
+    names = ", ".join(Path(path).name for path in sorted(files - ran))
+    return f"The machinery: {len(ran)} of {len(files)} files of tests ran{'; not ' + names if names else ''}"
+
+
 def _rows(outcomes: Iterable[Outcome]) -> list[tuple[str, ...]]:
     return [HEADINGS, *(_row(outcome) for outcome in sorted(outcomes, key=lambda outcome: outcome.run))]
 
@@ -100,6 +111,7 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
         outcome.run,
         f"{outcome.modules} modules, {outcome.import_seconds:.2f} s" if outcome.modules else "-",
         f"{outcome.tests} passed" if outcome.tests else "-",
+        f"{outcome.machinery_tests} passed" if outcome.machinery_tests else "-",
         f"{outcome.boot_seconds:.2f} s" if outcome.boot_seconds else "-",
         f"{outcome.contract_tests} passed" if outcome.contract_tests else "-",
         str(outcome.answers or "-"),

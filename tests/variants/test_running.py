@@ -10,10 +10,12 @@ import pytest
 
 from testkit.servers import MongoServer, running_servers
 from testkit.servers.variables import ServerOf, variables_for
-from tests.variants.interpreters import Interpreter
+from tests.variants.interpreters import Interpreter, run_name
+from tests.variants.machinery import TestFile, shares_of_tests
 from tests.variants.passed import fingerprint, outcome_before, remember
+from tests.variants.plugin import runs_named
 from tests.variants.rendering import Renderer
-from tests.variants.running import Run, StepFailed, run_name
+from tests.variants.running import Run, StepFailed
 from tests.variants.space import Variant, default_variant
 from tests.variants.table import Outcome
 
@@ -69,8 +71,19 @@ def run(
     return run
 
 
+@pytest.fixture
+def machinery(pytestconfig: pytest.Config, run: Run) -> list[TestFile]:
+    """The tests of the machinery that this run takes."""
+    runs = runs_named(pytestconfig.getoption("--variants"), pytestconfig.getoption("--interpreters"))
+    return shares_of_tests(runs)[run.name]
+
+
 def test_a_variant_installs_passes_its_own_tests_and_keeps_the_contract(
-    pytestconfig: pytest.Config, run: Run, outcome: Outcome
+    pytestconfig: pytest.Config,
+    run: Run,
+    outcome: Outcome,
+    renderer: Renderer,
+    machinery: list[TestFile],
 ) -> None:
     earlier = outcome_before(run) if pytestconfig.getoption("--resume") else None
     if earlier:
@@ -79,6 +92,8 @@ def test_a_variant_installs_passes_its_own_tests_and_keeps_the_contract(
     before = fingerprint(run)
     try:
         take_through(run, outcome, isolated=pytestconfig.getoption("--isolated"))
+        outcome.machinery_files = [file.path for file in machinery]
+        outcome.machinery_tests = run.test_machinery(renderer, outcome.machinery_files) if machinery else 0
     except StepFailed as failure:
         outcome.failed = failure.step
         run.keep_logs()

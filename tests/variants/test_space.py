@@ -6,6 +6,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from fastforge.grammar import load_tables
 from fastforge.questions import load_questions
 from fastforge.schema import answers_schema
 from jsonschema import Draft202012Validator
@@ -40,7 +41,7 @@ def impossible() -> list[dict[str, str]]:
 
 
 def test_every_combination_that_cannot_be_is_refused() -> None:
-    schema = Draft202012Validator(answers_schema(load_questions(), []))
+    schema = Draft202012Validator(answers_schema(load_questions(), [], load_tables()))
 
     assert len(impossible()) >= 100
     assert not [answers for answers in impossible() if schema.is_valid(answers)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import tomllib
 from collections.abc import Callable
@@ -17,8 +16,6 @@ import yaml
 from fastforge.questions import load_questions
 from packaging.requirements import Requirement
 
-from tests.repository import TEMPLATE
-from tests.shared import shared_folder
 from tests.twins import twins
 from tests.variants.batches import Batch
 from tests.variants.budgets import BUDGETS, budget_of, measured
@@ -112,22 +109,6 @@ def check(tools: Path, project: Project) -> Check:
         assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}{done.stderr}"
 
     return run
-
-
-@pytest.fixture(scope="session")
-def types_cache(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The cache of mypy for all variants of this process, in which what they import was analyzed before.
-
-    What is equal in two variants is analyzed once.
-    """
-
-    def fill(folder: Path) -> None:
-        command = [str(tools / "bin" / "mypy"), "--cache-dir", str(folder / "mypy")]
-        subprocess.run(command, cwd=TEMPLATE, env=clean_environment(), capture_output=True, check=False)
-
-    filled = shared_folder(tmp_path_factory, "types", fill)
-    own = tmp_path_factory.mktemp("types") / "mypy"
-    return Path(shutil.copytree(filled / "mypy", own))
 
 
 def test_it_is_formatted(batch: Batch, any_variant: Variant) -> None:

@@ -1,6 +1,6 @@
-"""What the service calls itself in its documentation."""
+"""The service's name, description and version, as its documentation shows them."""
 
-# The answers are kept as they were given, whichever quotes the formatter would prefer.
+# Kept exactly as answered; the formatter might prefer other quotes.
 NAME = "Items API"  # fmt: skip
 DESCRIPTION = "A FastAPI service that keeps items."  # fmt: skip
 VERSION = "0.1.0"

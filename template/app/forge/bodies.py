@@ -1,7 +1,7 @@
-"""Models of request bodies: strict about the types that JSON has, and plain annotations for all others.
+"""Base classes for request bodies: strict validation with plain type annotations.
 
-JSON has neither UUIDs nor dates nor sets, so they arrive as text and arrays. Pydantic's strict mode refuses these,
-because FastAPI validates what `json.loads` returns; its lax mode takes `"1"` for an integer and 1700000000 for a date.
+JSON has no UUIDs, dates or sets, so they arrive as strings and arrays. FastAPI validates what `json.loads` returns,
+and there Pydantic's strict mode rejects them, while its lax mode accepts `"1"` as an integer and 1700000000 as a date.
 """
 
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ from pydantic_core import CoreSchema, core_schema
 
 from app.forge.fields import IS_READ, read_from, read_from_text, text_of
 
-# `"1"` and `true` are not integers, NaN is not a number (RFC 8259), and unknown fields are refused.
+# `"1"` and `true` are not integers, NaN is not valid JSON (RFC 8259), and unknown fields are rejected.
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
-# Types that JSON writes as an array or object, and Python strictly as one of its own.
+# Types that JSON writes as an array or object, and that strict mode accepts only as Python objects.
 CONTAINERS = frozenset({"set", "frozenset", "tuple", "deque", "dataclass"})
 NUMBERS = frozenset({"int", "float", "bool"})
 SCALARS: dict[type, CoreSchema] = {
@@ -24,33 +24,33 @@ SCALARS: dict[type, CoreSchema] = {
     float: core_schema.float_schema(strict=True),
     str: core_schema.str_schema(strict=True),
 }
-# What a schema holds besides other schemas.
+# Keys of a schema that never hold other schemas.
 NO_SCHEMAS = frozenset({"metadata", "serialization", "config", "default", "expected", "members", "cls"})
 
 TypedDictType = TypeVar("TypedDictType")
 
 
 def _read_from_json(schema: CoreSchema, handler: GetCoreSchemaHandler) -> CoreSchema:
-    """Change the schema of a body in place, and return it."""
+    """Rewrite the schema of a body in place, and return it."""
     waiting = list(_inside(handler.resolve_ref_schema(schema)))
     seen: set[int] = set()
     while waiting:
         inner: Any = handler.resolve_ref_schema(waiting.pop())
-        # A model of another kind has its own rules.
+        # Other kinds of models keep their own validation rules.
         if id(inner) in seen or inner["type"] == "model" or IS_READ in inner.get("metadata", {}):
             continue
         seen.add(id(inner))
         waiting += _inside(inner)
         plain = dict(inner)
         inner.clear()
-        # Other schemas name this one by its reference, so that stays outermost.
+        # Other schemas refer to this one by its `ref`, so `ref` stays on the outermost schema.
         inner.update({key: plain.pop(key) for key in ("ref",) if key in plain})
         inner.update(_from_json(plain))
     return schema
 
 
 def _inside(part: Any) -> Iterator[CoreSchema]:
-    """Yield the schemas directly inside of a schema, or of a list or mapping of schemas."""
+    """Yield the direct children of a schema, or of a list or mapping of schemas."""
     values = part.items() if isinstance(part, dict) else enumerate(part)
     for name, value in values:
         if _is_schema(part) and name in NO_SCHEMAS:
@@ -62,12 +62,12 @@ def _inside(part: Any) -> Iterator[CoreSchema]:
 
 
 def _is_schema(part: object) -> bool:
-    # A mapping of fields may have one that is called "type", but that is a schema.
+    # A mapping of fields may contain a field named "type", whose value is a schema and not a string.
     return isinstance(part, dict) and isinstance(part.get("type"), str)
 
 
 def _from_json(schema: CoreSchema) -> CoreSchema:
-    """Return the schema for what `json.loads` makes of its type."""
+    """Return a schema that accepts the type as `json.loads` represents it."""
     text = text_of(schema)
     if text is not None:
         return read_from_text(schema, text)
@@ -76,7 +76,7 @@ def _from_json(schema: CoreSchema) -> CoreSchema:
     if schema["type"] == "json-or-python":
         return _one_of_both(schema)
     if schema["type"] == "dict" and schema.get("keys_schema", {}).get("type") in NUMBERS:
-        # The keys of a JSON object are text.
+        # The keys of a JSON object are strings.
         return {**schema, "keys_schema": {**schema["keys_schema"], "strict": False}}
     if schema["type"] in CONTAINERS:
         return {**schema, "strict": False}
@@ -84,14 +84,14 @@ def _from_json(schema: CoreSchema) -> CoreSchema:
 
 
 def _enum_from_json(schema: CoreSchema) -> CoreSchema:
-    """Return the schema of an enum by its values; Pydantic's lax mode takes `"1"` and `true` for 1."""
+    """Return a schema that accepts an enum's values; Pydantic's lax mode would accept `"1"` and `true` for 1."""
     values = [member.value for member in schema["members"]]
     inputs = [SCALARS[kind] for kind in SCALARS if kind in set(map(type, values))]
     return read_from(inputs, schema, schema["cls"], f"one of {', '.join(map(repr, values))}")
 
 
 def _one_of_both(schema: CoreSchema) -> CoreSchema:
-    """Return the schema of a type that has one for JSON and one for Python, such as an IP address or a path."""
+    """Return the schema of a type with separate JSON and Python schemas, such as an IP address or a path."""
     type_ = schema["python_schema"].get("cls")
     return core_schema.union_schema(
         [schema["json_schema"], schema["python_schema"]],
@@ -102,22 +102,23 @@ def _one_of_both(schema: CoreSchema) -> CoreSchema:
 
 
 class Body(BaseModel):
-    """A JSON object that a client sends. Its fields are annotated as in any other model."""
+    """A JSON object sent by a client. Annotate its fields as in any other Pydantic model."""
 
     model_config = STRICT
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Return the model's schema, with every type read from JSON."""
+        """Return the model's schema, changed to read every type from JSON."""
         return _read_from_json(handler(source), handler)
 
 
 def body(typed_dict: type[TypedDictType]) -> type[TypedDictType]:
-    """Make a `TypedDict` a body: it keeps only the fields that the client sent, so it suits changes."""
+    """Turn a `TypedDict` into a body. It holds only the fields that the client sent, which suits partial updates."""
 
     def schema_from_json(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return _read_from_json(handler(source), handler)
 
-    typed_dict.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
+    stated: ConfigDict = getattr(typed_dict, "__pydantic_config__", ConfigDict())
+    typed_dict.__pydantic_config__ = {**stated, **STRICT}  # type: ignore[attr-defined]
     typed_dict.__get_pydantic_core_schema__ = schema_from_json  # type: ignore[attr-defined]
     return typed_dict

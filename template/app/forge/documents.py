@@ -1,16 +1,16 @@
-"""Responses ready to be sent: JSON that was made once, with its entity tag."""
+"""Serialized JSON with its entity tag, ready to be sent."""
 
 from typing import NamedTuple
 from uuid import UUID
 
 from app.forge.http.caching import entity_tag
 
-# As they are sent: names in lower case.
+# Encoded as they are sent, names in lower case.
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
 class Document(NamedTuple):
-    """A row or a page of rows as JSON, its entity tag, and headers that say where it came from."""
+    """A row or a page of rows as JSON, with its entity tag and headers such as `X-Cache`."""
 
     body: bytes
     etag: str
@@ -18,7 +18,7 @@ class Document(NamedTuple):
 
 
 def document_of(body: bytes) -> Document:
-    """Return the document of this JSON, with its entity tag."""
+    """Return a document with this JSON and its entity tag."""
     return Document(body, entity_tag(body))
 
 

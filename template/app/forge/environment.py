@@ -1,4 +1,4 @@
-"""Where settings come from, and what was probably meant as one."""
+"""Settings from environment variables and .env, and warnings about misspelled names."""
 
 import os
 import re
@@ -9,19 +9,19 @@ from pathlib import Path
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
 
 ENV_FILE = os.environ.get("ENV_FILE", ".env")
-# Docker Compose reads .env as well, and the tests find their servers there.
+# Docker Compose also reads .env, and the tests find their servers there.
 OTHERS = re.compile(r"(test|compose|docker)_|env_file$")
 COMPOSE_FILES = ("compose.yaml", "compose.yml", "compose.override.yaml", "docker-compose.yml")
-# As alike as DATABSE_URL and DATABASE_URL. An environment is full of names that have nothing to do with a service.
+# About as similar as DATABSE_URL and DATABASE_URL: most environment variables have nothing to do with a service.
 ALIKE = 0.9
 SHORTEST_ALIKE = 6
 
 
 class Environment(BaseSettings):
-    """Settings read from environment variables, then from .env, then from their defaults.
+    """Settings. Precedence: environment variables, .env, defaults.
 
-    ENV_FILE in the environment names another file than .env. An invalid setting raises `ValidationError`, which
-    names the variable but never its value: it may be a secret.
+    The environment variable ENV_FILE names a file to read instead of .env. An invalid setting raises
+    `ValidationError`, which names the variable but not its value, because the value may be a secret.
     """
 
     model_config = SettingsConfigDict(
@@ -30,7 +30,7 @@ class Environment(BaseSettings):
 
 
 def unknown_settings(settings: type[Environment]) -> Iterator[str]:
-    """Yield a sentence for every name in .env that nothing reads, and for every misspelt one in the environment."""
+    """Yield a warning for each unknown name in .env, and for each misspelled one in the environment."""
     known = {name for each in _subclasses(Environment) for name in each.model_fields}
     in_file = DotEnvSettingsSource(settings).env_vars
     for name in sorted(in_file.keys() - known - _names_in_compose_files()):

@@ -1,4 +1,4 @@
-"""What can go wrong in words of the service, whoever asks. `app.forge.http.problems` answers with it."""
+"""The errors that a service can report. `app.forge.http.problems` turns them into responses."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 
 
 class ServiceError(Exception):
-    """Something the service answers with a problem; subclasses say which, `detail` names the value."""
+    """The base class of errors with a response of their own. `detail` explains this occurrence."""
 
     status: ClassVar[HTTPStatus]
     type: ClassVar[str] = "about:blank"
-    # What the problem has besides the members of RFC 9457.
+    # Added to the members that RFC 9457 defines.
     members: Mapping[str, Any] = {}
 
     def __init__(self, detail: str) -> None:
@@ -25,7 +25,7 @@ class NotFound(ServiceError):
 
 
 class Taken(ServiceError):
-    """Another row has the value of a field that must be unique."""
+    """Another row already has this value in a unique field."""
 
     status = HTTPStatus.CONFLICT
     type = "urn:problem:taken"
@@ -36,12 +36,12 @@ class Taken(ServiceError):
 
 
 class MissingReference(ServiceError):
-    """A field refers to a row that does not exist; answered like any other invalid field."""
+    """A field refers to a row that does not exist. The response is that of any invalid field."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
 
     def __init__(self, noun: str, field: str, value: object, index: int | None = None) -> None:
-        """The index is the place of the row in a batch."""
+        """In a batch, `index` is the position of the row."""
         where = ["body", field] if index is None else ["body", index, field]
         message = f"No {noun} has the id {value}."
         super().__init__(f"{'.'.join(map(str, where))}: {message}")
@@ -49,22 +49,22 @@ class MissingReference(ServiceError):
 
 
 class Referenced(ServiceError):
-    """Other rows refer to the row, so it cannot be removed."""
+    """The row cannot be deleted because other rows refer to it."""
 
     status = HTTPStatus.CONFLICT
     type = "urn:problem:referenced"
 
 
 class PreconditionFailed(ServiceError):
-    """The row is not, or no longer, the one that `If-Match` names."""
+    """`If-Match` does not name the current entity tag of the row."""
 
     status = HTTPStatus.PRECONDITION_FAILED
 
 
 class Unavailable(ServiceError):
-    """A dependency does not answer; the same request may succeed in a moment.
+    """A dependency does not respond. The client may retry shortly.
 
-    Raise it `from` what went wrong: `app.forge.database.outages` logs the cause, once for each outage of the `dependency`.
+    Raise it `from` the original error: `app.forge.database.outages` logs that cause once per outage of `dependency`.
     """
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
@@ -76,20 +76,20 @@ class Unavailable(ServiceError):
 
 
 class TransactionConflict(ServiceError):
-    """The transaction met another that changed the same rows; nothing was committed, and it may be tried again."""
+    """A concurrent transaction changed the same rows. Nothing was committed, so it is safe to retry."""
 
     status = HTTPStatus.CONFLICT
     type = "urn:problem:transaction-conflict"
 
 
 class OutcomeUnknown(Unavailable):
-    """The database was asked to commit and did not answer: look before the same is done again."""
+    """The database did not confirm a commit, which may have succeeded. Check before retrying."""
 
     type = "urn:problem:outcome-unknown"
 
 
 class TransactionsNotSupported(ServiceError):
-    """The database server has no transactions, and will not have any until it is set up differently."""
+    """The database server, as configured, does not support transactions."""
 
     status = HTTPStatus.NOT_IMPLEMENTED
     type = "urn:problem:transactions-not-supported"

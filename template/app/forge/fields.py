@@ -1,6 +1,6 @@
-"""Types for fields of JSON that have no type in JSON, each in exactly one form of text.
+"""Field types that JSON lacks, such as UUIDs, dates and decimals. Each is read from exactly one text format.
 
-In a `Body` (app/forge/bodies.py) the plain types are read like these: `UUID` like `Reference`, `date` like `Day`.
+A `Body` (app/forge/bodies.py) reads the plain types in the same way: `UUID` like `Reference`, `date` like `Day`.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, GetCoreSchemaHandler, GetJsonSchemaH
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema, to_json
 
-# Digits enough for every decimal that a table can hold.
+# Enough digits for every decimal that a table can hold.
 EXACT = Context(prec=100)
 MAX_INTEGER = 2**63 - 1
 
@@ -25,7 +25,7 @@ OFFSET = "([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
 
 @dataclass(frozen=True)
 class Text:
-    """The one form of text that is read as a type, and how an error describes it."""
+    """The only text format accepted for a type, and its description in error messages."""
 
     type: type
     pattern: str
@@ -45,8 +45,8 @@ DURATION_TEXT = Text(timedelta, "[+-]?P[0-9A-Z.]+", "an ISO 8601 duration such a
 DECIMAL_TEXT = Text(Decimal, r"-?[0-9]+(\.[0-9]+)?", 'a decimal number in quotes such as "19.99"')
 BYTES_TEXT = Text(bytes, "(?s:.*)", "a string")
 
-# By the names of Pydantic's schemas. Rust checks these patterns (https://docs.rs/regex) before it parses: its lax
-# parsers take numbers and their digits for times, dates for datetimes, and `urn:uuid:` and braces for UUIDs.
+# Keyed by Pydantic's schema types. Patterns (https://docs.rs/regex) are checked before parsing: Pydantic's lax parsers
+# accept numbers as times, dates as datetimes, and UUIDs in braces or with `urn:uuid:`.
 TEXTS = {
     "uuid": UUID_TEXT,
     "date": DATE_TEXT,
@@ -55,26 +55,26 @@ TEXTS = {
     "decimal": DECIMAL_TEXT,
     "bytes": BYTES_TEXT,
 }
-# Marks what `read_from` returns.
+# Marks the schemas that `read_from` returns.
 IS_READ = "is_read"
 
 
 def text_of(schema: CoreSchema) -> Text | None:
-    """Return the text that this schema's type has in JSON, or None if JSON has the type itself."""
+    """Return the text format of this schema's type, or None if JSON has the type itself."""
     if schema["type"] == "datetime":
-        # RFC 3339, which OpenAPI's `date-time` is, has no times without an offset.
+        # OpenAPI's `date-time` is RFC 3339, where an offset is required.
         return NAIVE_TEXT if schema.get("tz_constraint") == "naive" else AWARE_TEXT
     return TEXTS.get(schema["type"])
 
 
 def read_from_text(schema: CoreSchema, text: Text) -> CoreSchema:
-    """Return the schema behind a check that the input is such text."""
+    """Return the schema, preceded by a check of the text format."""
     is_text = core_schema.str_schema(strict=True, pattern=f"^(?:{text.pattern})$")
     return read_from([is_text], schema, text.type, text.description)
 
 
 def read_from(inputs: list[CoreSchema], schema: CoreSchema, type_: type, description: str) -> CoreSchema:
-    """Return the schema behind a check that the input is one of these, or already an instance of the type."""
+    """Return the schema, preceded by a check that the input matches `inputs` or is an instance of the type."""
     accepted = core_schema.union_schema(
         [*inputs, core_schema.is_instance_schema(type_)],
         mode="left_to_right",
@@ -85,7 +85,7 @@ def read_from(inputs: list[CoreSchema], schema: CoreSchema, type_: type, descrip
 
     def json_schema(_: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         described = handler(parsed)
-        # Pydantic itself would take numbers for decimals, too.
+        # Pydantic by itself also accepts numbers for decimals.
         texts = [each for each in described.get("anyOf", ()) if each.get("type") == "string"]
         return texts[0] if texts else described
 
@@ -94,19 +94,19 @@ def read_from(inputs: list[CoreSchema], schema: CoreSchema, type_: type, descrip
 
 
 class FromText:
-    """Annotates a type that is read from its text."""
+    """Annotation for a type that is read from its text format only."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Return the type's schema behind the check of its text."""
+        """Return the type's schema, preceded by the check of its text format."""
         schema = handler(source)
         text = text_of(schema)
         if text is None:
-            raise TypeError(f"{source} has no text in JSON.")
+            raise TypeError(f"{source} has no text format in JSON.")
         return read_from_text(schema, text)
 
 
 def in_utc(moment: datetime) -> datetime:
-    """Return the moment in UTC, cut to the milliseconds that every database keeps."""
+    """Return the moment in UTC, truncated to the milliseconds that every database keeps."""
     try:
         moment = moment.astimezone(UTC)
     except OverflowError:
@@ -116,42 +116,56 @@ def in_utc(moment: datetime) -> datetime:
 
 # A UUID of any version (RFC 9562, section 4).
 Reference = Annotated[UUID, FromText()]
-# A full-date of RFC 3339.
+# An RFC 3339 full-date.
 Day = Annotated[date, FromText()]
-# A date-time of RFC 3339, in UTC. Python has no leap seconds, so they are refused.
+# An RFC 3339 date-time, converted to UTC. Leap seconds are rejected because Python has none.
 Moment = Annotated[datetime, FromText(), AfterValidator(in_utc)]
-# A number that JSON can express: neither NaN nor Infinity.
+# A number that JSON can express: not NaN or Infinity.
 Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
 class Exact:
-    """Makes a decimal exact, with all its places: `Annotated[Decimal, Exact(digits=12, places=2)]`, text in JSON."""
+    """Annotation for an exact decimal, a string in JSON: `Annotated[Decimal, Exact(digits=12, places=2)]`."""
 
     digits: int
     places: int
 
-    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Return the schema of a decimal that is read from its text."""
-        limited = core_schema.decimal_schema(max_digits=self.digits, decimal_places=self.places)
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return the schema of a decimal, bounded as stated before, that is read from its text."""
+        limited: Any = {**handler(source), "max_digits": self.digits, "decimal_places": self.places}
         return core_schema.no_info_after_validator_function(
             self.with_all_places, read_from_text(limited, DECIMAL_TEXT)
         )
 
+    def __get_pydantic_json_schema__(
+        self, _schema: CoreSchema, _handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Return the schema of the text."""
+        whole = f"-?[0-9]{{1,{max(self.digits - self.places, 1)}}}"
+        fraction = rf"(\.[0-9]{{1,{self.places}}})?" if self.places else ""
+        return {"type": "string", "pattern": f"^{whole}{fraction}$"}
+
     def with_all_places(self, number: Decimal) -> Decimal:
-        """Return the number with this many places: 19.9 as 19.90, so that it is written as databases write it."""
+        """Return the number with all its places, as databases write it: 19.9 becomes 19.90."""
         return number.quantize(Decimal(1).scaleb(-self.places), context=EXACT)
 
 
 @dataclass(frozen=True)
 class Json:
-    """Marks any JSON value: `Annotated[Any, Json(max_bytes=10_000)]`, measured as it is stored."""
+    """Annotation for any JSON value, with a limit on its stored size: `Annotated[Any, Json(max_bytes=10_000)]`."""
 
     max_bytes: int
 
     def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Return the schema of anything that JSON can express."""
+        """Return the schema of any JSON value."""
         return core_schema.no_info_after_validator_function(self.checked, core_schema.any_schema())
+
+    def __get_pydantic_json_schema__(
+        self, _schema: CoreSchema, _handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Return a schema that says the size; all else is allowed."""
+        return {"description": f"Any JSON value of at most {self.max_bytes:,} bytes."}
 
     def checked(self, value: Any) -> Any:
         """Return the value, or raise `ValueError` if it is too large or cannot be stored."""
@@ -193,5 +207,5 @@ MAX_EXACT = 2**53 - 1
 
 
 def text(*, min: int = 0, max: int) -> StringConstraints:  # noqa: A002
-    """Return what bounds a text: its length in characters, and that it has no NUL, which PostgreSQL cannot store."""
+    """Return the constraints of a string: a length in characters, and no NUL, which PostgreSQL cannot store."""
     return StringConstraints(min_length=min, max_length=max, pattern=r"^[^\x00]*$")

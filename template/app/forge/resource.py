@@ -1,4 +1,4 @@
-"""A resource: what its folder in `app/` gives to the service."""
+"""A resource: the parts that its folder in `app/` contributes to the service."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,15 +13,21 @@ from app.forge.table import Table
 
 @dataclass(frozen=True)
 class Resource:
-    """Routes, the table behind them, the rules, and the models of a response; `app/resources.py` lists them."""
+    """The routes, table, rules and response models of one resource. `app/resources.py` lists all resources."""
 
     router: APIRouter
     table: Table
     rules: type[Collection[Any, Any]]
     model: type[BaseModel]
-    # The model with what `?expand=` adds, if the table has references.
+    # The model including what `?expand=` adds, if the table has references.
     expanded: type[BaseModel] | None = None
 
+    @property
+    def tag(self) -> dict[str, Any]:
+        """What the OpenAPI document says of the resource."""
+        name = self.router.tags[0]
+        return {"name": name, "description": f"Create, read, change, remove and list {name}."}
+
     def serializer(self) -> Serializer:
-        """Return what writes the rows."""
+        """Return a serializer for the rows."""
         return Serializer(self.model, self.expanded or self.model)

@@ -1,4 +1,4 @@
-"""FastAPI with the service's own layers, each in its place whatever middleware is added."""
+"""FastAPI with built-in middleware that keeps its position when more is added."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,15 +9,15 @@ from starlette.types import ASGIApp
 
 from app.forge.http.fast_path import FastPathMiddleware
 from app.forge.http.fast_path.middleware import Respond, respond_plainly
-from app.forge.http.problems import Problem
+from app.forge.http.openapi import complete
 from app.forge.http.routing import RoutingMiddleware
 
 
 class Service(FastAPI):
-    """FastAPI whose requests pass `outermost`, then all middleware that is added, then direct routes.
+    """A FastAPI app. Requests pass `outermost`, then all added middleware, then the fast path.
 
-    `app.add_middleware`, `@app.middleware("http")` and the argument `middleware` add in between, in any order and
-    until the first request, so nothing that they add is ever passed by.
+    Middleware may be added with `app.add_middleware`, `@app.middleware("http")` or the argument `middleware`, in any
+    order until the first request. The fast path never bypasses it.
     """
 
     def __init__(
@@ -26,16 +26,18 @@ class Service(FastAPI):
         outermost: Sequence[Middleware] = (),
         innermost: Sequence[Middleware] = (),
         respond: Respond = respond_plainly,
+        optional_headers: Sequence[str] = (),
         **options: Any,
     ) -> None:
         self.outermost = outermost
         self.innermost = innermost
         self.respond = respond
-        self._with_problems: dict[str, Any] | None = None
+        self.optional_headers = optional_headers
+        self._complete: dict[str, Any] | None = None
         super().__init__(**options)
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Return the layers around the router; FastAPI asks for them at its first request."""
+        """Return the layers around the router. FastAPI calls this once, on the first request."""
         added = self.user_middleware
         self.user_middleware = [*self.outermost, *added, *self.routing()]
         try:
@@ -44,8 +46,8 @@ class Service(FastAPI):
             self.user_middleware = added
 
     def routing(self) -> list[Middleware]:
-        """Return direct routes, and what else is inside of all that is added."""
-        # FastAPI's two outer layers answer these.
+        """Return the middleware that runs after all added middleware: the fast path and routing."""
+        # FastAPI's outermost layer handles these two.
         handlers = {key: each for key, each in self.exception_handlers.items() if key not in (500, Exception)}
         return [
             Middleware(FastPathMiddleware, router=self.router, handlers=handlers, respond=self.respond),
@@ -54,18 +56,15 @@ class Service(FastAPI):
         ]
 
     def setup(self) -> None:
-        """Add no routes for documentation: those of app.forge.http.docs serve it."""
+        """Skip FastAPI's documentation routes; `app.forge.http.docs` provides them."""
 
     def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI document, with the problems that every route answers.
+        """Return the OpenAPI document, with what `app.forge.http.openapi` adds to it.
 
-        It is the same object for as long as no route is added.
+        It is the same object until a route is added.
         """
         document = super().openapi()
-        if document is not self._with_problems:
-            problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-            schemas = document.setdefault("components", {}).setdefault("schemas", {})
-            schemas.update(problem.pop("$defs"))
-            schemas["Problem"] = problem
-            self._with_problems = document
+        if document is not self._complete:
+            complete(document, self.routes, self.optional_headers)
+            self._complete = document
         return document

@@ -1,4 +1,4 @@
-"""What every database offers for a table, and the shapes that pass through."""
+"""The interface of a table in any database, and the types of its rows."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
@@ -7,20 +7,20 @@ from uuid import UUID
 
 from app.forge.documents import Document
 
-# A row as Python values, by the columns' names, with `id`, `created_at` and `updated_at`: UUID, datetime in UTC with
-# millisecond precision, date, Decimal, str, int, float, bool, list, None, and any JSON value for `json`.
+# A row as Python values by column name, including `id`, `created_at` and `updated_at`: UUID, datetime (UTC, in
+# milliseconds), date, Decimal, str, int, float, bool, list, None, and any JSON value for `json`.
 Row = dict[str, Any]
-# A row as its database has it: JSON if the database writes it faster than Python, else a row.
+# A row as read from the database: JSON if the database serializes it faster than Python, otherwise a `Row`.
 Stored = Row | bytes
-# Many of them: one JSON array, or rows.
+# Many rows: one JSON array, or a sequence of `Row`.
 StoredRows = Sequence[Row] | bytes
 
 
 class Store(Protocol):
     """The rows of one table.
 
-    All methods raise `Unavailable` if the database does not answer in time. Methods with `if_match` raise
-    `PreconditionFailed` if it is the header `If-Match` and names no entity tag of the row as the database has it.
+    All methods raise `Unavailable` if the database does not respond in time. Methods with `if_match`, the value of
+    the `If-Match` header, raise `PreconditionFailed` if it does not name the row's current entity tag.
     """
 
     async def get(self, row_id: UUID, /) -> Document:
@@ -30,10 +30,10 @@ class Store(Protocol):
         """Return the row with the rows that these relations refer to, in one statement, or raise `NotFound`."""
 
     async def insert(self, row: Row, /) -> Document:
-        """Add the row and return it. Raises `Taken` or `MissingReference`."""
+        """Insert the row and return it. Raises `Taken` or `MissingReference`."""
 
     async def insert_many(self, rows: Sequence[Row], /) -> None:
-        """Add all rows at once, or none and raise `Taken` or `MissingReference`."""
+        """Insert all rows, or insert none and raise `Taken` or `MissingReference`."""
 
     async def update(
         self, row_id: UUID, changes: Mapping[str, Any], updated_at: datetime, if_match: str | None = None, /
@@ -41,22 +41,22 @@ class Store(Protocol):
         """Return the row after the change. Raises `NotFound`, `Taken` or `MissingReference`."""
 
     async def delete(self, row_id: UUID, if_match: str | None = None, /) -> None:
-        """Remove the row, and do what references to it say. Raises `NotFound` or `Referenced`."""
+        """Delete the row and apply the `on_delete` of references to it. Raises `NotFound` or `Referenced`."""
 
     async def page(
         self, limit: int, after: UUID | None, filters: Mapping[str, Any], expand: Sequence[str], /
     ) -> bytes:
         """Return a page as JSON: at most `limit` rows older than `after` that match all filters, newest first.
 
-        A filter is a column's value, or what a column of lists contains.
+        A filter is the value of a column, or one element of a list column.
         """
 
     def export(self) -> AsyncIterator[bytes]:
         """Yield all rows as newline-delimited JSON, in chunks of bounded size."""
 
     async def summary(self) -> dict[str, Any]:
-        """Return the `count` of the rows, and under the columns' names figures of what they hold.
+        """Return the number of rows as `count`, and statistics under each column's name.
 
-        For a number `{"min", "max", "mean"}`, all None if no row has one; for words, booleans and lists the ten values
-        used most, as a list of `{"value", "count"}`, used most first, then in the order of the values.
+        Numbers have `{"min", "max", "mean"}`, all None if no row has a value. Enums, booleans and lists have their ten
+        most frequent values as a list of `{"value", "count"}`, most frequent first, ties ordered by value.
         """

@@ -2,14 +2,18 @@
 
 from typing import Generic, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
+
+# Marks schemas that stand in the OpenAPI document where they are used: those of generic models have no names that a
+# client would like.
+INLINE = "x-inline"
 
 Value = TypeVar("Value")
 Mean = TypeVar("Mean")
 
 
 class Created(BaseModel):
-    """How many rows a batch created."""
+    """The number of rows that a batch created."""
 
     created: int
 
@@ -17,13 +21,17 @@ class Created(BaseModel):
 class Figures(BaseModel, Generic[Value, Mean]):
     """The lowest, highest and mean value of a field; null if no row has one."""
 
+    model_config = ConfigDict(json_schema_extra={INLINE: True})
+
     min: Value | None
     max: Value | None
     mean: Mean | None
 
 
 class Count(BaseModel, Generic[Value]):
-    """A value, and how many rows have it."""
+    """A value, and the number of rows that have it."""
+
+    model_config = ConfigDict(json_schema_extra={INLINE: True})
 
     value: Value
     count: int

@@ -1,7 +1,7 @@
-"""A resource's rows as every database sees them: columns, indexes and references, derived from its draft."""
+"""The table of a resource: columns, indexes and references, derived from its draft model."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from types import UnionType
@@ -30,7 +30,7 @@ NUMBERS = frozenset[Kind]({"int", "float", "decimal"})
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What a column refers to, and what becomes of the row when that is deleted."""
+    """The table that a column refers to, and the effect on the row when the referenced row is deleted."""
 
     to: str
     on_delete: OnDelete = "restrict"
@@ -38,7 +38,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A field of the draft. Of a list, `kind` is what one element is; of an enum, "str"."""
+    """A field of the draft. The `kind` of a list is that of its elements; the `kind` of an enum is "str"."""
 
     name: str
     kind: Kind
@@ -47,32 +47,34 @@ class Column:
     is_optional: bool = False
     is_unique: bool = False
     is_filter: bool = False
-    # How many decimal places are kept; 0 for all but decimals.
+    # The number of decimal places; 0 except for decimals.
     places: int = 0
     reference: Reference | None = None
+    # What a row has that leaves the field out, or was stored before there was one in a database without migrations.
+    default: Any = field(default=None, compare=False)
 
     @property
     def relation(self) -> str:
-        """The name under which `?expand=` puts the row that a reference refers to: `item` for `item_id`."""
+        """The name of the reference in `?expand=` and in expanded rows: `item` for `item_id`."""
         return self.name.removesuffix("_id")
 
     @property
     def is_number(self) -> bool:
-        """Whether the summary gives its lowest, highest and mean value."""
+        """True if the summary shows its minimum, maximum and mean."""
         return self.kind in NUMBERS and not self.is_list
 
     @property
     def is_counted(self) -> bool:
-        """Whether the summary gives its values used most."""
+        """True if the summary shows its most frequent values."""
         return self.is_list or self.is_word or self.kind == "bool"
 
 
 @dataclass(frozen=True)
 class Table:
-    """All rows of a resource; besides its columns it has `id`, `created_at` and `updated_at`."""
+    """The table of a resource. It has `id`, `created_at` and `updated_at` in addition to `columns`."""
 
     name: str
-    # One of them in words, for messages: "order line".
+    # The singular name in messages: "order line".
     noun: str
     columns: tuple[Column, ...]
 
@@ -98,31 +100,32 @@ def table_of(
     filters: Sequence[str] = (),
     references: Mapping[str, Reference] | None = None,
 ) -> Table:
-    """Return the table of drafts like this, one column for each field.
+    """Return the table for a draft model, with one column per field.
 
-    Raises `TypeError` if a field's type has no column, and `ValueError` if a name is not one of the fields.
+    Raises `TypeError` if the type of a field is not supported, and `ValueError` if a name is not a field.
     """
     references = references or {}
     for given in (*unique, *filters, *references):
         if given not in draft.model_fields:
             raise ValueError(f"{draft.__name__} has no field {given!r}.")
     columns = []
-    for field, info in draft.model_fields.items():
-        kind = _kind(draft, field, info.annotation, info.metadata)
+    for column, info in draft.model_fields.items():
+        kind = _kind(draft, column, info.annotation, info.metadata)
         columns.append(
             Column(
-                name=field,
+                name=column,
                 **kind,
-                is_unique=field in unique,
-                is_filter=field in filters,
-                reference=references.get(field),
+                is_unique=column in unique,
+                is_filter=column in filters,
+                reference=references.get(column),
+                default=None if info.is_required() else info.get_default(call_default_factory=True),
             )
         )
     return Table(name, noun, tuple(columns))
 
 
 def _kind(draft: type[BaseModel], field: str, annotation: Any, metadata: Sequence[Any]) -> dict[str, Any]:
-    """Return what a column has of a field's annotation, as arguments of `Column`."""
+    """Return the arguments of `Column` that follow from a field's annotation."""
     found: dict[str, Any] = {}
     metadata = list(metadata)
     while True:
@@ -142,6 +145,6 @@ def _kind(draft: type[BaseModel], field: str, annotation: Any, metadata: Sequenc
     if get_origin(annotation) is Literal and all(isinstance(word, str) for word in get_args(annotation)):
         return {**found, "kind": "str", "is_word": True}
     if annotation not in KINDS:
-        raise TypeError(f"{draft.__name__}.{field} is {annotation}, for which a table has no column.")
+        raise TypeError(f"{draft.__name__}.{field} is {annotation}, which a table cannot store.")
     places = next((each.places for each in metadata if isinstance(each, Exact)), 0)
     return {**found, "kind": KINDS[annotation], "places": places}

@@ -1,4 +1,4 @@
-"""What is Gunicorn's alone. Address, workers and timeouts come from the environment: app/forge/server/gunicorn.py.
+"""Gunicorn's own settings. Address, workers and timeouts come from the environment: app/forge/server/gunicorn.py.
 
 https://docs.gunicorn.org/en/stable/settings.html
 """
@@ -8,25 +8,25 @@ from typing import Any
 
 from prometheus_client import multiprocess
 
-# A leak in any library stays bounded: a worker is replaced after this many requests, within a minute or so at
-# full load, several hours apart at little. The jitter keeps the workers from leaving together.
+# Limits the effect of memory leaks: a worker is replaced after this many requests, which takes about a minute under
+# full load and hours under light load. The jitter keeps workers from restarting at the same time.
 max_requests = 100_000
 max_requests_jitter = 20_000
 
-# Off: the parent would open what workers cannot share (loops, pools, threads), and SIGHUP would load no new
-# code. What preloading saves, memory pages shared by the workers, reference counts soon copy anyway.
+# Off: the parent would open resources that workers cannot share (loops, pools, threads), and SIGHUP would not load new
+# code. Preloading would save little memory, because reference counting soon copies the shared pages.
 preload_app = False
 
-# A worker whose event loop stands still for so long is killed and replaced.
+# A worker whose event loop is blocked for this many seconds is killed and replaced.
 timeout = 30
 
-# The workers' heartbeat is a file's time; on a disk, or a container's overlay, writing it can block the worker.
+# The heartbeat updates the time of a file. On a disk or a container's overlay, that can block the worker.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112, S108
 
-# Its socket lies in the home directory, which a container may not have and two services would share.
+# The socket would be in the home directory, which a container may lack and two services would share.
 control_socket_disable = True
 
 
 def child_exit(_server: Any, worker: Any) -> None:
-    """Forget the gauges of a worker that is no more; its counters stay."""
+    """Drop the gauges of a worker that has exited; its counters stay."""
     multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]

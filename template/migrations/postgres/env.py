@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from app.forge.about import NAME
-from app.forge.database.postgres import StoreSettings
+from app.forge.database.postgres import DatabaseSettings
 
 # Any number that other users of the database do not lock.
 LOCK = 7_263_482_019_375_641
@@ -24,7 +24,7 @@ NO_TIMEOUTS = "SET LOCAL idle_in_transaction_session_timeout = 0"
 
 async def _connect() -> asyncpg.Connection:
     # Through the function that the service uses, so that both understand the same URLs.
-    settings = StoreSettings()
+    settings = DatabaseSettings()
     return await settings.server.connect(
         timeout_seconds=settings.database_timeout_seconds,
         server_settings={"application_name": f"{NAME} migrations", "timezone": "UTC"},

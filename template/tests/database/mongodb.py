@@ -1,20 +1,15 @@
 """The MongoDB database at TEST_DATABASE_URL, for tests and measurements."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import Any
-from uuid import UUID
 
 import pymongo
 from pymongo.errors import PyMongoError
 
-from app.forge.database import Transaction
 from tests.database.for_tests import url_for_tests
 from tests.errors import NoDatabase
-from tests.gates import Gate
-
-RETRIES: dict[str, Any] = {"retries": 50}
 
 
 @contextmanager
@@ -43,28 +38,11 @@ def another_database(url: str) -> AbstractContextManager[str]:
 
 
 def empty_database(url: str) -> None:
-    """Delete all items."""
-    # Not dropped: the indexes stay for the next test.
-    _client(url).get_default_database()["items"].delete_many({})
-
-
-def moving(
-    source: UUID, target: UUID, cents: int, gate: Gate | None = None, error: BaseException | None = None
-) -> Callable[[Transaction], Awaitable[int]]:
-    """Return a work that moves cents from one item to another, and what it meets between the two."""
-
-    async def work(transaction: Transaction) -> int:
-        transaction.changed(source, target)
-        items = transaction.database["items"]
-        await items.update_one({"_id": source}, {"$inc": {"price_cents": -cents}})
-        if gate is not None:
-            await gate.pass_on_loop()
-        if error is not None:
-            raise error
-        await items.update_one({"_id": target}, {"$inc": {"price_cents": cents}})
-        return cents
-
-    return work
+    """Delete all rows."""
+    database = _client(url).get_default_database()
+    for name in database.list_collection_names():
+        # Not dropped: the indexes stay for the next test.
+        database[name].delete_many({})
 
 
 @cache

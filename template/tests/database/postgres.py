@@ -1,23 +1,17 @@
 """The PostgreSQL database at TEST_DATABASE_URL, for tests and measurements."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
-from uuid import UUID
 
 import asyncpg
 
-from app.forge.database import Transaction
+from app.forge.database.postgres_statements import quoted
 from app.forge.database.postgres_url import parse_url
+from app.resources import RESOURCES
 from tests.database.for_tests import url_for_tests
 from tests.errors import NoDatabase
-from tests.gates import Gate
 from tests.migrate import migrate
-
-RETRIES: dict[str, Any] = {"retries": 20}
-TAKE = "UPDATE items SET price_cents = price_cents - $2 WHERE id = $1"
-GIVE = "UPDATE items SET price_cents = price_cents + $2 WHERE id = $1"
 
 
 @contextmanager
@@ -38,26 +32,9 @@ def another_database(url: str) -> AbstractContextManager[str]:
 
 
 def empty_database(url: str) -> None:
-    """Delete all items. Raises `NoDatabase`."""
-    _execute(url, "TRUNCATE items")
-
-
-def moving(
-    source: UUID, target: UUID, cents: int, gate: Gate | None = None, error: BaseException | None = None
-) -> Callable[[Transaction], Awaitable[int]]:
-    """Return a work that moves cents from one item to another, and what it meets between the two."""
-
-    async def work(transaction: Transaction) -> int:
-        transaction.changed(source, target)
-        await transaction.execute(TAKE, source, cents)
-        if gate is not None:
-            await gate.pass_on_loop()
-        if error is not None:
-            raise error
-        await transaction.execute(GIVE, target, cents)
-        return cents
-
-    return work
+    """Delete all rows of all resources. Raises `NoDatabase`."""
+    tables = [resource.table.name for resource in RESOURCES]
+    _execute(url, f"TRUNCATE {', '.join(map(quoted, tables))}" if tables else "SELECT 1")
 
 
 def _execute(url: str, sql: str) -> None:

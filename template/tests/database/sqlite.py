@@ -2,25 +2,14 @@
 
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
-from typing import Any
 from urllib.parse import quote
-from uuid import UUID
 
-from app.forge.database import Transaction
 from app.forge.database.sqlite_statements import quoted
 from app.forge.database.sqlite_url import database_path
-from app.forge.table import Table
 from app.resources import RESOURCES
-from tests.gates import Gate
 from tests.migrate import migrate
-
-# One writer meets no other.
-RETRIES: dict[str, Any] = {}
-ITEMS = Table("items", "item", ())
-TAKE = "UPDATE items SET price_cents = price_cents - ? WHERE id = ?"
-GIVE = "UPDATE items SET price_cents = price_cents + ? WHERE id = ?"
 
 
 @contextmanager
@@ -45,21 +34,3 @@ def empty_database(url: str) -> None:
         for resource in RESOURCES:
             connection.execute(f"DELETE FROM {quoted(resource.table.name)}")
         connection.commit()
-
-
-def moving(
-    source: UUID, target: UUID, cents: int, gate: Gate | None = None, error: BaseException | None = None
-) -> Callable[[Transaction], int]:
-    """Return a work that moves cents from one item to another, and what it meets between the two."""
-
-    def work(transaction: Transaction) -> int:
-        transaction.changed(ITEMS, source, target)
-        transaction.execute(TAKE, (cents, str(source)))
-        if gate is not None:
-            gate.pass_in_thread()
-        if error is not None:
-            raise error
-        transaction.execute(GIVE, (cents, str(target)))
-        return cents
-
-    return work

@@ -1,4 +1,4 @@
-"""A store that keeps single rows in a cache. Routes and rules do not notice."""
+"""A store that caches single rows. Routes and rules use it like any other store."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
@@ -13,30 +13,29 @@ from app.forge.store import Row, Store
 HIT = ((b"x-cache", b"hit"),)
 MISS = ((b"x-cache", b"miss"),)
 
-# What a read gets that misses. Of two reads with equal leases, neither began after a change that the other may
-# not have seen.
+# Handed out on a cache miss. If two reads hold equal leases, no change to the row was made between their starts.
 Lease = bytes
 
 
 class DocumentCache(Protocol):
-    """Ready-made documents of one table by id. A cache that is down holds nothing; it never raises."""
+    """The cached documents of one table by id. Never raises: a cache that is down behaves like an empty one."""
 
     async def get(self, row_id: UUID) -> Document | Lease:
-        """Return the document, marked as a hit, or a lease to read it from the store."""
+        """Return the document, marked as a hit, or a lease for reading it from the store."""
 
     async def put(self, row_id: UUID, lease: Lease, document: Document, /) -> None:
-        """Keep what was read under the lease for the cache's time to live. Afterwards nobody gets the lease."""
+        """Store the document read under the lease until it expires. The lease is not handed out again."""
 
     async def forget(self, row_id: UUID) -> None:
-        """Drop the document, and any that was read before now and is still to be put."""
+        """Drop the document, and reject any read before now that has not been stored yet."""
 
 
 class _GivenUp(Exception):
-    """The request that made the query was cancelled; another has to make it."""
+    """The request that ran the query was cancelled, so another request has to run it."""
 
 
 class _Flight:
-    """A query under way, or one whose document is on its way into the cache."""
+    """A query that is running, or whose document is being written to the cache."""
 
     def __init__(self, number: int, lease: Lease) -> None:
         self.number = number
@@ -59,8 +58,8 @@ class CachedStore:
         if isinstance(found, Document):
             return found
         while (flight := self._flights.get(row_id)) is not None:
-            # Any other may not have seen a change that another worker made before this read. It is waited for
-            # all the same: a cache that is down must not send every reader of one row to the database.
+            # An older query may have missed a change that another worker made before this read. Wait for it anyway:
+            # when the cache is down, concurrent readers of one row must not all query the database.
             is_new_enough = flight.lease == found or flight.number > begun_before
             if flight.document.done() and not is_new_enough:
                 break
@@ -76,13 +75,13 @@ class CachedStore:
         try:
             document = (await self._store.get(row_id))._replace(headers=MISS)
         except BaseException as error:
-            # A client that goes away must not take those who wait for the same row with it.
+            # If this client disconnects, other requests waiting for the same row must not fail.
             flight.document.set_exception(error if isinstance(error, Exception) else _GivenUp())
-            flight.document.exception()  # Nobody may be waiting, and that is no reason for a warning.
+            flight.document.exception()  # Marks it as retrieved: without waiters, asyncio would log a warning.
             raise
         else:
             flight.document.set_result(document)
-            # A change since the query began has taken the flight away: what it read may be old.
+            # A change since the query started has removed the flight, because its document may be stale.
             if self._flights.get(row_id) is flight:
                 await self._cache.put(row_id, lease, document)
             return document
@@ -91,7 +90,7 @@ class CachedStore:
                 del self._flights[row_id]
 
     async def forget(self, row_ids: Collection[UUID]) -> None:
-        """Drop what is kept of these rows, and what was read of them before now and is still to be kept."""
+        """Drop these rows from the cache, and reject reads of them that began before now."""
         await asyncio.gather(*map(self._forget, row_ids))
 
     async def _forget(self, row_id: UUID) -> None:
@@ -101,7 +100,7 @@ class CachedStore:
     async def update(
         self, row_id: UUID, changes: Mapping[str, Any], updated_at: datetime, if_match: str | None = None
     ) -> Document:
-        # After a failure too: a write that timed out may have been done.
+        # Also after a failure: a write that timed out may still have been made.
         try:
             return await self._store.update(row_id, changes, updated_at, if_match)
         finally:
@@ -114,7 +113,7 @@ class CachedStore:
             await self._forget(row_id)
 
     async def get_expanded(self, row_id: UUID, expand: Sequence[str]) -> Document:
-        # What is in it may change without the row.
+        # Not cached: the referenced rows change independently.
         return await self._store.get_expanded(row_id, expand)
 
     async def insert(self, row: Row) -> Document:

@@ -1,7 +1,7 @@
-"""Items in Redis, shared by all workers and forgotten for all of them at once.
+"""A cache in Redis, shared by all workers. A change invalidates a row for all of them at once.
 
-A worker that cannot reach Redis reads from the database, and catches up on what it could not forget before it
-reads from Redis again; until then, for CACHE_TTL_SECONDS at most, other workers may see the old rows.
+A worker that loses its connection reads from the database, and sends its missed invalidations before it reads from
+Redis again. Until then, but at most for CACHE_TTL_SECONDS, other workers may serve stale rows.
 """
 
 import asyncio
@@ -22,21 +22,21 @@ from app.forge.documents import Document
 from app.forge.environment import Environment
 from app.forge.errors import Unavailable
 
-# As in /health/ready.
+# Its name in /health/ready.
 DEPENDENCY = "cache"
 KEY_PREFIX = f"{NAME}:"
-# A read that takes longer is not kept.
+# Results of slower reads are not cached.
 LEASE_MILLISECONDS = 10_000
-# The document takes the place of the lease that its reader had, if no change has removed that meanwhile.
+# The document replaces its reader's lease, unless a change has removed the lease.
 PUT = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end"
 
 RECONNECT_SECONDS = 1.0
-# What can be caught up on. Whoever missed more waits until all that was kept has expired.
+# Missed invalidations that a worker remembers. With more, it waits until every cached row has expired.
 MAX_UNCONFIRMED = 10_000
 
 
 class CacheSettings(Environment):
-    """Where Redis is, and how long documents are kept."""
+    """The address of Redis, and the lifetime of cached documents."""
 
     redis_url: SecretStr
     cache_ttl_seconds: PositiveFloat = 30.0
@@ -50,7 +50,7 @@ class CacheSettings(Environment):
 
 @asynccontextmanager
 async def open_cache(settings: CacheSettings) -> AsyncIterator["RedisCache"]:
-    """Yield the cache, connected if Redis answers at once, and close its connection in the end."""
+    """Yield the cache, connected if Redis is reachable, and close the connection at the end."""
     cache = RedisCache(settings.cache_ttl_seconds)
     connecting = asyncio.create_task(cache.stay_connected(settings.redis_url.get_secret_value()))
     try:
@@ -66,26 +66,26 @@ def _new_lease() -> Lease:
 
 
 def _report_refusal(error: RedisError) -> None:
-    # A connection that fails is reported by its owner.
+    # `stay_connected` reports connections that fail.
     if isinstance(error, ResponseError):
         outages.report(DEPENDENCY, error)
 
 
 class RedisCache:
-    """The connection to Redis that all tables' documents share.
+    """The cache of all tables, on one connection to Redis.
 
-    A key holds a row's entity tag, a line break and its JSON; or a lease, while a request reads the row from the
-    database. A change removes the lease too, so that what was read before the change cannot be put after it.
+    A key holds a row's entity tag, a line break and its JSON. While a request reads the row from the database, the
+    key holds a lease instead. A change removes the lease too, so a document read before it cannot be stored after it.
     """
 
     def __init__(self, ttl_seconds: float) -> None:
         self._ttl_seconds = ttl_seconds
-        # There while Redis can be trusted: it answers, and has forgotten all that this worker changed.
+        # Set while Redis is usable: it responds, and has confirmed every invalidation by this worker.
         self._connection: RedisConnection | None = None
         self._attempted = asyncio.Event()
-        # What the last attempt to connect failed with.
+        # The error of the last failed attempt to connect.
         self._failure: Exception | None = None
-        # Keys that Redis has not confirmed to have forgotten; each value stands for one change.
+        # Keys whose invalidation Redis has not confirmed. Each value identifies one change.
         self._unconfirmed: dict[str, object] = {}
         self._trusted_from = 0.0
 
@@ -102,8 +102,8 @@ class RedisCache:
             kept: bytes | None = await connection.execute("GET", key)
             if kept is None:
                 kept = _new_lease()
-                # Waited for: Redis may take another worker's commands first, and a change that removes the lease
-                # before it is there would let what was read before the change be put after it.
+                # Awaited before the database is read. Otherwise another worker's invalidation could arrive before the
+                # lease exists, and a stale document would be stored.
                 await connection.execute("SET", key, kept, "NX", "PX", LEASE_MILLISECONDS)
         except RedisError as error:
             _report_refusal(error)
@@ -112,7 +112,7 @@ class RedisCache:
         return Document(body, etag.decode(), HIT) if line_break else kept
 
     async def put(self, key: str, lease: Lease, document: Document) -> None:
-        """Keep the document if the key still holds the lease."""
+        """Store the document if the key still holds the lease."""
         connection = self._connection
         if connection is None:
             return
@@ -124,8 +124,8 @@ class RedisCache:
             _report_refusal(error)
 
     async def forget(self, key: str) -> None:
-        """Drop what the key holds, at the latest before this worker reads from Redis again."""
-        # Noted before it is sent: the connection may fail, or the request be cancelled, at any moment.
+        """Delete the key, at the latest before this worker reads from Redis again."""
+        # Recorded before it is sent, because the connection may fail or the request may be cancelled at any time.
         change = object()
         self._note(key, change)
         connection = self._connection
@@ -134,7 +134,7 @@ class RedisCache:
         try:
             await connection.execute("DEL", key)
         except ResponseError as error:
-            # A Redis that does not forget (a read-only replica) cannot be trusted.
+            # A Redis that refuses to delete, such as a read-only replica, would keep serving stale rows.
             connection.fail(error)
         except RedisError:
             return
@@ -142,7 +142,7 @@ class RedisCache:
             self._confirm(key, change)
 
     async def ping(self) -> None:
-        """Return when Redis answers, or raise `Unavailable`."""
+        """Check that Redis responds, or raise `Unavailable`."""
         if self._connection is None:
             raise Unavailable("Redis does not answer.", DEPENDENCY) from self._failure
         try:
@@ -151,17 +151,17 @@ class RedisCache:
             raise Unavailable("Redis does not answer.", DEPENDENCY) from error
 
     async def wait_for_first_attempt(self) -> None:
-        """Return when Redis is connected or has failed to."""
+        """Wait until the first attempt to connect has succeeded or failed."""
         await self._attempted.wait()
 
     async def stay_connected(self, url: str) -> None:
-        """Keep a connection for as long as this runs, whatever happens to Redis."""
+        """Keep a connection open and reconnect after failures, until cancelled."""
         while True:
             try:
                 async with open_connection(url) as connection:
                     await self._use(connection)
             except Exception as error:
-                # Whatever it is, reads go to the database, and the next attempt may succeed.
+                # After any error, reads use the database until the next attempt succeeds.
                 self._failure = error
                 outages.report(DEPENDENCY, error)
             finally:
@@ -170,7 +170,7 @@ class RedisCache:
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _use(self, connection: RedisConnection) -> None:
-        # Raises what the connection fails with.
+        # Ends with the error of the connection.
         await connection.wait_for_failure(max(0.0, self._trusted_from - asyncio.get_running_loop().time()))
         while self._unconfirmed:
             changes = self._unconfirmed.copy()
@@ -188,7 +188,7 @@ class RedisCache:
         self._unconfirmed[key] = change
 
     def _confirm(self, key: str, change: object) -> None:
-        # A later change of the same row waits for a confirmation of its own.
+        # A later change to the same row needs its own confirmation.
         if self._unconfirmed.get(key) is change:
             del self._unconfirmed[key]
 

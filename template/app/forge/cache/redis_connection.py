@@ -1,7 +1,7 @@
-"""One connection to Redis that all requests of a worker share.
+"""One connection to Redis, shared by all requests of a worker.
 
-redis-py's client takes a connection from its pool for each command, at twice the CPU time. Here commands are sent
-as they come and answered in the same order, and a connection that fails fails everybody who waits at once.
+Commands are pipelined: sent as they arrive and matched with replies in order. redis-py's client takes a connection
+from its pool for each command, at twice the CPU time. If the connection fails, all waiting requests fail at once.
 """
 
 import asyncio
@@ -17,16 +17,16 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app.forge.cache.redis_url import connection_options
 
-# An answer that takes longer than two of these, three at worst, is not worth waiting for.
+# A reply times out after two of these intervals, or three in the worst case.
 LOOK_SECONDS = 0.1
 CONNECT_SECONDS = 1.0
 
 
 @asynccontextmanager
 async def open_connection(url: str) -> AsyncIterator["RedisConnection"]:
-    """Yield a connection, or raise what keeps it from being opened: `RedisError`, `OSError`, `ValueError`."""
-    # Version 2 of the protocol needs no greeting, and nobody reads the driver's name: commands start at once.
-    # The driver's timeouts cost a task or a timer for every command.
+    """Yield an open connection. Raises `RedisError`, `OSError` or `ValueError` if it cannot be opened."""
+    # Protocol version 2 needs no handshake, and without `driver_info` the first command can be sent at once.
+    # The driver's own timeouts would cost a task or a timer per command.
     pool = ConnectionPool(
         **connection_options(url),
         protocol=2,
@@ -51,12 +51,12 @@ async def _connect(connection: AbstractConnection) -> None:
         async with asyncio.timeout(CONNECT_SECONDS):
             await connection.connect()  # type: ignore[no-untyped-call]
     except TimeoutError as error:
-        message = f"No connection within {CONNECT_SECONDS:g} s; does the server use TLS as the URL says?"
+        message = f"No connection within {CONNECT_SECONDS:g} s. Do the URL and the server agree on TLS?"
         raise RedisTimeoutError(message) from error
 
 
 class RedisConnection:
-    """An open connection, until it fails once."""
+    """An open connection. After its first failure it stays failed."""
 
     def __init__(self, connection: AbstractConnection) -> None:
         self._connection = connection
@@ -65,7 +65,7 @@ class RedisConnection:
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._watch())]
 
     async def execute(self, *command: bytes | str | int) -> Any:
-        """Return the answer to the command, or raise `RedisError`."""
+        """Return the reply to the command, or raise `RedisError`."""
         if self._failure.done():
             raise RedisConnectionError("The connection has failed.")
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -76,29 +76,29 @@ class RedisConnection:
             self.fail(error)
             raise
         except Exception as error:
-            # uvloop raises `RuntimeError` where a connection has been closed.
+            # uvloop raises `RuntimeError` if the connection has been closed.
             failure = RedisConnectionError(f"The command cannot be sent: {type(error).__name__}: {error}")
             self.fail(failure)
             raise failure from error
         return await answer
 
     async def wait_for_failure(self, timeout_seconds: float | None = None) -> None:
-        """Raise what the connection fails with, or return after the time."""
+        """Raise the error of the connection when it fails, or return after the timeout."""
         await asyncio.wait([self._failure], timeout=timeout_seconds)
         if self._failure.done():
             self._failure.result()
 
     def fail(self, error: RedisError) -> None:
-        """Raise the error for all who wait for an answer, and for the owner of the connection."""
+        """Raise the error in every waiting request and in `wait_for_failure`."""
         if self._failure.done():
             return
         for answer in (self._failure, *self._answers):
             if not answer.done():
                 answer.set_exception(error)
-                answer.exception()  # Nobody may be waiting, and that is no reason for a warning.
+                answer.exception()  # Marks it as retrieved: without waiters, asyncio would log a warning.
 
     async def close(self) -> None:
-        """End the connection for all who wait."""
+        """Fail all waiting requests and stop the tasks."""
         self.fail(RedisConnectionError("The connection is closed."))
         for task in self._tasks:
             task.cancel()
@@ -111,7 +111,7 @@ class RedisConnection:
         except RedisError as error:
             self.fail(error)
         except Exception as error:
-            # After a reply that cannot be read, the next ones cannot be matched with their commands.
+            # After an unreadable reply, later replies cannot be matched with their commands.
             self.fail(RedisConnectionError(f"The reply cannot be read: {type(error).__name__}"))
 
     async def _read_one(self) -> None:
@@ -121,7 +121,7 @@ class RedisConnection:
             result, refusal = None, error
         answer = self._answers.popleft()
         if answer.done():
-            return  # Whoever waited was cancelled.
+            return  # The waiting request was cancelled.
         if refusal is None:
             answer.set_result(result)
         else:
@@ -131,7 +131,7 @@ class RedisConnection:
     async def _watch(self) -> None:
         while True:
             oldest = self._answers[0] if self._answers else None
-            # Two looks: after the first, a loop that was busy may not have read what is there already.
+            # Two sleeps: after one, a busy event loop may not have read a reply that has already arrived.
             await asyncio.sleep(LOOK_SECONDS)
             await asyncio.sleep(LOOK_SECONDS)
             if oldest is not None and self._answers and self._answers[0] is oldest:

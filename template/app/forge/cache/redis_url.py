@@ -1,4 +1,4 @@
-"""The options of a Redis connection that REDIS_URL names, each of them honoured or refused by its name."""
+"""Parsing of REDIS_URL. Every option is either applied or rejected by name."""
 
 import re
 from contextlib import suppress
@@ -30,18 +30,18 @@ EXAMPLE = "Use redis://host:6379/0, rediss:// for TLS, or unix:///run/redis.sock
 
 
 def connection_options(url: str) -> dict[str, Any]:
-    """Return redis-py's options for a connection, or raise `ValueError`, which never repeats a secret."""
+    """Return redis-py's connection options, or raise `ValueError` with a message that contains no secret."""
     scheme, _, rest = url.partition("://")
     if scheme not in SCHEMES:
         raise ValueError(f"it is not the URL of a Redis server. {EXAMPLE}")
-    # Before anything is repeated: what follows an unescaped character may be the rest of a password.
+    # Checked before any message quotes the URL: text after an unescaped character may belong to a password.
     _, *behind = re.split("[/?#]", rest, maxsplit=1)
     if scheme != "unix" and "@" in "".join(behind):
         raise ValueError("special characters in the user name and the password must be percent-encoded")
     try:
         options: dict[str, Any] | None = _checked(url)
     except (RedisError, TypeError, ValueError):
-        # The text may repeat values. If an option is the reason, it is found below.
+        # The error message may contain values, so it is dropped. The checks below name the option at fault.
         options = None
     named = parse_qsl(rest.partition("#")[0].partition("?")[2], keep_blank_values=True)
     _check_options(named, scheme)
@@ -55,7 +55,7 @@ def _checked(url: str) -> dict[str, Any]:
     options: dict[str, Any] = dict(parse_url(url))
     connection = ConnectionPool(**options).make_connection()  # type: ignore[no-untyped-call]
     if isinstance(connection, SSLConnection):
-        # A file that does not exist yet may come with a volume that is mounted later.
+        # A missing file may be on a volume that is mounted later.
         with suppress(OSError):
             connection.ssl_context.get()
     return options
@@ -85,6 +85,6 @@ def _check_database(path: str, database: str, scheme: str) -> None:
         if number and database:
             raise ValueError("it names the database twice, in its path and as the option 'db'")
         database = database or number
-    # redis-py takes any other path for database 0.
+    # redis-py treats any other path as database 0.
     if database and not (database.isascii() and database.isdigit()):
         raise ValueError("the database must be a number, as in redis://host:6379/0")

@@ -1,6 +1,6 @@
-"""Documents in this process's memory, each for a bounded time.
+"""A cache in the memory of each worker, with a limited lifetime.
 
-Other workers learn of a change when their own copy expires, after CACHE_TTL_SECONDS at the latest.
+Other workers see a change once their own copy expires, at most CACHE_TTL_SECONDS later.
 """
 
 from collections.abc import AsyncIterator
@@ -14,12 +14,12 @@ from app.forge.cache.cached_store import HIT, Lease
 from app.forge.documents import Document
 from app.forge.environment import Environment
 
-# One for all: changes by this worker end the reads under way, those by others are seen late in any case.
+# All reads share one lease. Changes by this worker end its running reads; changes by others show up late anyway.
 LEASE: Lease = b""
 
 
 class CacheSettings(Environment):
-    """How long documents are kept, and how many of each resource."""
+    """The lifetime of cached documents, and their maximum number per resource."""
 
     cache_ttl_seconds: PositiveFloat = 5.0
     cache_max_items: PositiveInt = 10_000
@@ -32,7 +32,7 @@ async def open_cache(settings: CacheSettings) -> AsyncIterator["TtlCache"]:
 
 
 class TtlCache:
-    """A cache of documents for each table."""
+    """The caches of all tables."""
 
     def __init__(self, settings: CacheSettings) -> None:
         self._settings = settings
@@ -43,12 +43,12 @@ class TtlCache:
 
 
 class TtlDocumentCache:
-    """See `app.forge.cache.cached_store.DocumentCache`. A dict costs a tenth of a cache library's get."""
+    """See `app.forge.cache.cached_store.DocumentCache`. A lookup in a dict costs a tenth of a cache library's."""
 
     def __init__(self, ttl_seconds: float, max_items: int) -> None:
         self._ttl_seconds = ttl_seconds
         self._max_items = max_items
-        # In the order of their expiry, because all are kept equally long.
+        # Ordered by expiry, because all entries have the same lifetime.
         self._documents: dict[UUID, tuple[float, Document]] = {}
 
     async def get(self, row_id: UUID) -> Document | Lease:

@@ -1,21 +1,38 @@
-"""`python -m app.forge.database.mongodb_indexes`: makes the indexes, as the service does when it starts."""
+"""`python -m app.forge.database.mongodb_indexes app.resources`: what a change of the resources asks of the database.
+
+The indexes are made, as the service does when it starts, and documents from before a field are given its default.
+"""
 
 import asyncio
 import sys
+from importlib import import_module
 
-from app.forge.database.mongodb import StoreSettings, open_item_store
+from pymongo.errors import PyMongoError
+
+from app.forge.database.mongodb import DatabaseSettings, open_database
 from app.forge.database.outages import cause_of
 from app.forge.errors import Unavailable
+from app.forge.resource import Resource
 
 
-async def make_indexes() -> None:
-    """Return when the database has the indexes, or raise `Unavailable`."""
-    async with open_item_store(StoreSettings()) as store:
-        await store.ping()
+async def migrate(resources: list[Resource]) -> None:
+    """Return when the database is as these resources are. Raises `Unavailable` or `PyMongoError`."""
+    tables = [resource.table for resource in resources]
+    async with open_database(DatabaseSettings(), tables) as database:
+        await database.migrate()
+
+
+def main() -> None:
+    """Migrate to the RESOURCES of the module that is named. Raises `SystemExit` that says why this failed."""
+    if len(sys.argv) != 2:
+        sys.exit(
+            "Name the module that has RESOURCES, as in: python -m app.forge.database.mongodb_indexes app.resources"
+        )
+    try:
+        asyncio.run(migrate(import_module(sys.argv[1]).RESOURCES))
+    except (PyMongoError, Unavailable) as error:
+        sys.exit(f"The migration was not completed. {cause_of(error)}")
 
 
 if __name__ == "__main__":
-    try:
-        asyncio.run(make_indexes())
-    except Unavailable as error:
-        sys.exit(f"The indexes were not made. {cause_of(error)}")
+    main()

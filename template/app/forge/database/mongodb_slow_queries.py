@@ -8,7 +8,7 @@ from typing import Any
 from pymongo.errors import PyMongoError
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
-from app.forge.database.mongodb_driver import Collection, Document, in_time
+from app.forge.database.mongodb_driver import Document, DriverDatabase, in_time
 from app.forge.database.slow_queries import log_slow_query
 
 # https://www.mongodb.com/docs/manual/reference/command/explain/
@@ -39,11 +39,11 @@ class SlowQueryListener(CommandListener):
         self._loop = asyncio.get_running_loop()
         self._commands: dict[int, Document] = {}
         self._logging: set[asyncio.Task[None]] = set()
-        self._items: Collection | None = None
+        self._database: DriverDatabase | None = None
 
-    def explain_through(self, items: Collection) -> None:
-        """Ask the server of this collection for plans."""
-        self._items = items
+    def explain_through(self, database: DriverDatabase) -> None:
+        """Ask the server of this database for plans."""
+        self._database = database
 
     async def close(self) -> None:
         """Return when all that was slow is logged."""
@@ -78,14 +78,12 @@ class SlowQueryListener(CommandListener):
         log_slow_query(json.dumps(without_values(command)), seconds, plan)
 
     async def _plan(self, command: Document) -> str:
-        assert self._items is not None
+        assert self._database is not None
         explain = {"explain": command, "verbosity": "queryPlanner"}
         # Without them, a command does not know how ids are written.
-        options = self._items.codec_options
+        options = self._database.codec_options
         try:
-            told = await in_time(
-                self._items.database.command(explain, codec_options=options), EXPLAIN_SECONDS
-            )
+            told = await in_time(self._database.command(explain, codec_options=options), EXPLAIN_SECONDS)
         except (PyMongoError, TimeoutError) as error:
             return f"MongoDB does not tell: {type(error).__name__}"
         return " < ".join(stages_of(told))

@@ -11,7 +11,10 @@ from pymongo import ReadPreference
 from pymongo.errors import ConnectionFailure, ExecutionTimeout, PyMongoError
 from pymongo.write_concern import WriteConcern
 
-from app.forge.database.mongodb_driver import Collection, Session, transaction_of
+from app.forge.database.mongodb_driver import DriverDatabase, Session, transaction_of
+from app.forge.database.mongodb_operations import Operations
+from app.forge.database.mongodb_references import References
+from app.forge.database.mongodb_store import MongoStore
 from app.forge.database.transactions import (
     Background,
     ChangeListener,
@@ -20,6 +23,8 @@ from app.forge.database.transactions import (
     refuse_nesting,
 )
 from app.forge.errors import OutcomeUnknown, TransactionConflict, TransactionsNotSupported, Unavailable
+from app.forge.serializer import Serializer
+from app.forge.table import Table
 
 Result = TypeVar("Result")
 
@@ -39,12 +44,11 @@ IN_TIME = "The database did not answer in time."
 class Transaction(TransactionScope):
     """A session in a transaction. What `work` does with the driver takes part in it by itself."""
 
-    def __init__(self, items: Collection, session: Session) -> None:
+    def __init__(self, database: DriverDatabase, session: Session) -> None:
         super().__init__()
-        # The driver's own database: `transaction.database["orders"].insert_one({…})`.
-        database: Any = items.database
-        # A transaction is on the primary, and has one write concern, which its session has set.
-        self.database = database.with_options(
+        # The driver's own: `transaction.database["orders"].insert_one({…})`. A transaction is on the primary,
+        # and has one write concern, which its session has set.
+        self.database: Any = database.with_options(
             read_preference=ReadPreference.PRIMARY, write_concern=WriteConcern()
         )
         self.session = session
@@ -77,22 +81,26 @@ class _Attempt:
 
 
 class Database(ChangeListener):
-    """Runs transactions; `request.state.database` is one."""
+    """The tables and transactions; `request.state.database` is one."""
 
-    def __init__(
-        self,
-        items: Collection,
-        timeout_seconds: float,
-        max_under_way: int,
-        has_transactions: Callable[[], Awaitable[bool]],
-    ) -> None:
+    def __init__(self, operations: Operations) -> None:
         super().__init__()
-        self._items = items
-        self._timeout_seconds = timeout_seconds
-        self._max_under_way = max_under_way
+        self._operations = operations
+        self._references = References(operations.primary, operations.tables)
         self._under_way = 0
-        self._has_transactions = has_transactions
         self._background = Background()
+
+    def store(self, table: Table, serializer: Serializer) -> MongoStore:
+        """Return the rows of the table, which is one of those that the database was opened with."""
+        return MongoStore(table, serializer, self._operations, self._references, self.tell)
+
+    async def ping(self) -> None:
+        """Return if the database answers and has the indexes, or raise `Unavailable`."""
+        await self._operations.ping()
+
+    async def migrate(self) -> None:
+        """Make the indexes, and give documents from before a field its default, however long that takes."""
+        await self._operations.migrate()
 
     async def transact(
         self,
@@ -112,9 +120,9 @@ class Database(ChangeListener):
         subclass `OutcomeUnknown` if it did not answer the commit.
         """
         refuse_nesting("Pass `transaction` on to what takes part in it; MongoDB has no savepoints.")
-        if self._under_way >= self._max_under_way:
+        if self._under_way >= self._operations.max_under_way:
             raise Unavailable("Too many requests are waiting for the database.")
-        seconds = timeout_seconds or self._timeout_seconds
+        seconds = timeout_seconds or self._operations.timeout_seconds
         attempt = _Attempt(seconds)
         self._under_way += 1
         # Never cancelled: PyMongo 4.20 can lose the lock of its pool by that.
@@ -143,7 +151,7 @@ class Database(ChangeListener):
     ) -> Result:
         try:
             with pymongo.timeout(attempt.remaining_seconds):
-                if not await self._has_transactions():
+                if not await self._operations.has_transactions():
                     raise TransactionsNotSupported(NO_TRANSACTIONS)
             return await self._with_retries(work, retries, attempt)
         except _GivenUp as error:
@@ -173,8 +181,8 @@ class Database(ChangeListener):
         return await self._once(work, attempt)
 
     async def _once(self, work: Callable[[Transaction], Awaitable[Result]], attempt: _Attempt) -> Result:
-        async with transaction_of(self._items, self._timeout_seconds) as session:
-            scope = Transaction(self._items, session)
+        async with transaction_of(self._operations.database, self._operations.timeout_seconds) as session:
+            scope = Transaction(self._operations.database, session)
             # Both note the same changes, also those of an attempt that failed.
             scope.changed_rows = attempt.changes.changed_rows
             try:

@@ -30,11 +30,12 @@ UNAVAILABLE_ERRORS = (*LOST_ERRORS, *ENDED_ERRORS, *CONFLICT_ERRORS)
 NOT_IN_TIME = "The database did not answer in time."
 NOT_REACHED = "The database cannot be reached."
 NOT_MIGRATED = "The database has not been migrated yet."
+CHANGED_AT_THE_SAME_TIME = "Another change was made at the same time."
 DETAILS = (
     (exceptions.ReadOnlySQLTransactionError, "The database takes no changes at the moment."),
     ((TimeoutError, exceptions.QueryCanceledError, exceptions.TransactionTimeoutError), NOT_IN_TIME),
     (asyncpg.InsufficientResourcesError, "The database is short of resources."),
-    (CONFLICT_ERRORS, "Another change was made at the same time."),
+    (CONFLICT_ERRORS, CHANGED_AT_THE_SAME_TIME),
 )
 
 

@@ -29,7 +29,8 @@ from app.forge.errors import Unavailable
 # How long a statement that was given up is tried to be cancelled before its connection is cut.
 CANCEL_SECONDS = 1.0
 MIGRATIONS_SECONDS = 1.0
-MIGRATIONS: LiteralString = "SELECT FROM alembic_version"
+MIGRATIONS = "SELECT FROM alembic_version"
+SCHEMA_ERRORS = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
 
 
 class ConnectionPool:
@@ -45,15 +46,19 @@ class ConnectionPool:
         application_name: str,
         pooler: Pooler = "none",
         connection_class: type[asyncpg.Connection] = asyncpg.Connection,
+        statements_kept: int = 100,
+        schema: str = MIGRATIONS,
     ) -> None:
+        """The statement `schema` fails until all migrations have run."""
         self._server = server
         self._connection_class = connection_class
+        self._schema = schema
         self._unopened = size
         self._max_waiting = max_waiting
         self._timeout_seconds = timeout_seconds
         # There a session is not the service's own: the pooler resets it.
         self.is_behind_pooler = pooler != "none"
-        self._statement_cache_size = 0 if pooler == "transaction" else 100
+        self._statement_cache_size = 0 if pooler == "transaction" else statements_kept
         self._session = {"application_name": application_name, "timezone": "UTC"}
         if not self.is_behind_pooler:
             # The server gives up a little later than the client, for when the client could not tell it to. A
@@ -82,7 +87,7 @@ class ConnectionPool:
             raise Unavailable(NOT_IN_TIME) from error
         except UNAVAILABLE_ERRORS as error:
             raise unavailable(error) from error
-        except asyncpg.UndefinedTableError as error:
+        except SCHEMA_ERRORS as error:
             if await self._is_migrated():
                 raise
             raise Unavailable(NOT_MIGRATED) from error
@@ -104,8 +109,8 @@ class ConnectionPool:
     async def _is_migrated(self) -> bool:
         try:
             async with asyncio.timeout(MIGRATIONS_SECONDS):
-                return bool(await self._fetch(MIGRATIONS, ()))
-        except (*UNAVAILABLE_ERRORS, asyncpg.UndefinedTableError):
+                return bool(await self._fetch(self._schema, ()))
+        except (*UNAVAILABLE_ERRORS, *SCHEMA_ERRORS):
             return False
 
     async def _fetch(self, sql: LiteralString, values: tuple[object, ...]) -> list[Any]:

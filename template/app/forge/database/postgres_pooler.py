@@ -9,6 +9,10 @@ import asyncpg
 Pooler = Literal["none", "transaction", "prepared"]
 
 
+# The number of descriptions that a connection keeps.
+MAX_DESCRIBED = 500
+
+
 class UnnamedStatements(asyncpg.Connection):  # type: ignore[misc]
     """A connection that keeps no statement in its session, for which `statement_cache_size` has to be 0.
 
@@ -24,6 +28,8 @@ class UnnamedStatements(asyncpg.Connection):  # type: ignore[misc]
         """Return the rows of a statement."""
         statement = self._described.get(sql)
         if statement is None:
+            if len(self._described) >= MAX_DESCRIBED:
+                del self._described[next(iter(self._described))]
             statement = self._described[sql] = await self.prepare(sql)
         try:
             rows: list[Any] = await statement.fetch(*values)

@@ -12,6 +12,7 @@ import asyncpg
 
 from app.forge.database.postgres_errors import ENDED_ERRORS, LOST_ERRORS, NOT_IN_TIME, unavailable
 from app.forge.database.postgres_pool import ConnectionPool
+from app.forge.database.postgres_store import PostgresStore
 from app.forge.database.transactions import (
     Background,
     ChangeListener,
@@ -20,6 +21,8 @@ from app.forge.database.transactions import (
     refuse_nesting,
 )
 from app.forge.errors import OutcomeUnknown, TransactionConflict, Unavailable
+from app.forge.serializer import Serializer
+from app.forge.table import Table
 
 Result = TypeVar("Result")
 Isolation = Literal["read committed", "repeatable read", "serializable"]
@@ -133,13 +136,28 @@ class _Attempt:
 
 
 class Database(ChangeListener):
-    """Runs transactions; `request.state.database` is one."""
+    """The tables of the service, and transactions over them; `request.state.database` is one."""
 
-    def __init__(self, pool: ConnectionPool, timeout_seconds: float) -> None:
+    def __init__(
+        self, pool: ConnectionPool, timeout_seconds: float, tables: Sequence[Table], ping: str
+    ) -> None:
         super().__init__()
         self._pool = pool
+        self._tables = {table.name: table for table in tables}
+        self._ping = ping
         self._timeout_seconds = timeout_seconds
         self._background = Background()
+
+    def store(self, table: Table, serializer: Serializer) -> PostgresStore:
+        """Return the rows of a table."""
+        return PostgresStore(table, serializer, self._pool, self, {**self._tables, table.name: table})
+
+    async def ping(self) -> None:
+        """Return if all tables can be read and changed, or raise `Unavailable`."""
+        try:
+            await self._pool.fetch(self._ping)
+        except asyncpg.PostgresError as error:
+            raise Unavailable("The tables cannot be read and changed.") from error
 
     async def transact(
         self,

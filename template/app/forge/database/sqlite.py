@@ -11,7 +11,7 @@ from pydantic import AfterValidator, PositiveFloat, PositiveInt
 
 from app.forge.database.slow_queries import SlowQuerySettings
 from app.forge.database.sqlite_connections import READER_THREADS, Connections
-from app.forge.database.sqlite_statements import FLOAT_JSON
+from app.forge.database.sqlite_statements import FLOAT_JSON, presence
 from app.forge.database.sqlite_transactions import Database
 from app.forge.database.sqlite_url import database_path
 from app.forge.database.sqlite_writer import GroupCommitWriter
@@ -109,6 +109,7 @@ async def open_database(settings: DatabaseSettings, tables: Sequence[Table]) -> 
         writer = GroupCommitWriter(open_writer, settings.database_max_waiting_writes)
         stack.push_async_callback(writer.close)
         readers = stack.enter_context(ThreadPoolExecutor(READER_THREADS, "sqlite-reader"))
-        database = Database(Connections(open_reader, readers, writer, timeout), tables)
+        schema = [presence(table) for table in tables]
+        database = Database(Connections(open_reader, readers, writer, timeout, schema), tables)
         stack.push_async_callback(database.close)
         yield database

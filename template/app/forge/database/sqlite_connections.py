@@ -9,7 +9,7 @@ import asyncio
 import queue
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -36,10 +36,13 @@ class Connections:
         readers: ThreadPoolExecutor,
         writer: GroupCommitWriter,
         timeout_seconds: float,
+        schema: Sequence[str],
     ) -> None:
+        """Take statements that succeed if the schema is the one that the service needs."""
         self.readers = readers
         self.writer = writer
         self.timeout_seconds = timeout_seconds
+        self._schema = schema
         self._open_reader = open_reader
         self._on_loop: sqlite3.Connection | None = None
         # For the threads; each is opened by the first that needs it.
@@ -114,9 +117,11 @@ class Connections:
     def _is_migrated(self) -> bool:
         try:
             connection = self._on_loop or self._open_on_loop()
-            return connection.execute("SELECT 1 FROM alembic_version").fetchone() is not None
+            for sql in self._schema:
+                connection.execute(sql).fetchall()
         except sqlite3.OperationalError:
             return False
+        return True
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Any, LiteralString, TypeVar
 
 from app.forge.database.sqlite_connections import STEPS_BETWEEN_LOOKS, Connections
 from app.forge.database.sqlite_errors import UNAVAILABLE_ERRORS, may_pass
-from app.forge.database.sqlite_statements import quoted
+from app.forge.database.sqlite_statements import presence
 from app.forge.database.sqlite_store import SqliteStore
 from app.forge.database.transactions import Background, ChangeListener, TransactionScope
 from app.forge.errors import OutcomeUnknown, Unavailable
@@ -132,9 +132,10 @@ class Database(ChangeListener):
         return SqliteStore(table, self._tables, serializer, self.connections, self.tell)
 
     async def ping(self) -> None:
-        """Return if the database answers and has every table, or raise `Unavailable`."""
-        for table in self._tables or ("sqlite_schema",):
-            self.connections.read(f"SELECT 1 FROM {quoted(table)} LIMIT 1", ())
+        """Return if the database answers and has every table as the service needs it, or raise `Unavailable`."""
+        self.connections.read("SELECT 1 FROM sqlite_schema LIMIT 1", ())
+        for table in self._tables.values():
+            self.connections.read(presence(table), ())
 
     async def transact(
         self,

@@ -1,7 +1,7 @@
-"""The documentation: Swagger UI for people, the OpenAPI document for programs, all of it from this service.
+"""API documentation: Swagger UI and the OpenAPI document, served without a CDN.
 
-Swagger UI is what a package of requirements.txt holds, under the hash that is stated there; the page loads nothing
-from anywhere else, and its Content-Security-Policy lets no browser do so.
+Swagger UI comes from a package that requirements.txt pins by hash. The page's Content-Security-Policy keeps browsers
+from loading anything from another host.
 """
 
 from base64 import b64encode
@@ -20,7 +20,7 @@ from fastapi.responses import JSONResponse, Response
 from app.forge.about import NAME
 from app.forge.http.caching import entity_tag, is_known
 
-# Addresses are relative to the page, so that it works under any prefix that a proxy may put in front.
+# URLs are relative, so the page works behind a proxy that adds a path prefix.
 PAGE = """\
 <!DOCTYPE html>
 <html lang="en">
@@ -47,13 +47,13 @@ window.ui = SwaggerUIBundle({
   deepLinking: true,
   showExtensions: true,
   showCommonExtensions: true,
-  // Else it shows the address of the document to a validator on the internet.
+  // By default Swagger UI sends the URL of the document to a public validator.
   validatorUrl: null,
   presets: [SwaggerUIBundle.presets.apis],
 });
 """
 
-# The images of Swagger UI stand in its style sheet. An API on another host would have to be added to connect-src.
+# Swagger UI keeps its images in its style sheet. To call an API on another host, add the host to connect-src.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -69,7 +69,7 @@ router = APIRouter(include_in_schema=False)
 
 
 class Document(NamedTuple):
-    """Bytes that were made once, with their type and entity tag."""
+    """A response body that is built once, with its media type and entity tag."""
 
     body: bytes
     media_type: str
@@ -77,7 +77,7 @@ class Document(NamedTuple):
 
 
 class OpenAPI(NamedTuple):
-    """The OpenAPI document as bytes, and what they were made of."""
+    """The serialized OpenAPI document, and the inputs it was built from."""
 
     source: dict[str, Any]
     root_path: str
@@ -100,14 +100,13 @@ async def read_openapi(request: Request) -> Response:
 
 def _with_servers(app: FastAPI, source: dict[str, Any], root_path: str) -> dict[str, Any]:
     """Return the document with the server that FastAPI adds behind a proxy which strips a prefix."""
-    servers = source.get("servers", [])
     if (
         not root_path
         or not app.root_path_in_servers
-        or root_path in {server.get("url") for server in servers}
+        or root_path in {server.get("url") for server in app.servers}
     ):
         return source
-    return source | {"servers": [{"url": root_path}, *servers]}
+    return source | {"servers": [{"url": root_path}, *app.servers]}
 
 
 @router.get("/docs")
@@ -160,7 +159,7 @@ def _file(name: str) -> Document:
 
 
 def _swagger_ui() -> Path:
-    # Found, not imported: of the package only its files are wanted.
+    # Located without importing the package, because only its files are needed.
     package = find_spec("fastapi_swagger")
     assert package is not None
     assert package.submodule_search_locations is not None

@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it can do its work."""
+"""Health checks: liveness of the process, and readiness of its dependencies."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,11 +14,12 @@ from app.forge.http.problems import RETRY_AFTER_SECONDS, problem_response, probl
 
 PING_TIMEOUT_SECONDS = 2.0
 
+TAG = {"name": "health", "description": "Whether the service lives, and whether it can do its work."}
 router = APIRouter(prefix="/health", tags=["health"])
 
 
 class Dependency(NamedTuple):
-    """Something the service talks to; without a required one it is not ready."""
+    """A server that the service depends on. The service is not ready without its required dependencies."""
 
     name: str
     ping: Callable[[], Awaitable[None]]
@@ -26,20 +27,20 @@ class Dependency(NamedTuple):
 
 
 class DependencyHealth(BaseModel):
-    """Whether a dependency answers, and after how many milliseconds."""
+    """The status of a dependency, and its response time in milliseconds."""
 
     status: Literal["up", "down"]
     latency_ms: float
 
 
 class Liveness(BaseModel):
-    """The process serves."""
+    """The process is serving requests."""
 
     status: Literal["alive"] = "alive"
 
 
 class Readiness(BaseModel):
-    """The service can do its work; degraded means without a dependency that it can do without."""
+    """The service can handle requests; it is degraded if an optional dependency is down."""
 
     status: Literal["ready", "degraded"]
     dependencies: dict[str, DependencyHealth]
@@ -59,13 +60,13 @@ async def _examine(dependency: Dependency) -> DependencyHealth:
 
 @router.get("/live")
 async def read_liveness() -> Liveness:
-    """Return 200 while the process serves."""
+    """Return 200 while the process is serving requests."""
     return Liveness()
 
 
 @router.get("/ready", response_model=Readiness, responses=problems(HTTPStatus.SERVICE_UNAVAILABLE))
 async def read_readiness(request: Request) -> Response:
-    """Return 200, or 503 naming the dependency that is down."""
+    """Return 200, or 503 with the names of required dependencies that are down."""
     dependencies: list[Dependency] = request.state.dependencies
     results = await asyncio.gather(*map(_examine, dependencies))
     health = {dependency.name: result for dependency, result in zip(dependencies, results, strict=True)}

@@ -1,6 +1,6 @@
-"""What happens to every request: an id, its timing, a limit on its body.
+"""Middleware for every request: a request id, timing, and a limit on the body.
 
-Plain ASGI: `BaseHTTPMiddleware` costs several times more than the whole request.
+Plain ASGI, because `BaseHTTPMiddleware` costs several times more than the whole request.
 """
 
 import logging
@@ -30,7 +30,7 @@ BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 
 
 def request_header(scope: Scope, name: bytes) -> bytes | None:
-    """Return the value of the request's header, or None; `name` is in lower case."""
+    """Return the value of a request header, or None. `name` must be in lower case."""
     for key, value in scope["headers"]:
         if key == name:
             return bytes(value)
@@ -38,7 +38,7 @@ def request_header(scope: Scope, name: bytes) -> bytes | None:
 
 
 class RequestIdMiddleware:
-    """Gives every answer an id, its timing and what caches may do; logs unexpected errors and answers them with 500."""
+    """Adds a request id, timing and `Cache-Control` to responses. Logs unexpected errors and responds with 500."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -64,7 +64,7 @@ class RequestIdMiddleware:
                 status = message["status"]
                 if not 200 <= status <= 599:
                     raise ValueError(
-                        f"An answer cannot have the status {status}: it has to be one of 200 to 599."
+                        f"A response cannot have the status {status}: it must be between 200 and 599."
                     )
                 answered = True
                 timing = b"app;dur=%.3f" % ((perf_counter() - started_at) * 1_000)
@@ -82,10 +82,10 @@ class RequestIdMiddleware:
         except Exception as error:
             outage = _outage_behind(error) if answered else None
             if outage is not None:
-                # The server ends the connection of an answer that is not complete, and logs that it does.
+                # The server closes the connection, because the response is incomplete, and logs that.
                 outages.report(outage.dependency, outage)
                 return
-            # FastAPI's outermost layer shows the error or not; the server logs it, and ends the connection.
+            # FastAPI's outermost layer may show the error; the server logs it and closes the connection.
             if answered or scope["app"].debug:
                 raise
             logger.exception("Unexpected error")
@@ -94,7 +94,7 @@ class RequestIdMiddleware:
 
 
 def _outage_behind(error: Exception) -> Unavailable | None:
-    # Starlette raises what it has a handler for as the cause of another error, once the answer has begun.
+    # Once the response has started, Starlette wraps errors that have a handler in another error, as its cause.
     for each in (error, error.__cause__):
         if isinstance(each, Unavailable):
             return each
@@ -102,8 +102,8 @@ def _outage_behind(error: Exception) -> Unavailable | None:
 
 
 async def unexpected_error_response(request: Request, error: Exception) -> Response:
-    """Return what the service's handler of `Exception` or of 500 answers, or a problem if it has none."""
-    # FastAPI asks the last one, too.
+    """Return the response of the app's handler for `Exception` or 500, or problem details if it has no handler."""
+    # Like FastAPI, use the last one that was added.
     added = [each for key, each in request.app.exception_handlers.items() if key in (500, Exception)]
     handler: Any = [answer_unexpected_error, *added][-1]
     if iscoroutinefunction(handler):
@@ -114,9 +114,9 @@ async def unexpected_error_response(request: Request, error: Exception) -> Respo
 
 
 class BodyLimitMiddleware:
-    """Refuses bodies over the limit with 413, before they are read where their length is announced.
+    """Rejects bodies over the limit with 413. If `Content-Length` is over the limit, the body is not read at all.
 
-    Starlette's own limit answers plain text and stands outside of the request id, so it is not used.
+    Starlette's own limit is not used: it responds with plain text and without a request id.
     """
 
     def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
@@ -135,7 +135,7 @@ class BodyLimitMiddleware:
             elif name == b"transfer-encoding":
                 is_chunked = True
         if announced is not None:
-            # The server refuses a content-length that is not a number, and cuts the body at it.
+            # The server rejects a Content-Length that is not a number, and reads no more than that many bytes.
             if int(announced) > self.max_body_bytes:
                 await self._refuse(scope, receive, send)
             else:
@@ -161,7 +161,7 @@ class BodyLimitMiddleware:
         return receive_counted
 
     async def _read_before(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Read a body that most endpoints for this method never read, and hand it on if it is within the limit."""
+        """Read the whole body before calling the app, because endpoints for this method may never read it."""
         messages: list[Message] = []
         received_bytes, more_body = 0, True
         while more_body:

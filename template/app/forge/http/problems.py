@@ -1,48 +1,69 @@
-"""Every error as the service answers it: problem details (RFC 9457)."""
+"""Error responses as problem details (RFC 9457)."""
 
 import json
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NotRequired
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.utils import is_body_allowed_for_status_code
-from pydantic import BaseModel
+from pydantic import ConfigDict, with_config
 from starlette.exceptions import HTTPException
+from typing_extensions import TypedDict
 
 from app.forge.database import outages
 from app.forge.errors import ServiceError, Unavailable
 from app.forge.http.routing import allowed_methods
 
+# What FastAPI takes as the `responses` of a route.
+Responses = dict[int | str, dict[str, Any]]
+
 RETRY_AFTER_SECONDS = 1
-# Python 3.13 has given 413 the name of RFC 9110; this one works in all.
+# Python 3.13 renamed the member for 413; the number works in every version.
 CONTENT_TOO_LARGE = HTTPStatus(413)
-# What is known of a status that is not registered: https://www.rfc-editor.org/rfc/rfc9110#section-15
+# Titles for unregistered status codes, by their first digit: https://www.rfc-editor.org/rfc/rfc9110#section-15
 KINDS = {2: "Successful", 3: "Redirection", 4: "Client Error", 5: "Server Error"}
 
 
-class InvalidField(BaseModel):
+class InvalidField(TypedDict):
     """Where a request is invalid, and why."""
 
     loc: list[str | int]
     msg: str
 
 
-class Problem(BaseModel):
-    """Problem details (RFC 9457); `errors` is there for invalid requests only."""
+@with_config(
+    ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "urn:problem:taken",
+                    "title": "Conflict",
+                    "status": 409,
+                    "detail": "Another one has this name.",
+                    "request_id": "7f9c24e8b1a04d2c9e3b5f60a1d2c3e4",
+                    "field": "name",
+                },
+            ],
+        },
+    )
+)
+class Problem(TypedDict):
+    """Problem details (RFC 9457); `errors` is there if the request is invalid, `field` if a value is taken."""
 
     type: str
     title: str
     status: int
     detail: str
     request_id: str
-    errors: list[InvalidField] | None = None
+    errors: NotRequired[list[InvalidField]]
+    field: NotRequired[str]
 
 
 def title_of(status: int) -> str:
-    """Return the name of the status, or of its kind."""
+    """Return the phrase of the status, or the name of its class."""
     try:
         return HTTPStatus(status).phrase
     except ValueError:
@@ -60,8 +81,8 @@ def problem_response(
 ) -> Response:
     """Return the problem as a response; `members` are added to its JSON.
 
-    RFC 9457 asks for text as the `detail`. What else a route gives is kept as it is, as in any FastAPI service; a
-    client that goes by the RFC takes no notice of it.
+    RFC 9457 requires `detail` to be a string. Other values from a route are kept, as in any FastAPI service; clients
+    that follow the RFC ignore them.
     """
     title = title_of(status)
     problem = {
@@ -72,7 +93,7 @@ def problem_response(
         "request_id": request_id,
         **members,
     }
-    # ASCII output, so that a lone surrogate in a client's text cannot break the answer. NaN is no JSON.
+    # ASCII output, so a lone surrogate in a client's text cannot break the response. NaN is not valid JSON.
     body = json.dumps(problem, allow_nan=False).encode()
     return Response(body, status, headers, media_type="application/problem+json")
 
@@ -101,9 +122,9 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
 
 
 def _allowed_methods(request: Request, given: str) -> str:
-    # The router names the methods of the first route of a path only.
+    # The router lists only the methods of the first matching route.
     methods = allowed_methods(request.app.router, request.scope)
-    # A router inside of a mount has no routes of the application's; it names its own.
+    # Inside a mount, the app's routes do not match, so keep the methods that the mounted router lists.
     methods = methods or {method.strip() for method in given.split(",") if method}
     return ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
 
@@ -120,8 +141,8 @@ async def _answer_invalid_request(request: Request, error: Exception) -> Respons
 
 
 def _without_input(fault: Any) -> dict[str, Any]:
-    """Return what a client may see of a fault: its input may hold secrets, and NaN or surrogates are no JSON."""
-    # A route may raise the error itself, with anything in it.
+    """Return the location and message of an error. Its input may hold secrets, and may not be valid JSON."""
+    # A route may raise the error itself, with any content.
     if not isinstance(fault, Mapping):
         return {"loc": [], "msg": str(fault)}
     return {"loc": list(fault.get("loc", ())), "msg": str(fault.get("msg", ""))}
@@ -133,33 +154,36 @@ def _in_words(fault: dict[str, Any]) -> str:
 
 
 async def answer_unexpected_error(request: Request, _error: Exception) -> Response:
-    """Return a problem that keeps the reason to itself."""
+    """Return problem details that do not reveal the cause."""
     detail = "The service failed unexpectedly. The log has the reason under this request id."
     return problem_response(request.state.request_id, HTTPStatus.INTERNAL_SERVER_ERROR, detail)
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Answer every expected error as a problem; unexpected ones are answered by `RequestIdMiddleware`."""
+    """Respond to expected errors with problem details. `RequestIdMiddleware` handles unexpected ones."""
     app.add_exception_handler(ServiceError, _answer_service_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid_request)
 
 
-def problems(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+def problems(*statuses: HTTPStatus) -> Responses:
     """Return the `responses` of a route that documents these problems in OpenAPI."""
+    return {status.value: _problem(status) for status in statuses}
+
+
+def _problem(status: HTTPStatus) -> dict[str, Any]:
+    headers = ["Retry-After"] if status == HTTPStatus.SERVICE_UNAVAILABLE else []
     return {
-        status.value: {
-            "description": status.phrase,
-            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        }
-        for status in statuses
+        "description": status.phrase,
+        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in headers},
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
 
 
-# The `responses` of a resource's routes.
-UNAVAILABLE = problems(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE)
+# The `responses` of a resource's routes. What FastAPI validates is documented as `INVALID` without being stated.
+UNAVAILABLE = problems(HTTPStatus.SERVICE_UNAVAILABLE)
+INVALID = problems(HTTPStatus.UNPROCESSABLE_ENTITY)
 BAD_BODY = problems(HTTPStatus.BAD_REQUEST, CONTENT_TOO_LARGE)
 NOT_FOUND = problems(HTTPStatus.NOT_FOUND)
 CONFLICT = problems(HTTPStatus.CONFLICT)
 PRECONDITION_FAILED = problems(HTTPStatus.PRECONDITION_FAILED)
-NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "Not Modified"}}

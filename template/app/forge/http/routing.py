@@ -1,4 +1,4 @@
-"""HEAD, redirects without the client's Host, and names of routes, which FastAPI's router leaves open."""
+"""Additions to FastAPI's router: HEAD, relative redirects, and route templates for metrics."""
 
 import asyncio
 from collections.abc import Iterator, MutableMapping
@@ -11,38 +11,38 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 UNMATCHED = "unmatched"
-# A response to GET that is streamed is given up once its head is sent, as if the client had gone. Servers of later
-# versions of ASGI raise an error in `send` instead, which applications would log.
+# For HEAD, a streamed response is ended after its headers, as if the client had disconnected. In later ASGI versions
+# servers raise an error in `send` instead, which applications would log.
 SPEC_VERSION_OF_DISCONNECTS = "2.3"
 
 
 def url_path(request: Request) -> str:
-    """Return the path of the request as its client has to write it, under whatever prefix, mount or proxy."""
+    """Return the path of the request as the client sees it, including prefixes of mounts and proxies."""
     path: str = request.scope["path"]
     root_path: str = request.scope.get("root_path", "").rstrip("/")
-    # Some servers put `root_path` before the path already, proxies that strip it do not.
+    # Some servers include `root_path` in the path; proxies that strip it do not.
     is_complete = path == root_path or path.startswith(f"{root_path}/")
     return quote(path if is_complete else root_path + path)
 
 
 def set_route_template(scope: Scope, template: str | None) -> None:
-    """Keep the path of the route, parameters unfilled, for the layers around.
+    """Store the path template of the route for outer middleware.
 
-    The state is shared even if middleware in between copied the scope.
+    It is stored in the state, which is shared even if middleware in between copied the scope.
     """
     scope.setdefault("state", {})["route_template"] = template or UNMATCHED
 
 
 def route_template(scope: Scope) -> str:
-    """Return the path of the route that answered, such as `/items/{item_id}`, or "unmatched"."""
+    """Return the path template of the matched route, such as `/items/{item_id}`, or "unmatched"."""
     template: str = scope.get("state", {}).get("route_template", UNMATCHED)
     return template
 
 
 def matched_path(scope: Scope) -> str | None:
-    """Return the path of the route that the router has chosen, parameters unfilled, or None."""
+    """Return the path template of the route that the router has chosen, or None."""
     route: BaseRoute | None = scope.get("route")
-    # Under the prefix of `include_router` the route itself does not know its whole path.
+    # A route in an included router does not know the prefix, but its context does.
     context = scope.get("fastapi", {}).get("effective_route_context")
     chosen = context if getattr(context, "original_route", None) is route else route
     return getattr(chosen, "path_format", None)
@@ -55,7 +55,7 @@ def allowed_methods(router: APIRouter, scope: Scope) -> set[str]:
 
 
 def _matching(router: APIRouter, scope: Scope) -> Iterator[tuple[RouteContext, Match]]:
-    # Matching leaves marks in what it is given.
+    # Matching modifies the scope, so it gets a copy.
     for context in iter_route_contexts(router.routes):
         match, _ = context.matches(dict(scope))
         if match != Match.NONE:
@@ -63,7 +63,7 @@ def _matching(router: APIRouter, scope: Scope) -> Iterator[tuple[RouteContext, M
 
 
 class RoutingMiddleware:
-    """Answers HEAD as GET without its body, makes redirects relative, and notes which route answered."""
+    """Responds to HEAD like GET without the body, makes redirects relative, and stores the matched route template."""
 
     def __init__(self, app: ASGIApp, router: APIRouter) -> None:
         self.app = app
@@ -89,13 +89,13 @@ class RoutingMiddleware:
             return False
         getting = _matching(self._router, {**scope, "method": "GET"})
         first = next((context for context, match in getting if match == Match.FULL), None)
-        # What is mounted has an answer of its own to HEAD.
+        # A mounted app handles HEAD itself.
         return first is not None and bool(first.methods)
 
     def _template(self, scope: Scope, outside: dict[str, Any]) -> str | None:
         if scope.get("endpoint") is outside["endpoint"]:
             return None
-        # Mounts extend the root path, and leave in the scope the route of the application that they lead to.
+        # A mount extends the root path, and leaves the route of the mounted app in the scope.
         if scope.get("route") is not None and scope.get("root_path", "") == outside["root_path"]:
             return matched_path(scope)
         found = list(_matching(self._router, {**scope, **outside}))
@@ -104,9 +104,9 @@ class RoutingMiddleware:
 
 
 def _relative_redirects(scope: Scope, send: Send) -> Send:
-    """Return a `send` that takes scheme and host out of a redirect by the router, to a path with or without slash.
+    """Return a `send` that removes scheme and host from the router's trailing-slash redirects.
 
-    They come from the request, so that a cache could keep a redirect to somebody else's host.
+    Both come from the request's headers, so a cache could otherwise store a redirect to an attacker's host.
     """
 
     endpoint = scope.get("endpoint")
@@ -125,13 +125,13 @@ def _relative_redirects(scope: Scope, send: Send) -> Send:
 
 def _without_host(location: bytes) -> bytes:
     parts = urlsplit(location.decode("latin-1"))
-    # Two slashes would begin a host.
+    # Two leading slashes would be read as a host.
     path = "/" + parts.path.lstrip("/")
     return parts._replace(scheme="", netloc="", path=path).geturl().encode("latin-1")
 
 
 async def _answer_head(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Let the application answer GET, and send only the head of its response."""
+    """Call the app with GET, and send only the status and headers of its response."""
     asgi = {**scope.get("asgi", {}), "spec_version": SPEC_VERSION_OF_DISCONNECTS}
     inner: MutableMapping[str, Any] = {**scope, "method": "GET", "asgi": asgi}
     is_read = False
@@ -154,7 +154,7 @@ async def _answer_head(app: ASGIApp, scope: Scope, receive: Receive, send: Send)
             share()
             await send(message)
         elif is_sent.is_set():
-            # A pause, so that a stream can be ended.
+            # Yield to the event loop, so the stream can be cancelled.
             await asyncio.sleep(0)
         else:
             await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -1,4 +1,4 @@
-"""What happens to every WebSocket: an id, errors as the client can read them, one log line for each."""
+"""WebSockets: a request id, errors in a form that clients can read, and one log line per error."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -22,11 +22,11 @@ TRY_AGAIN_LATER = 1013
 
 
 class NoWebSocketLibrary(RuntimeError):
-    """A route is a WebSocket, and the server has no library that speaks it."""
+    """The app has a WebSocket route, but no WebSocket library is installed."""
 
 
 def require_websocket_library(app: FastAPI) -> None:
-    """Raise `NoWebSocketLibrary` if the app declares a WebSocket that Uvicorn could not open."""
+    """Raise `NoWebSocketLibrary` if the app has a WebSocket route that Uvicorn cannot serve."""
     path = next(_websocket_paths(app.routes), None)
     if path is not None and not (find_spec("websockets") or find_spec("wsproto")):
         raise NoWebSocketLibrary(
@@ -36,12 +36,12 @@ def require_websocket_library(app: FastAPI) -> None:
 
 
 async def serve_websocket(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve a WebSocket that has its request id; what `app` raises becomes a response or a close code."""
+    """Serve a WebSocket. An exception in `app` becomes a response or a close code."""
     connection = _WebSocket(scope, receive, send)
     try:
         await app(scope, receive, connection.send)
     except WebSocketDisconnect:
-        # The client has left, which the endpoint did not handle and does not have to.
+        # The client disconnected, which endpoints need not handle.
         return
     except Exception:
         logger.exception("Unexpected error", extra={"request_id": connection.request_id})
@@ -49,7 +49,7 @@ async def serve_websocket(app: ASGIApp, scope: Scope, receive: Receive, send: Se
 
 
 class _WebSocket:
-    """The messages that the app sends, as the client gets them."""
+    """Translates the messages of the app into those that the client receives."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.request_id: str = scope["state"]["request_id"]
@@ -57,13 +57,13 @@ class _WebSocket:
         self._is_accepted = self._is_over = False
 
     async def send(self, message: Message) -> None:
-        """Send a message of the app, with the request id, or with what it means at this point."""
+        """Send a message of the app with the request id, or its equivalent in the current state."""
         match message["type"]:
             case "websocket.accept":
                 self._is_accepted = True
                 await self._send(self._with_id(message))
             case "websocket.close" if not self._is_accepted:
-                # FastAPI gives the faults of invalid parameters, as a list, for a reason.
+                # For invalid parameters, FastAPI passes a list of errors as the reason.
                 reason = message.get("reason")
                 detail = reason if isinstance(reason, str) and reason else "The WebSocket was refused."
                 await self._deny(HTTPStatus.FORBIDDEN, detail)
@@ -82,7 +82,7 @@ class _WebSocket:
                 await self._send(message)
 
     async def fail(self) -> None:
-        """Send the client an unexpected error, if it can still be sent."""
+        """Report an unexpected error to the client, if the connection is still open."""
         if self._is_over:
             return
         if self._is_accepted:

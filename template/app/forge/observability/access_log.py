@@ -1,6 +1,6 @@
-"""One log line for each request, if ACCESS_LOG is set.
+"""The access log: one line per request, if ACCESS_LOG is set.
 
-The query is left out, like headers and bodies: it may hold secrets. /metrics counts the same for much less.
+Queries, headers and bodies are left out because they may hold secrets. /metrics counts requests at a much lower cost.
 """
 
 import logging
@@ -11,12 +11,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
 
-# What a WebSocket is answered with, in the terms of HTTP.
+# The HTTP statuses of WebSocket handshakes.
 WEBSOCKET_STATUSES = {"websocket.accept": 101, "websocket.close": 403}
 
 
 class AccessLogMiddleware:
-    """Logs each request and WebSocket when it has ended, whatever the log level."""
+    """Logs each request and WebSocket when it ends, regardless of the log level."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -44,7 +44,7 @@ class AccessLogMiddleware:
             raise
         finally:
             fields = _fields(scope) | {
-                # None: the client went away before it was answered.
+                # None if the client disconnected before the response started.
                 "status": status,
                 "milliseconds": round((perf_counter() - started_at) * 1_000, 3),
                 "bytes": sent_bytes,

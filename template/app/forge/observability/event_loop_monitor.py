@@ -1,7 +1,7 @@
-"""How late the event loop is, and what blocks it.
+"""The event-loop monitor: a lag metric, and the stack of code that blocks the loop.
 
-The loop sets a mark in short intervals, and a thread looks whether it still does: only another thread can see
-what runs while the loop is blocked.
+The loop runs a callback at short intervals, and a thread checks that it is on time. Only another thread can see the
+stack while the loop is blocked.
 """
 
 import asyncio
@@ -19,29 +19,29 @@ logger = logging.getLogger(__name__)
 
 LAG = Histogram(
     "event_loop_lag_seconds",
-    "How much later than it was due the event loop came to a task.",
+    "Delay between a callback's scheduled and actual start.",
     buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
-# A block is seen for certain once it lasts one interval longer than is allowed.
+# A block is always detected if it exceeds the limit by one interval.
 INTERVALS_IN_LIMIT = 2
 
 
 @contextmanager
 def watched_event_loop(blocked_seconds: float) -> Iterator[None]:
-    """Measure the lag of the running loop, and log the stack of what blocks it for so long, a line per block."""
-    watch = _Watch(blocked_seconds)
-    thread = threading.Thread(target=watch.look, name="event-loop-lag", daemon=True)
-    watch.mark()
+    """Measure the lag of the running loop, and log the stack once for each block of at least this length."""
+    monitor = _Monitor(blocked_seconds)
+    thread = threading.Thread(target=monitor.run, name="event-loop-lag", daemon=True)
+    monitor.tick()
     thread.start()
     try:
         yield
     finally:
-        watch.end()
+        monitor.stop()
         thread.join()
 
 
-class _Watch:
-    """Belongs to the loop that runs where it is made; `look` runs in a thread of its own."""
+class _Monitor:
+    """Monitors the running loop of the thread that creates it. `run` runs in another thread."""
 
     def __init__(self, blocked_seconds: float) -> None:
         self._loop = asyncio.get_running_loop()
@@ -51,33 +51,33 @@ class _Watch:
         self._due_at = monotonic()
         self._ended = threading.Event()
 
-    def mark(self) -> None:
-        """Note that the loop is not blocked, and do so again after the interval."""
+    def tick(self) -> None:
+        """Record the lag, and schedule the next tick after the interval."""
         now = monotonic()
         LAG.observe(max(0.0, now - self._due_at))
         self._due_at = now + self._interval_seconds
-        self._next = self._loop.call_later(self._interval_seconds, self.mark)
+        self._next = self._loop.call_later(self._interval_seconds, self.tick)
 
-    def end(self) -> None:
+    def stop(self) -> None:
         self._next.cancel()
         self._ended.set()
 
-    def look(self) -> None:
-        told = 0.0
-        # Woken when the mark that is awaited would be too late, so a few times a second and not for every mark.
+    def run(self) -> None:
+        reported = 0.0
+        # Wakes up only when the next tick would be late: a few times a second instead of once per tick.
         while not self._ended.wait(max(self._interval_seconds, self._seconds_left())):
             due_at = self._due_at
-            if self._seconds_left() <= 0 and due_at != told:
-                told = due_at
-                self._tell(due_at)
+            if self._seconds_left() <= 0 and due_at != reported:
+                reported = due_at
+                self._report(due_at)
 
     def _seconds_left(self) -> float:
         return self._due_at + self._blocked_seconds - monotonic()
 
-    def _tell(self, due_at: float) -> None:
+    def _report(self, due_at: float) -> None:
         stack = "".join(traceback.format_stack(sys._current_frames()[self._loop_thread]))  # noqa: SLF001
         if self._due_at != due_at:
-            # It has just gone on, so this is not the stack of what blocked it.
+            # The loop has just continued, so this is not the stack of the code that blocked it.
             return
         blocked_ms = (monotonic() - due_at) * 1_000
         logger.warning("The event loop has been blocked for %d ms.", blocked_ms, extra={"stack": stack})

@@ -1,4 +1,4 @@
-"""Log lines as JSON, one object a line, for programs that collect them."""
+"""Structured logging: one JSON object per line."""
 
 import json
 import logging
@@ -7,25 +7,25 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import TracebackType
 
-# Set for each request, and copied with the context into its threads and background tasks.
+# Set for each request, and copied with the context to its threads and background tasks.
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 
-# All that Python itself puts into a record; everything else came with `extra={…}`.
+# Attributes that Python sets on a record; all others come from `extra={…}`.
 OWN_ATTRIBUTES = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 # Uvicorn repeats its messages in color.
 LEFT_OUT = OWN_ATTRIBUTES | {"color_message"}
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record with its request id and everything in its `extra` as one JSON object."""
+    """Formats a record as one JSON object, including its request id and `extra`."""
 
     def __init__(self) -> None:
         super().__init__()
-        # Escaped otherwise: the stream would write what it cannot encode in a way that is not JSON.
+        # Other encodings get ASCII, because the stream escapes what it cannot encode in a way that is not JSON.
         self._is_ascii = str(sys.stderr.encoding).lower() not in ("utf-8", "utf8")
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line. Values that JSON does not have are written as their `repr`."""
+        """Return the line. Values that JSON cannot express appear as their `repr`."""
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
@@ -46,7 +46,7 @@ class JsonFormatter(logging.Formatter):
         try:
             return json.dumps(line, ensure_ascii=self._is_ascii, allow_nan=False, default=_shown)
         except (TypeError, ValueError, RecursionError):
-            # A key that is not text, NaN, or something that holds itself.
+            # A key that is not a string, NaN, or a circular reference.
             shown = {name: value if isinstance(value, str) else _shown(value) for name, value in line.items()}
             return json.dumps(shown, ensure_ascii=self._is_ascii)
 
@@ -55,7 +55,7 @@ def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except Exception:
-        # The arguments do not fit the message, which is no reason to lose either.
+        # The arguments do not match the message, so log both.
         return f"{record.msg} {_shown(record.args)}"
 
 
@@ -67,7 +67,7 @@ def _shown(value: object) -> str:
 
 
 def configure_logging(level: str = "INFO") -> None:
-    """Send all log lines of this process to standard error; a program that set up logging keeps its own."""
+    """Log as JSON to standard error, unless the program has already configured logging."""
     root = logging.getLogger()
     if not root.handlers:
         handler = logging.StreamHandler(sys.stderr)

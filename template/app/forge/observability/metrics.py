@@ -1,4 +1,4 @@
-"""Prometheus metrics, right with several workers: each writes its own files, any of them can answer for all.
+"""Prometheus metrics over all workers: each worker writes its own files, and any worker can report the total.
 
 https://prometheus.github.io/client_python/multiprocess/ — app.forge.server sets PROMETHEUS_MULTIPROC_DIR.
 """
@@ -21,23 +21,23 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.forge.http.routing import UNMATCHED, matched_path, route_template
 
-REQUESTS = Counter("http_requests", "Requests answered.", ["method", "route", "status"])
+REQUESTS = Counter("http_requests", "Number of HTTP requests.", ["method", "route", "status"])
 DURATIONS = Histogram(
     "http_request_duration_seconds",
-    "Time from the request's arrival to the end of its answer.",
+    "Time from the arrival of a request to the end of its response.",
     ["method", "route"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
-# Clients may send any word as a method; each would be a time series of its own.
+# Clients may send any word as a method. Each would create a new time series, so all others count as OTHER.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"})
 
-# A WebSocket that is closed before it was accepted is answered with 403.
+# A WebSocket that is closed before it is accepted gets a 403 response.
 HANDSHAKE_STATUSES = {"websocket.accept": 101, "websocket.close": 403}
 
 router = APIRouter(include_in_schema=False)
 
 
-# `.labels()` costs as much as all the rest of a measurement, so its results are kept.
+# `.labels()` takes half of the time of a measurement, so its results are cached.
 @lru_cache(maxsize=4_096)
 def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
     return REQUESTS.labels(method, route, status), DURATIONS.labels(method, route)
@@ -74,7 +74,7 @@ class MetricsMiddleware:
             durations.observe(perf_counter() - started_at)
 
     async def _count_handshake(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Count the response to the handshake of a WebSocket; the time that it stays open is not a latency."""
+        """Count the response to a WebSocket handshake. Its duration is not recorded, because it is not a latency."""
         is_counted = False
 
         def count(status: int) -> None:
@@ -95,7 +95,7 @@ class MetricsMiddleware:
 
 @router.get("/metrics")
 def read_metrics() -> Response:
-    """Return the figures of all workers. Not a coroutine: reading the workers' files is left to a thread."""
+    """Return the metrics of all workers. Not a coroutine, so the files are read in a thread."""
     registry: CollectorRegistry = REGISTRY
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()

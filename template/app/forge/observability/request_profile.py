@@ -1,7 +1,7 @@
-"""What one request spends its time on, told to whoever sends PROFILE_SECRET as X-Profile-Secret.
+"""Profiles of single requests, for clients that send PROFILE_SECRET as X-Profile-Secret.
 
-The request is carried out as ever, and its answer is the profile. Every call is timed, which takes about as
-long as the request itself, so shares mean more than times. Tasks and threads that the request starts are not in it.
+The request runs as usual, but the response is its profile. Timing every call about doubles the duration, so read the
+shares and not the absolute times. Tasks and threads that the request starts are not included.
 """
 
 import io
@@ -22,7 +22,7 @@ LINES = 80
 
 
 class RequestProfileMiddleware:
-    """Answers requests that know the secret with their profile, and lets all others pass."""
+    """Responds with a profile to requests that send the secret. Other requests are unchanged."""
 
     def __init__(self, app: ASGIApp, secret: str) -> None:
         self.app = app
@@ -39,9 +39,9 @@ class RequestProfileMiddleware:
             nonlocal status
             status = message.get("status", status)
 
-        profile, began_at = Profile(), perf_counter()
+        profile, started_at = Profile(), perf_counter()
         await _Profiled(self.app(scope, receive, withhold), profile)
-        milliseconds = (perf_counter() - began_at) * 1_000
+        milliseconds = (perf_counter() - started_at) * 1_000
         head = f"{scope['method']} {scope['path']}: {status} after {milliseconds:.3f} ms\n"
         response = Response(head + _table(profile), media_type="text/plain")
         response.headers["Cache-Control"] = "no-store"
@@ -49,14 +49,14 @@ class RequestProfileMiddleware:
 
 
 class _Profiled:
-    """Awaits another awaitable, with the profile on for its own steps only: the loop does other things meanwhile."""
+    """Awaits another awaitable and profiles only its own steps, not what the loop runs between them."""
 
     def __init__(self, awaitable: Awaitable[None], profile: Profile) -> None:
         self._awaitable = awaitable
         self._profile = profile
 
     def __await__(self) -> Generator[Any, Any, None]:
-        # ASGI applications are coroutine functions, and these steps are a coroutine's.
+        # ASGI apps are coroutine functions, so this is the iterator of a coroutine.
         steps: Any = self._awaitable.__await__()
         step = partial(steps.send, None)
         while True:

@@ -1,2 +1,1 @@
-from app.forge.serializer.with_orjson import item_json as item_json
-from app.forge.serializer.with_orjson import items_json as items_json
+from app.forge.serializer.with_orjson import Serializer as Serializer

@@ -1,4 +1,4 @@
-"""JSON by orjson: rows from the service's own database are trusted and go straight to bytes."""
+"""JSON by orjson. Rows come from the service's own database, so they are serialized without validation."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from app.forge.store import Stored, StoredRows
 
 
 class Serializer:
-    """Writes the rows of a table."""
+    """Serializes the rows of a table."""
 
     def __init__(self, _model: type[BaseModel], _expanded: type[BaseModel]) -> None:
-        """The models are for serializers that check."""
+        """Accept the models that validating serializers need."""
 
     def one(self, row: Stored) -> bytes:
         """Return one row as JSON."""
@@ -23,11 +23,11 @@ class Serializer:
         """Return many rows as one JSON array."""
         return rows if isinstance(rows, bytes) else _dumped(rows)
 
-    # What `expand` adds to a row is JSON or rows as well.
+    # Expanded rows are JSON or Python values too.
     one_expanded = one
     many_expanded = many
 
 
 def _dumped(value: Any) -> bytes:
-    # Pydantic writes the types that orjson does not know, such as decimals and sets, as it reads them.
+    # Pydantic serializes the types that orjson does not support, such as decimals and sets.
     return orjson.dumps(value, to_jsonable_python, orjson.OPT_UTC_Z)

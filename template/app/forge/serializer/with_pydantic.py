@@ -1,4 +1,4 @@
-"""JSON by Pydantic: every row is checked against the response model on its way out."""
+"""JSON by Pydantic. Every row is validated against the response model."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from app.forge.store import Stored, StoredRows
 
 
 class Serializer:
-    """Writes the rows of a table. Methods raise `ValidationError` if a row does not fit the response model."""
+    """Serializes the rows of a table. Methods raise `ValidationError` if a row does not match the response model."""
 
     def __init__(self, model: type[BaseModel], expanded: type[BaseModel]) -> None:
         self._one: TypeAdapter[Any] = TypeAdapter(model)
@@ -25,11 +25,11 @@ class Serializer:
         return _checked(self._many, rows)
 
     def one_expanded(self, row: Stored) -> bytes:
-        """Return one row as JSON, with the rows that `expand` added and no others."""
+        """Return one row as JSON, including the rows that `expand` added."""
         return _checked(self._one_expanded, row)
 
     def many_expanded(self, rows: StoredRows) -> bytes:
-        """Return many rows as one JSON array, each with the rows that `expand` added and no others."""
+        """Return many rows as one JSON array, including the rows that `expand` added."""
         return _checked(self._many_expanded, rows)
 
 

@@ -1,8 +1,8 @@
 """Gunicorn supervising Uvicorn workers: https://docs.gunicorn.org/en/stable/settings.html
 
-What the environment decides is set here, what belongs to Gunicorn alone in deploy/gunicorn/gunicorn.conf.py.
-SIGTERM stops after the accepted requests are answered, SIGHUP replaces the workers, one that dies or hangs is
-replaced. Gunicorn's own ASGI worker takes 1.15 to 1.2 times the CPU of Uvicorn's.
+Settings from the environment are applied here; all others are in deploy/gunicorn/gunicorn.conf.py. SIGTERM finishes
+accepted requests and stops. SIGHUP replaces the workers. Workers that die or hang are replaced. Gunicorn's own ASGI
+worker takes 1.15 to 1.2 times the CPU of Uvicorn's.
 """
 
 import os
@@ -11,7 +11,7 @@ from threading import Event, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
-# At run time too: workers are forked from this process, and share what it has imported.
+# Imported at run time too: workers are forked from this process and share what it has imported.
 from fastapi import FastAPI
 from gunicorn.app.base import Application  # type: ignore[import-untyped]
 from uvicorn_worker import UvicornWorker  # type: ignore[import-untyped]
@@ -23,14 +23,14 @@ from app.forge.server.worker import create_app
 if TYPE_CHECKING:
     from app.settings import Settings
 
-CONFIGURATION = Path(__file__).parents[2] / "deploy/gunicorn/gunicorn.conf.py"
+CONFIGURATION = Path(__file__).parents[3] / "deploy/gunicorn/gunicorn.conf.py"
 
-# On a busy or throttled machine a start takes long; Gunicorn's own timeout counts from the first request on.
+# Starting takes long on a busy or throttled machine. Gunicorn's own timeout applies once a worker serves.
 START_SECONDS = 120
 
 
 class Worker(UvicornWorker):  # type: ignore[misc]
-    """A Uvicorn worker that ends by itself, its connections closed, before Gunicorn would kill it."""
+    """A Uvicorn worker that closes its connections and exits before Gunicorn would kill it."""
 
     CONFIG_KWARGS: ClassVar[dict[str, Any]] = {
         "loop": "auto",
@@ -42,12 +42,12 @@ class Worker(UvicornWorker):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Gunicorn may kill it only after it has closed what it has open.
+        # The worker needs time to close its resources before Gunicorn kills it.
         self.config.timeout_graceful_shutdown = self.cfg.graceful_timeout - CLOSING_SECONDS
         self._is_serving = Event()
 
     def init_process(self) -> None:
-        """Serve; this is called in the worker."""
+        """Serve. Called in the worker process."""
         reading_end, writing_end = self.manager_pipe
         os.close(writing_end)
         end_after(closed(reading_end), self.config.timeout_graceful_shutdown)
@@ -60,20 +60,20 @@ class Worker(UvicornWorker):  # type: ignore[misc]
             self.notify()
 
     async def callback_notify(self) -> None:
-        """Show that the event loop runs."""
+        """Report that the event loop is running."""
         self._is_serving.set()
         await super().callback_notify()
 
 
 class Service(Application):  # type: ignore[misc]
-    """Gunicorn with the settings of this service."""
+    """Gunicorn, configured with the settings of this service."""
 
     def __init__(self, settings: "Settings") -> None:
         self.settings = settings
         super().__init__()
 
     def load_config(self) -> None:
-        """Take Gunicorn's own settings from its file, then those of the environment."""
+        """Load Gunicorn's configuration file, then apply the settings from the environment."""
         self.load_config_from_file(str(CONFIGURATION))
         host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
         self.cfg.set("bind", f"{host}:{self.settings.port}")
@@ -90,7 +90,7 @@ class Service(Application):  # type: ignore[misc]
 
 
 def _logging(level: str) -> dict[str, Any]:
-    # The workers' Uvicorn takes over the handlers of gunicorn.error, so it needs its own.
+    # Uvicorn in the workers uses the handlers of gunicorn.error, so that logger needs its own.
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -102,7 +102,7 @@ def _logging(level: str) -> dict[str, Any]:
 
 
 def serve(settings: "Settings") -> None:
-    """Serve until SIGTERM or Ctrl-C. Raises `SystemExit` where the service cannot start."""
+    """Serve until SIGTERM or Ctrl-C. Raises `SystemExit` if the service cannot start."""
     with metrics_directory():
         Worker.manager_pipe = pipe_to_workers()
         Service(settings).run()

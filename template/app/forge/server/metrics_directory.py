@@ -1,4 +1,4 @@
-"""The directory in which the workers leave their figures for one another."""
+"""The directory in which workers share their metrics."""
 
 import os
 import tempfile
@@ -14,9 +14,9 @@ VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 @contextmanager
 def metrics_directory() -> Iterator[Path]:
-    """Point prometheus_client at a fresh directory, before the workers start; it is gone afterwards.
+    """Point prometheus_client at a new directory while workers run, and remove it afterwards.
 
-    Fresh, because the figures of an earlier run would be added to those of this one:
+    The directory must be new, because the metrics of an earlier run would be added to those of this one:
     https://prometheus.github.io/client_python/multiprocess/
     """
     in_memory = SHARED_MEMORY.is_dir() and os.access(SHARED_MEMORY, os.W_OK)
@@ -27,11 +27,11 @@ def metrics_directory() -> Iterator[Path]:
         try:
             yield directory
         finally:
-            # A worker that was forked in the block leaves it too, at its own end.
+            # A forked worker also leaves this block when it exits.
             if os.getpid() == owner:
                 del os.environ[VARIABLE]
 
 
 def hold_metrics_directory() -> None:
-    """Let no other service remove the directory before this worker has ended, even if its manager is gone."""
+    """Keep other services from removing the directory until this worker has exited, even if its manager is gone."""
     hold(Path(os.environ[VARIABLE]))

@@ -1,7 +1,7 @@
-"""Nginx in front of one Uvicorn per CPU, each on a Unix socket of its own, so that Nginx knows who is busy.
+"""Nginx in front of one Uvicorn worker per CPU. Each has its own Unix socket, so Nginx can choose the least busy.
 
-One process starts, watches and stops them all. SIGTERM stops after the accepted requests are answered, SIGHUP
-makes Nginx read its configuration and certificates again, whatever is killed is started anew.
+One process starts, monitors and stops them all. SIGTERM finishes accepted requests and stops. SIGHUP makes Nginx
+reload its configuration and certificates. A process that is killed is restarted.
 """
 
 import logging
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-DEPLOYMENT = Path(__file__).parents[2] / "deploy/nginx"
+DEPLOYMENT = Path(__file__).parents[3] / "deploy/nginx"
 
-# Nginx gives its connections to the workers up after 60 seconds (nginx.conf); they have to wait longer.
+# Nginx closes idle connections to the workers after 60 seconds (nginx.conf), so workers must keep them longer.
 WORKER_KEEP_ALIVE_SECONDS = 75
 WORKER_BACKLOG = 2_048
 # The length of sockaddr_un.sun_path without its closing NUL: man 7 unix.
@@ -50,13 +50,13 @@ WATCH_INTERVAL_SECONDS = 0.2
 
 
 class NginxSettings(Environment):
-    """Where Nginx is."""
+    """The path of Nginx."""
 
     nginx_path: str = "nginx"
 
 
 class CannotStart(SystemExit):
-    """The service cannot start; the message says why, and what to do."""
+    """The service cannot start. The message has the reason and the next step."""
 
 
 def serve(settings: "Settings") -> None:
@@ -64,10 +64,10 @@ def serve(settings: "Settings") -> None:
     configure_logging(settings.log_level)
     nginx = find_nginx()
     with ExitStack() as stack:
-        # A directory of its own for each start, readable for its owner only: no leftovers, no collisions.
+        # A new directory for each start, readable only by its owner.
         runtime = stack.enter_context(runtime_directory("nginx", Path(tempfile.gettempdir())))
         metrics = stack.enter_context(metrics_directory())
-        # Nginx and the workers have these too, and use both directories even if this process is gone.
+        # Nginx and the workers inherit these locks, because they use both directories even if this process is gone.
         locks = [lock for lock in (hold(runtime), hold(metrics)) if lock is not None]
         manager_pipe = pipe_to_workers()
         sockets = [
@@ -89,15 +89,15 @@ def serve(settings: "Settings") -> None:
 
 
 def find_nginx() -> str:
-    """Return the path of Nginx: $NGINX_PATH, or the one on PATH. Raises `CannotStart` where there is none."""
-    # Not $NGINX, in which Nginx hands its sockets to its successor.
+    """Return the path of Nginx: $NGINX_PATH, or the one on PATH. Raises `CannotStart` if it is not installed."""
+    # Not $NGINX: Nginx uses that variable to pass its sockets to its successor.
     wanted = NginxSettings().nginx_path
-    # Debian keeps it in a folder that only root has on PATH.
+    # On Debian it is in a directory that only root has on PATH.
     found = shutil.which(wanted, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
     if found is None:
         raise CannotStart(
             f"{wanted!r} is not on PATH. Install Nginx (Debian: apt-get install nginx, macOS: brew install "
-            f"nginx), or set NGINX_PATH to where it is."
+            f"nginx), or set NGINX_PATH to its path."
         )
     return found
 
@@ -120,7 +120,7 @@ def nginx_configuration(settings: "Settings", nginx: str, runtime: Path) -> str:
         "TRUSTED_PROXIES": _lines([f"{network} 1;" for network in networks]),
         "MODULES": _lines([f'include "{DEPLOYMENT}/modules/{module.stem}.conf";' for module in modules]),
         "UPSTREAM_SERVERS": _lines(
-            # Its socket takes connections while a worker is replaced, so none is ever set aside as failed.
+            # The socket accepts connections while its worker is replaced, so no server is ever marked as failed.
             [
                 f'server "unix:{runtime}/worker-{number}.sock" max_fails=0;'
                 for number in range(settings.workers)
@@ -129,7 +129,7 @@ def nginx_configuration(settings: "Settings", nginx: str, runtime: Path) -> str:
         "ACCESS_LOG": "/dev/stderr json if=$answered_here" if settings.access_log else "off",
         "LISTEN": f"{host}:{settings.port} backlog={WORKER_BACKLOG}",
     }
-    # Nginx's own variables ($host) stay as they are.
+    # Nginx's own variables, such as $host, are left in place.
     return Template((DEPLOYMENT / "nginx.conf").read_text()).safe_substitute(values)
 
 
@@ -138,12 +138,12 @@ def _lines(directives: Sequence[str]) -> str:
 
 
 def _user() -> list[str]:
-    # Started as root, Nginx would change to an account that cannot open the workers' sockets.
+    # If started as root, Nginx would switch to an account that cannot open the workers' sockets.
     return [f"user {pwd.getpwuid(0).pw_name};"] if os.geteuid() == 0 else []
 
 
 def _available_modules(nginx: str) -> list[Path]:
-    """Return those modules with a file in deploy/nginx/modules that this Nginx can load."""
+    """Return the modules from deploy/nginx/modules that this Nginx can load."""
     wanted = sorted(path.stem for path in DEPLOYMENT.glob("modules/*.conf"))
     build = subprocess.run([nginx, "-V"], capture_output=True, text=True, check=True).stderr  # noqa: S603
     folder = re.search(r"--modules-path=(\S+)", build)
@@ -169,9 +169,9 @@ def _check(command: list[str]) -> None:
 def _listening_socket(path: Path) -> Iterator[socket.socket]:
     if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
         raise CannotStart(
-            f"The path of a socket, {path}, is over {LONGEST_SOCKET_PATH} bytes long. Set TMPDIR to a shorter one."
+            f"The socket path {path} is over {LONGEST_SOCKET_PATH} bytes long. Set TMPDIR to a shorter path."
         )
-    # Opened here and handed to the worker, so that requests wait, and do not fail, while a worker is replaced.
+    # Opened here and passed to the worker, so that requests wait instead of failing while a worker is replaced.
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
         listening.bind(str(path))
         listening.listen(WORKER_BACKLOG)
@@ -185,11 +185,11 @@ def _worker(listening: socket.socket, manager: int, locks: Sequence[int]) -> "Pr
 
 
 def serve_worker(descriptor: int, manager: int) -> None:
-    """Serve what Nginx sends to this socket, with the settings of the environment. Does not return.
+    """Serve requests from Nginx on this socket, with the settings from the environment. Does not return.
 
-    `manager` is the end of a pipe that closes with the process that started this one.
+    `manager` is the end of a pipe that closes when the process that started this one exits.
     """
-    # Here, so that the process that watches all others needs none of its memory.
+    # Imported lazily, to save memory in the managing process.
     import uvicorn
 
     from app.settings import Settings
@@ -205,7 +205,7 @@ def serve_worker(descriptor: int, manager: int) -> None:
         http="app.forge.server.protocol:HttpProtocol",
         access_log=False,
         log_config=None,
-        # Nobody but Nginx can reach the socket.
+        # Only Nginx can reach the socket.
         forwarded_allow_ips="*",
         timeout_keep_alive=WORKER_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.graceful_timeout_seconds,
@@ -213,7 +213,7 @@ def serve_worker(descriptor: int, manager: int) -> None:
 
 
 def create_unbuffered_app() -> "ASGIApp":
-    """Return the app of a worker, whose streamed answers pass through Nginx chunk by chunk."""
+    """Return the app of a worker. Its streams pass through Nginx chunk by chunk."""
     app = create_app()
 
     async def unbuffered(scope: "Scope", receive: "Receive", send: "Send") -> None:
@@ -228,7 +228,7 @@ def create_unbuffered_app() -> "ASGIApp":
 
 
 def _let_streams_pass(start: "Message") -> None:
-    """Have Nginx keep nothing of an answer whose length is not known; it holds others for clients that are slow."""
+    """Disable buffering in Nginx for responses of unknown length; it stays on for others, to absorb slow clients."""
     # https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering
     names = {name for name, _ in start["headers"]}
     if b"content-length" not in names and b"x-accel-buffering" not in names:
@@ -239,7 +239,7 @@ def _let_streams_pass(start: "Message") -> None:
 
 
 class Program:
-    """A program that runs in the foreground, started anew where it was killed."""
+    """A program that runs in the foreground, and is restarted if it is killed."""
 
     def __init__(
         self, name: str, command: list[str], stop_signal: signal.Signals, descriptors: Sequence[int] = ()
@@ -250,8 +250,8 @@ class Program:
         self.descriptors = descriptors
 
     def start(self) -> None:
-        """Start it in a process group of its own, which Ctrl-C at the terminal does not reach."""
-        # If this process is killed and cannot ask the program to stop, the kernel does.
+        """Start the program in a new process group, which Ctrl-C at the terminal does not reach."""
+        # If this process is killed, the kernel sends the stop signal in its place.
         self.process = subprocess.Popen(  # noqa: S603
             self.command,
             pass_fds=self.descriptors,
@@ -260,29 +260,29 @@ class Program:
         )
 
     def restart_if_killed(self) -> None:
-        """Raise `CannotStart` where it ended by itself: it would do so again."""
+        """Restart a killed program. Raises `CannotStart` if it exited by itself, because it would do so again."""
         code = self.process.poll()
         if code is None:
             return
         if code >= 0:
             raise CannotStart(f"{self.name} ended with exit code {code}, so the service stops.")
         logger.error("%s (pid %d) was killed by signal %d.", self.name, self.process.pid, -code)
-        # What it had started itself would go on and hold the port.
+        # Its child processes would keep running and hold the port.
         self._kill_group()
         mark_process_dead(self.process.pid)  # type: ignore[no-untyped-call]
         self.start()
 
     def ask_to_stop(self) -> None:
-        """Let it finish what it has begun."""
+        """Ask the program to finish its requests and stop."""
         if self.process.poll() is None:
             self.process.send_signal(self.stop_signal)
 
     def wait_or_kill(self, seconds: float) -> None:
-        """Return when it has ended, which it has to within so many seconds."""
+        """Wait until the program has stopped, and kill it after this time."""
         try:
             self.process.wait(seconds)
         except subprocess.TimeoutExpired:
-            logger.error("%s (pid %d) did not stop in time, so it is killed.", self.name, self.process.pid)
+            logger.error("%s (pid %d) did not stop in time and was killed.", self.name, self.process.pid)
         self._kill_group()
         self.process.wait()
 
@@ -296,7 +296,7 @@ def _run(nginx: Program, workers: list[Program], stop_seconds: float) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda signal_number, _: received.append(signal_number))
     with ExitStack() as stack:
-        # Stopped in reverse: first the door, then, all at once, those who still answer what came through it.
+        # Stopped in reverse order: first Nginx, then all workers at once, which finish the accepted requests.
         for worker in workers:
             worker.start()
             stack.callback(worker.wait_or_kill, stop_seconds)

@@ -1,6 +1,6 @@
-"""Workers end when the process that manages them does, even if that was killed and could not tell them.
+"""Orphaned workers: they stop when their manager is gone, even if it was killed.
 
-Nothing else would stop them: they hold the port, so that no new service can start, and nobody replaces them.
+Otherwise they would keep the port, so a new service could not start, and they would never be replaced.
 """
 
 import logging
@@ -13,42 +13,41 @@ from time import sleep
 
 logger = logging.getLogger(__name__)
 
-# After its last request a worker still closes what it has open.
+# The time that a worker needs to close its resources after its last request.
 CLOSING_SECONDS = 5
 # From <linux/prctl.h>: man 2 prctl.
 PR_SET_PDEATHSIG = 1
 
 
 def end_after(wait_for_manager: Callable[[], object], graceful_seconds: float) -> None:
-    """Stop this process, as SIGTERM does, once `wait_for_manager` returns; kill it if it does not stop in time."""
+    """Send this process SIGTERM once `wait_for_manager` returns, and kill it if it does not stop in time."""
 
     def watch() -> None:
         wait_for_manager()
         logger.error("The manager of this worker (pid %d) is gone, so the worker stops.", os.getpid())
         os.kill(os.getpid(), signal.SIGTERM)
         sleep(graceful_seconds + CLOSING_SECONDS)
-        # Its event loop stands still, or another thread does not end.
+        # Its event loop is blocked, or another thread does not end.
         os.kill(os.getpid(), signal.SIGKILL)
 
-    # A thread of its own: it waits in the kernel, and works while the event loop is not there or stands still.
+    # A thread, because it must work before the event loop starts and while the loop is blocked.
     Thread(target=watch, name="watch-manager", daemon=True).start()
 
 
 def pipe_to_workers() -> tuple[int, int]:
-    """Return the ends of a pipe to read and to write; only the manager keeps the second one open."""
+    """Return the reading and writing ends of a pipe. Only the manager keeps the writing end open."""
     return os.pipe()
 
 
 def closed(reading_end: int) -> Callable[[], object]:
-    """Return what waits until nobody has the other end of the pipe open."""
+    """Return a function that waits until the writing end of the pipe is closed everywhere."""
     return lambda: os.read(reading_end, 1)
 
 
 def signal_after_parent(number: signal.Signals) -> Callable[[], None] | None:
-    """Return what a child calls before it becomes another program, to get the signal when its parent dies.
+    """Return a `preexec_fn` that requests this signal when the parent dies; None if the system is not Linux.
 
-    None if the system is not Linux. The program has to be started by the main thread, with whose end the signal
-    comes.
+    Start the program from the main thread, because the signal is sent when the starting thread ends.
     """
     if sys.platform != "linux":
         return None

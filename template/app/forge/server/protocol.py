@@ -1,7 +1,7 @@
-"""HTTP/1.1 as every deployment reads it: Uvicorn's protocol on httptools, with limits.
+"""HTTP/1.1 for every deployment: Uvicorn's httptools protocol, with limits.
 
-Uvicorn's own accepts a head of any length, waits for its end forever, loses the body of a request that offers an
-upgrade it does not support, and sends chunks to HTTP/1.0 clients.
+Uvicorn accepts a head of any length, waits forever for its end, loses the body of a request that offers an unsupported
+upgrade, and sends chunks to HTTP/1.0 clients.
 """
 
 import asyncio
@@ -18,26 +18,26 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 logger = logging.getLogger(__name__)
 
-# Of the request line and all headers together, of trailers, and of what surrounds the chunks of a body.
+# The limit of the request line and all headers together, of trailers, and of chunk framing.
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADERS = 100
 MAX_URL_BYTES = 8 * 1024
-# How long a head may take from its first byte to its last.
+# The longest time from the first to the last byte of a head.
 HEAD_SECONDS = 10.0
-# How long, and for how many bytes, the service listens to a client that it has refused.
+# How long, and for how many bytes, the service keeps reading after it rejects a request.
 LINGER_SECONDS = 2.0
 MAX_DISCARDED_BYTES = 1024 * 1024
 
 
 class Refusal(NamedTuple):
-    """The reason that a request does not reach the app; the connection is closed after the response."""
+    """The reason for rejecting a request before it reaches the app. The connection closes after the response."""
 
     status: HTTPStatus
     detail: str
 
 
 class Refused(Exception):
-    """Raised to the parser, which stops."""
+    """Raised in a callback to stop the parser."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.detail)
@@ -60,15 +60,15 @@ CONNECT = Refusal(HTTPStatus.NOT_IMPLEMENTED, "This service is not a proxy: CONN
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """A connection of a client: `uvicorn --http app.forge.server.protocol:HttpProtocol`."""
+    """The connection of a client: `uvicorn --http app.forge.server.protocol:HttpProtocol`."""
 
-    # Slots, because Uvicorn's own attributes are nearly as many as CPython keeps in a dictionary's fast form.
+    # Slots, because more attributes would exceed the number that CPython stores compactly.
     __slots__ = ("_head_timer", "_in_head", "_unfinished_bytes")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Received since the parser last finished something: a head, a piece of a body, a message. What came in one
-        # piece with the end of an earlier message is not counted: a bound on memory needs no more.
+        # Bytes received since the parser last finished a head, part of a body or a message. Bytes that arrived in one
+        # piece with the end of an earlier message are not counted, which is exact enough to bound memory.
         self._unfinished_bytes = 0
         self._in_head = True
         self.url, self.headers = b"", []
@@ -77,20 +77,20 @@ class HttpProtocol(HttpToolsProtocol):
     # --- The connection -------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Close the connection if it stays idle; Uvicorn does so only after its first response."""
+        """Close the connection if it stays idle. Uvicorn by itself does so only after the first response."""
         super().connection_made(transport)
         self.timeout_keep_alive_task = self.loop.call_later(
             self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timers."""
+        """Cancel the timers."""
         self._unset_keepalive_if_required()
         self._stop_head_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse the data, and refuse what is not HTTP or does not end."""
+        """Parse the data, and reject a request that is not valid HTTP or exceeds a limit."""
         self._unset_keepalive_if_required()
         self._unfinished_bytes += len(data)
         try:
@@ -111,7 +111,7 @@ class HttpProtocol(HttpToolsProtocol):
             is_url = self._in_head and not self.headers and len(self.url) > MAX_URL_BYTES
             self._refuse(URL_TOO_LONG if is_url else HEAD_TOO_LONG)
         elif self._in_head and self._head_timer is None:
-            # In two halves: after a pause of the event loop, timers run before the data that has come meanwhile.
+            # In two halves: after a pause, the event loop runs timers before it reads data that arrived during the pause.
             self._head_timer = self.loop.call_later(HEAD_SECONDS / 2, self._start_second_half)
 
     def _start_second_half(self) -> None:
@@ -119,7 +119,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _stop_waiting(self) -> None:
         self._head_timer = None
-        # The client may have sent the rest, which is not read while its earlier requests are answered.
+        # The client may have sent the rest: reading is paused while earlier requests are handled.
         if not self.flow.read_paused:
             self._refuse(TOO_SLOW)
 
@@ -131,20 +131,20 @@ class HttpProtocol(HttpToolsProtocol):
     # --- Events of the parser -------------------------------------------------------------------------------
 
     def on_headers_complete(self) -> None:
-        """Start the request, unless its head is refused or offers an upgrade."""
+        """Start the request, unless its head is rejected or offers an upgrade."""
         if self.parser.should_upgrade():
             return
         self._limit_head()
         self._unfinished_bytes = 0
         self._in_head = False
         super().on_headers_complete()
-        # The request keeps its list: no trailer becomes one of its headers.
+        # A new list, so trailers are not added to the headers of the request.
         self.headers = []
         if self.scope["http_version"] == "1.0":
             self.cycle.send = _Unchunked(self.cycle).send  # type: ignore[method-assign]
 
     def on_body(self, body: bytes) -> None:
-        """Give the body to the request."""
+        """Pass the body to the request."""
         self._unfinished_bytes = 0
         super().on_body(body)
 
@@ -161,7 +161,7 @@ class HttpProtocol(HttpToolsProtocol):
             raise Refused(URL_TOO_LONG)
         if len(self.headers) > MAX_HEADERS:
             raise Refused(TOO_MANY_HEADERS)
-        # Counted only if it can be over the limit.
+        # Checked only if the limit can be exceeded.
         if self._unfinished_bytes > MAX_HEAD_BYTES:
             fields = sum(len(name) + len(value) + len(": \r\n") for name, value in self.headers)
             if len(self.url) + fields > MAX_HEAD_BYTES:
@@ -170,9 +170,9 @@ class HttpProtocol(HttpToolsProtocol):
     # --- Upgrades -------------------------------------------------------------------------------------------
 
     def _upgrade(self, rest: bytes) -> None:
-        """Open a WebSocket, or read the request once more as if it offered no upgrade.
+        """Open a WebSocket, or parse the request again as if it offered no upgrade.
 
-        httptools takes what follows such a head for another protocol. A server may ignore the offer:
+        httptools treats the data after such a head as another protocol. A server may ignore the offer:
         https://www.rfc-editor.org/rfc/rfc9110#section-7.8
         """
         method = self.parser.get_method()
@@ -205,7 +205,7 @@ class HttpProtocol(HttpToolsProtocol):
     # --- Refusals -------------------------------------------------------------------------------------------
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Answer after the requests before this one, then close; whatever else the client sends is discarded."""
+        """Send the rejection after earlier responses, then close. All further data from the client is discarded."""
         self._stop_head_timer()
         self.transport.set_protocol(_Discarding(self))
         current, is_queued = self.cycle, bool(self.pipeline)
@@ -213,7 +213,7 @@ class HttpProtocol(HttpToolsProtocol):
             if current.response_started:
                 self.transport.close()
                 return
-            # It will never have its whole body.
+            # The rest of its body will never arrive.
             current.disconnected = True
             current.message_event.set()
             if is_queued:
@@ -258,14 +258,14 @@ class HttpProtocol(HttpToolsProtocol):
 
 
 class _RefusedRequest:
-    """The ASGI app of a refused request: problem details with a request id, logged and counted."""
+    """The ASGI app for a rejected request: sends problem details with a request id, logs and counts."""
 
     def __init__(self, refusal: Refusal, transport: asyncio.Transport) -> None:
         self._refusal = refusal
         self._transport = transport
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        # Imported here: `create_app` imports them first, while garbage collection is off.
+        # Imported lazily, so that `create_app` imports them first, while garbage collection is off.
         from app.forge.http.middleware import RequestIdMiddleware
         from app.forge.observability.metrics import MetricsMiddleware
 
@@ -273,7 +273,7 @@ class _RefusedRequest:
             await send({**message, "more_body": True})
 
         await RequestIdMiddleware(MetricsMiddleware(self._respond))(scope, receive, send_and_stay_open)
-        # A connection that is closed while the client still sends is reset, and the client may lose the response.
+        # Closing while the client is still sending would reset the connection, and the client may lose the response.
         if self._transport.can_write_eof() and not self._transport.is_closing():
             self._transport.write_eof()
             with suppress(TimeoutError):
@@ -291,7 +291,7 @@ class _RefusedRequest:
 
 
 class _Discarding(asyncio.Protocol):
-    """Listens to a client that was refused, up to a limit."""
+    """Reads and discards data from a rejected client, up to a limit."""
 
     def __init__(self, protocol: HttpProtocol) -> None:
         self._protocol = protocol
@@ -313,7 +313,7 @@ class _Discarding(asyncio.Protocol):
 
 
 class _Unchunked:
-    """Sends a response of unknown length to an HTTP/1.0 client as it is: the end of the connection is its end."""
+    """Sends responses of unknown length to HTTP/1.0 clients without chunks; closing the connection ends them."""
 
     def __init__(self, cycle: RequestResponseCycle) -> None:
         self._cycle = cycle
@@ -323,10 +323,10 @@ class _Unchunked:
         cycle = self._cycle
         if message["type"] == "http.response.start":
             names = {name.lower() for name, _ in message.get("headers", ())}
-            # None lets Uvicorn choose, which means chunks.
+            # None would let Uvicorn choose chunks.
             cycle.chunked_encoding = None if b"content-length" in names else False
             self._has_length = b"content-length" in names
         elif message["type"] == "http.response.body" and not self._has_length:
-            # Uvicorn checks the body against this figure.
+            # Uvicorn compares the length of the body with this number.
             cycle.expected_content_length = len(message.get("body", b""))
         await self._send(message)

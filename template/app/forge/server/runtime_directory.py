@@ -1,7 +1,7 @@
-"""Directories that exist while the service runs; a later start removes those of a service that was killed.
+"""Temporary directories of a running service. The next start removes those of services that were killed.
 
-Each is held by shared locks, of the manager and of every process that goes on using it when the manager is gone.
-The kernel releases a lock with the last process that has it, so one that is not held belongs to nobody.
+The manager, and every process that may outlive it, hold a shared lock on the directory. The kernel releases a lock
+when its last process exits, so a directory without a lock is abandoned.
 """
 
 import os
@@ -18,8 +18,8 @@ if sys.platform != "win32":
 
 @contextmanager
 def runtime_directory(prefix: str, parent: Path) -> Iterator[Path]:
-    """Yield a new directory, readable for its owner only, and remove it afterwards."""
-    # The user's own, since a name in a directory for everyone says nothing about who made it.
+    """Yield a new directory, readable only by its owner, and remove it afterwards."""
+    # The name includes the user, because the parent directory is shared by all users.
     prefix = f"{prefix}-{_user()}-"
     _remove_abandoned(prefix, parent)
     directory, lock = _new(prefix, parent)
@@ -27,7 +27,7 @@ def runtime_directory(prefix: str, parent: Path) -> Iterator[Path]:
     try:
         yield directory
     finally:
-        # A worker that was forked in the block leaves it too, at its own end.
+        # A forked worker also leaves this block when it exits.
         if os.getpid() == owner:
             shutil.rmtree(directory, ignore_errors=True)
         if lock is not None:
@@ -35,10 +35,10 @@ def runtime_directory(prefix: str, parent: Path) -> Iterator[Path]:
 
 
 def hold(directory: Path) -> int | None:
-    """Hold the directory until this process and its children have ended; return the open descriptor.
+    """Lock the directory until this process and its children have exited. Return the open descriptor.
 
-    Children that are other programs have it only if they are given the descriptor. Raises `OSError` if the directory
-    is being removed or is not there.
+    Children that run other programs need the descriptor passed on. Raises `OSError` if the directory is missing or
+    being removed.
     """
     return _locked(directory, exclusively=False)
 
@@ -50,7 +50,7 @@ def _user() -> str:
 def _new(prefix: str, parent: Path) -> tuple[Path, int | None]:
     while True:
         directory = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-        # Another service that starts may have found it before it was held.
+        # Another service that is starting may remove it before it is locked.
         with suppress(OSError):
             return directory, hold(directory)
 
@@ -67,10 +67,10 @@ def _remove_abandoned(prefix: str, parent: Path) -> None:
 
 
 def _locked(directory: Path, *, exclusively: bool) -> int | None:
-    """Return the open descriptor of a directory of this user that is there and locked, or raise `OSError`."""
+    """Lock an existing directory of this user and return its open descriptor, or raise `OSError`."""
     if sys.platform == "win32":
         return None
-    # Links are not followed: others may put them into a directory that everyone may write to.
+    # Links are not followed, because other users may place them in a shared directory.
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusively else fcntl.LOCK_SH) | fcntl.LOCK_NB)

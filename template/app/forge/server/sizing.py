@@ -1,4 +1,4 @@
-"""How many workers the machine has room for, and what each of them may take of something they share."""
+"""The default number of workers, and the share of each worker in a limited resource."""
 
 import math
 import os
@@ -9,14 +9,14 @@ CGROUP_MOUNT = Path("/sys/fs/cgroup")
 
 
 class TooManyWorkers(ValueError):
-    """There are more workers than there is to share among them."""
+    """There are more workers than units to share."""
 
 
 def usable_cpus() -> int:
-    """Return how many CPUs this process may keep busy, at least 1.
+    """Return the number of CPUs that this process may use, at least 1.
 
-    The least of the CPUs the scheduler may use and the limit of the container; a limit of 1.5 CPUs counts as 2,
-    as it does for Go and the JVM: https://go.dev/blog/container-aware-gomaxprocs.
+    This is the smaller of the CPU affinity and the container's limit. A limit of 1.5 CPUs counts as 2, as in Go and
+    the JVM: https://go.dev/blog/container-aware-gomaxprocs.
     """
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limit = cgroup_cpu_limit(CGROUP_MEMBERSHIP, CGROUP_MOUNT)
@@ -24,10 +24,10 @@ def usable_cpus() -> int:
 
 
 def cgroup_cpu_limit(membership: Path, mount: Path) -> float:
-    """Return the CPUs that control groups leave to this process, infinite where nothing limits it.
+    """Return the CPU limit of this process's control groups, infinite without a limit.
 
-    `membership` is laid out as /proc/self/cgroup, `mount` as /sys/fs/cgroup; both versions are understood, and
-    every group above counts: https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files and
+    `membership` has the format of /proc/self/cgroup, and `mount` the layout of /sys/fs/cgroup. Both versions are
+    supported, and parent groups count too: https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files and
     https://docs.kernel.org/scheduler/sched-bwc.html.
     """
     try:
@@ -45,7 +45,7 @@ def cgroup_cpu_limit(membership: Path, mount: Path) -> float:
 
 
 def _with_parents(mount: Path, group: str) -> list[Path]:
-    # In a container the path may be the host's and not exist below the mount, whose root is then the container's.
+    # In a container the path may be that of the host. Then it does not exist under the mount, and the root applies.
     parts = [part for part in group.split("/") if part not in ("", "..")]
     return [mount.joinpath(*parts[:depth]) for depth in range(len(parts) + 1)]
 
@@ -68,9 +68,9 @@ def _limit_v1(folder: Path) -> float:
 
 
 def share(total: int, workers: int, at_most: int) -> int:
-    """Return how many of `total` connections each worker may hold, never more than `at_most`.
+    """Return each worker's share of `total` connections, at most `at_most`.
 
-    Raises `TooManyWorkers` where not even one is left for each.
+    Raises `TooManyWorkers` if there is less than one for each.
     """
     each = min(total // workers, at_most)
     if each < 1:

@@ -1,7 +1,7 @@
 """Uvicorn with its own manager of several workers: https://uvicorn.dev/deployment/
 
-SIGTERM stops after the accepted requests are answered, SIGHUP replaces the workers one by one, a worker that
-dies or hangs is replaced.
+SIGTERM finishes accepted requests and stops. SIGHUP replaces the workers one by one. Workers that die or hang are
+replaced.
 """
 
 import logging
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("uvicorn.error")
 
-# On a busy or throttled machine a start takes long; once a worker serves, a thread of it answers within seconds.
+# Starting takes long on a busy or throttled machine. A running worker responds to pings within seconds.
 START_SECONDS = 120
 HUNG_SECONDS = 5
 
 
 class Worker(multiprocess.Process):
-    """A worker as Uvicorn's manager sees it, which has time to start and ends when its manager is gone."""
+    """A worker with more time to start. It stops when its manager is gone."""
 
     _answered_at = 0.0
     _is_serving = False
@@ -44,7 +44,7 @@ class Worker(multiprocess.Process):
         super().start()
 
     def target(self, sockets: list[socket] | None = None) -> None:
-        """Serve; this is called in the worker."""
+        """Serve. Called in the worker process."""
         hold_metrics_directory()
         manager = multiprocessing.parent_process()
         assert manager is not None
@@ -52,7 +52,7 @@ class Worker(multiprocess.Process):
         super().target(sockets)
 
     def is_alive(self, timeout: float = 0) -> bool:  # noqa: ARG002
-        """Return whether the worker runs and does not hang. Never waits, so that the manager hears signals."""
+        """Return True if the worker runs and does not hang. Never waits, so the manager can react to signals."""
         if not self.process.is_alive():
             return False
         try:
@@ -66,7 +66,7 @@ class Worker(multiprocess.Process):
 
 
 def serve(settings: "Settings") -> None:
-    """Serve until SIGTERM or Ctrl-C. Raises `SystemExit` where the service cannot start."""
+    """Serve until SIGTERM or Ctrl-C. Raises `SystemExit` if the service cannot start."""
     configure_logging(settings.log_level)
     config = Config(
         "app.forge.server.uvicorn:create_app_or_exit",
@@ -75,20 +75,20 @@ def serve(settings: "Settings") -> None:
         port=settings.port,
         workers=settings.workers,
         http="app.forge.server.protocol:HttpProtocol",
-        # An access log costs a fifth to a half of the throughput; the metrics count every request.
+        # An access log would cost a fifth to a half of the throughput; metrics count every request anyway.
         access_log=False,
         log_config=None,
         forwarded_allow_ips=settings.forwarded_allow_ips,
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=settings.graceful_timeout_seconds,
-        # Of a worker that replaces another; `Worker.is_alive` has its own.
+        # Applies to replacement workers; `Worker.is_alive` has its own limits.
         timeout_worker_healthcheck=START_SECONDS,
-        # No limit_concurrency: it counts idle connections too, and its 503 is plain text without a request id.
+        # limit_concurrency is not set: it counts idle connections, and its 503 is plain text without a request id.
     )
     with metrics_directory():
         multiprocess.Process = Worker  # type: ignore[misc]
-        # Not uvicorn.run(): for one worker it starts no manager, so nobody would replace that worker, and
-        # where workers cannot start it ends with exit code 0.
+        # Not uvicorn.run(): with one worker it starts no manager, so that worker would not be replaced, and it exits
+        # with code 0 if workers cannot start.
         manager = Multiprocess(config, [config.bind_socket()])
         manager.run()
     if any(process.exitcode == STARTUP_FAILURE for process in manager.processes):
@@ -96,7 +96,7 @@ def serve(settings: "Settings") -> None:
 
 
 def create_app_or_exit() -> "FastAPI":
-    """Return the app of a worker. Where it cannot be made, the manager is told not to try for ever."""
+    """Return the app of a worker. If it cannot be created, exit with a code that stops the manager's retries."""
     try:
         return create_app()
     except Exception:

@@ -1,4 +1,4 @@
-"""The app of a worker process, whichever server it works for."""
+"""The app of a worker process, in every deployment."""
 
 import gc
 from typing import TYPE_CHECKING
@@ -12,19 +12,18 @@ if TYPE_CHECKING:
 def create_app() -> "FastAPI":
     """Return the app of this process.
 
-    Nothing is garbage while it is made, and looking for some takes a seventh of that time. What was made stays
-    for as long as the process, so that no later collection looks through it either:
-    https://docs.python.org/3/library/gc.html#gc.freeze
+    Garbage collection is off during start-up, because it would find nothing and take a seventh of the time. Afterwards
+    all objects are frozen, so that later collections skip them: https://docs.python.org/3/library/gc.html#gc.freeze
     """
-    # Before anything that can fail, so that the reason is a log line, too.
+    # First, so that a failure below is logged as JSON.
     configure_logging()
     gc.disable()
     try:
-        # Here, so that whoever starts and watches workers needs none of its memory.
+        # Imported lazily, to save memory in the managing process.
         from app.main import create_app
         from app.settings import Settings
 
-        # Whoever started the workers has warned of settings that do not exist.
+        # The managing process has already warned about unknown settings.
         settings = Settings()
         configure_logging(settings.log_level)
         return create_app(settings)

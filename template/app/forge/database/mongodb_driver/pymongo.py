@@ -1,4 +1,4 @@
-"""What the item store does differently with each driver; here for PyMongo."""
+"""What the store does differently with each driver; here for PyMongo."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -8,11 +8,13 @@ from typing import Any, TypeVar
 from pymongo import AsyncMongoClient, ReadPreference, timeout
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 Document = dict[str, Any]
 Collection = AsyncCollection[Document]
+DriverDatabase = AsyncDatabase[Document]
 Session = AsyncClientSession
 Result = TypeVar("Result")
 
@@ -23,11 +25,11 @@ _running: set[asyncio.Future[Any]] = set()
 
 
 @asynccontextmanager
-async def open_collection(url: str, name: str, **options: Any) -> AsyncIterator[Collection]:
-    """Yield the collection in the database that the URL names; the server may be down meanwhile."""
+async def open_driver_database(url: str, **options: Any) -> AsyncIterator[DriverDatabase]:
+    """Yield the database that the URL names; the server may be down meanwhile."""
     async with AsyncMongoClient[Document](url, **options) as client:
         try:
-            yield client.get_default_database()[name]
+            yield client.get_default_database()
         finally:
             await asyncio.gather(*_running, return_exceptions=True)
 
@@ -50,27 +52,29 @@ def _end(operation: asyncio.Future[Any]) -> None:
         operation.exception()  # Nobody may be waiting, and that is no reason for a warning.
 
 
-async def aggregate(collection: Collection, pipeline: list[Document]) -> list[Document]:
+async def aggregate(collection: Collection, pipeline: list[Document], **options: Any) -> list[Document]:
     """Return the documents that come out of the pipeline."""
-    return await (await collection.aggregate(pipeline)).to_list()
+    return await (await collection.aggregate(pipeline, **options)).to_list()
 
 
 async def in_transaction(
-    collection: Collection, write: Callable[[Session], Coroutine[Any, Any, None]]
-) -> None:
-    """Write all or nothing; a write that met another transaction is made again."""
-    async with collection.database.client.start_session() as session:
-        # Whatever the URL prefers: a transaction is possible on the primary only.
-        await session.with_transaction(write, read_preference=ReadPreference.PRIMARY)
+    database: DriverDatabase, write: Callable[[Session], Coroutine[Any, Any, Result]], seconds: float
+) -> Result:
+    """Return what the write returns, all of it done or nothing; one that met another transaction is made again."""
+    async with database.client.start_session() as session:
+        # The driver would repeat it for two minutes.
+        with timeout(seconds):
+            # Whatever the URL prefers: a transaction is possible on the primary only.
+            return await session.with_transaction(write, read_preference=ReadPreference.PRIMARY)
 
 
 @asynccontextmanager
-async def transaction_of(collection: Collection, abort_seconds: float) -> AsyncIterator[Session]:
+async def transaction_of(database: DriverDatabase, abort_seconds: float) -> AsyncIterator[Session]:
     """Yield a session in a new transaction; what is done inside takes part in it without naming it.
 
     What is not committed is aborted, and with time of its own: MongoDB would keep its locks for a minute.
     """
-    async with collection.database.client.start_session() as session, session.bind(end_session=False):
+    async with database.client.start_session() as session, session.bind(end_session=False):
         await session.start_transaction(SNAPSHOT, DURABLE, ReadPreference.PRIMARY)
         try:
             yield session

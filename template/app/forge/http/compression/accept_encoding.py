@@ -1,4 +1,4 @@
-"""Which encoding a client wants, and what an encoded answer has to say about itself.
+"""Content negotiation for encodings, and the headers of encoded responses.
 
 https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3
 """
@@ -14,10 +14,10 @@ IDENTITY = "identity"
 
 @lru_cache(maxsize=128)
 def preferred_encoding(accept_encoding: str, offered: tuple[str, ...]) -> str:
-    """Return the offered encoding that the client likes best, or "identity".
+    """Return the offered encoding that the client prefers, or "identity".
 
-    Of equals the first one offered wins. Identity wins only where the client rates it higher by name, and stands
-    in where nothing offered is accepted, even if refused: an answer is worth more than 406.
+    The first of equally preferred encodings wins. Identity wins only if the client explicitly rates it higher. It is
+    also the fallback if the client accepts nothing that is offered, because any response is better than 406.
     """
     qualities = _qualities(accept_encoding)
     anything_else = qualities.get("*", 0.0)
@@ -44,7 +44,7 @@ def _quality(parameters: list[str]) -> float:
 
 
 def _number(text: str) -> float:
-    # What is no quality refuses: "q=nan" and "q=2" must not win.
+    # Invalid qualities count as 0, so "q=nan" and "q=2" cannot win.
     try:
         value = float(text)
     except ValueError:
@@ -53,10 +53,10 @@ def _number(text: str) -> float:
 
 
 class AcceptEncodingMiddleware:
-    """Leaves to the compressing app exactly one encoding to accept, and completes what it answers.
+    """Reduces `Accept-Encoding` to the best encoding, and completes the headers of the response.
 
-    The libraries look for names only: Starlette answers `gzip;q=0` with gzip, starlette-compress takes no notice
-    of which of two encodings a client rates higher.
+    The libraries ignore qualities: Starlette responds to `gzip;q=0` with gzip, and starlette-compress does not prefer
+    the encoding with the higher quality.
     """
 
     def __init__(self, app: ASGIApp, offered: tuple[str, ...]) -> None:
@@ -82,24 +82,24 @@ class AcceptEncodingMiddleware:
             return
         encoding = preferred_encoding(b",".join(accepted).decode("latin-1"), self.offered)
         others = [header for header in scope["headers"] if header[0] != b"accept-encoding"]
-        # Not in a copy of the scope: the metrics find the route there that is matched further in.
+        # Modifies the scope instead of a copy, because outer middleware reads the matched route from it.
         scope["headers"] = [*others, (b"accept-encoding", encoding.encode())]
 
 
 def complete_headers(status: int, raw_headers: list[tuple[bytes, bytes]]) -> None:
-    """Add what an answer with an entity tag has to say of its encoding."""
-    # Most answers are left as they are, and a dictionary is the quickest look at them.
+    """Complete `Vary` and `ETag` for a response that has an entity tag."""
+    # Most responses need no change, and a dictionary is the fastest way to check.
     headers = dict(raw_headers)
     etag = headers.get(b"etag")
     if etag is None:
         return
     if status in (206, 304):
-        # They have to say what the whole answer would have said.
+        # These must have the same Vary as the full response.
         if b"vary" in headers:
             MutableHeaders(raw=raw_headers).add_vary_header("Accept-Encoding")
         else:
             raw_headers.append((b"vary", b"Accept-Encoding"))
     elif b"content-encoding" in headers and not etag.startswith(b"W/"):
-        # A strong tag promises the same bytes. Weakened, as Nginx does it, the tag still matches If-None-Match in
-        # every encoding, so a client revalidates what it has whichever encoding it asks for.
+        # A strong tag promises identical bytes, so it is weakened, as Nginx does. If-None-Match still matches a weak
+        # tag, so clients can revalidate in every encoding.
         MutableHeaders(raw=raw_headers)["etag"] = f"W/{etag.decode('latin-1')}"

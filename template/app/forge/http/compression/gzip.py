@@ -1,4 +1,4 @@
-"""gzip, for clients that take it."""
+"""gzip compression, for clients that accept it."""
 
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp
@@ -8,12 +8,12 @@ from app.forge.http.compression.streams import UnheldStreams
 
 OFFERED = ("gzip",)
 
-# Less is not worth the time and the header.
+# Compressing less is not worth the time and the header.
 MINIMUM_BYTES = 1_024
 
 
 class CompressionMiddleware(AcceptEncodingMiddleware):
-    """Compresses answers; streamed ones chunk by chunk, so that each arrives when it is sent."""
+    """Compresses responses. Streams are compressed chunk by chunk, so each chunk arrives when it is sent."""
 
     def __init__(self, app: ASGIApp) -> None:
         # 100 KB of JSON take 1.5 ms at level 4, and 6.4 ms at Starlette's default of 9.

@@ -1,4 +1,4 @@
-"""zstd, brotli or gzip, whichever the client likes best."""
+"""Compression with zstd, brotli or gzip, whichever the client prefers."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -10,21 +10,21 @@ from starlette_compress import CompressMiddleware, add_compress_type, remove_com
 from app.forge.http.compression.accept_encoding import AcceptEncodingMiddleware
 from app.forge.http.compression.streams import UnheldStreams
 
-# Where the client does not care: from the quickest for its size to the slowest.
+# Used in this order if the client has no preference: from the fastest for its size to the slowest.
 OFFERED = ("zstd", "br", "gzip")
 
-# Less is not worth the time and the header.
+# Compressing less is not worth the time and the header.
 MINIMUM_BYTES = 1_024
 
 
 class Encoder(Protocol):
-    """What makes the chunks of a streamed answer smaller."""
+    """An incremental compressor for the chunks of a stream."""
 
     def feed(self, data: bytes, flush: bool) -> Iterable[bytes]:
-        """Return what there is to send; all of it with `flush`."""
+        """Return the compressed bytes available so far, or everything if `flush` is set."""
 
     def finish(self) -> Iterable[bytes]:
-        """Return the rest."""
+        """Return the remaining bytes."""
 
 
 class _FlushingEncoder:
@@ -43,7 +43,7 @@ def _flushing(create_encoder: Callable[[int], Encoder], content_length: int) -> 
 
 
 class FlushingCompressMiddleware(CompressMiddleware):
-    """Sends every chunk of a streamed answer at once; the library does so for types that are named to it only."""
+    """Sends every chunk of a stream at once; the library does this only for the media types it is given."""
 
     def __init__(self, app: ASGIApp, **options: Any) -> None:
         super().__init__(app, **options)
@@ -53,15 +53,15 @@ class FlushingCompressMiddleware(CompressMiddleware):
 
 
 class CompressionMiddleware(AcceptEncodingMiddleware):
-    """Compresses answers; streamed ones chunk by chunk, so that each arrives when it is sent."""
+    """Compresses responses. Streams are compressed chunk by chunk, so each chunk arrives when it is sent."""
 
     def __init__(self, app: ASGIApp) -> None:
         add_compress_type("application/problem+json")
         add_compress_type("application/x-ndjson")
-        # Small, and each to be seen at once.
+        # Events are small and must arrive at once.
         remove_compress_type("text/event-stream")
-        # 100 KB of JSON take 0.4 ms at these levels of zstd and brotli, 1.5 ms at this one of gzip; brotli's level
-        # 4 takes four times as long.
+        # At these levels, 100 KB of JSON take 0.4 ms with zstd or brotli and 1.5 ms with gzip. Brotli at level 4 would
+        # take four times as long.
         compress = FlushingCompressMiddleware(
             UnheldStreams(app), minimum_size=MINIMUM_BYTES, zstd_level=3, brotli_quality=1, gzip_level=4
         )

@@ -1,4 +1,4 @@
-"""Whole responses on their way out: the small ones, which are most, pass by the compressing layers."""
+"""Compression for the fast path: small responses, which are most, skip the compressing middleware."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ async def _send_response(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 class CompressedResponses:
-    """Sends a response, or an application in its place, as `CompressionMiddleware` would let it pass."""
+    """Sends a response or an ASGI app with the same result as `CompressionMiddleware`."""
 
     def __init__(self, compression: Callable[[ASGIApp], ASGIApp] = CompressionMiddleware) -> None:
         self._compressed = compression(_send_response)

@@ -1,4 +1,4 @@
-"""Streamed answers, on their way into a compressing layer that would hold them back."""
+"""Immediate start of streams, which compressing middleware would otherwise delay."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -6,7 +6,7 @@ WITHOUT_BODY = frozenset({204, 205, 304})
 
 
 class UnheldStreams:
-    """Lets each streamed answer begin when it begins: compressing layers hold its headers until they see a chunk."""
+    """Sends an empty first chunk, because compressing middleware holds back the headers until the first chunk."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -25,5 +25,5 @@ class UnheldStreams:
 
 
 def _is_streamed(start: Message) -> bool:
-    """Return whether there is a body whose length nobody knows yet."""
+    """Return True if the response has a body of unknown length."""
     return b"content-length" not in dict(start["headers"]) and start["status"] not in WITHOUT_BODY

@@ -1,9 +1,9 @@
-"""The short way to an endpoint, in front of FastAPI's own.
+"""The fast path: endpoints called directly, without FastAPI's routing and dependency resolution.
 
-FastAPI looks through all routes for every request, included ones twice, and works out again what each endpoint
-takes. `FastPathMiddleware` does both once. It says only yes: what it does not understand completely, an invalid request
-as much as a dependency, goes FastAPI's way, so routes are declared, checked, documented and answered as in FastAPI.
-`python -m app.forge.http.fast_path` lists the routes, and why some do not go this way.
+For every request FastAPI searches all routes, included ones twice, and resolves the endpoint's parameters again.
+`FastPathMiddleware` does both once. It leaves everything that it does not fully understand, such as an invalid request
+or a dependency, to FastAPI, so routes behave exactly as in FastAPI. `python -m app.forge.http.fast_path` lists all
+routes, with the reason for each that does not take the fast path.
 """
 
 from app.forge.http.fast_path.middleware import FastPathMiddleware as FastPathMiddleware

@@ -1,4 +1,4 @@
-"""All routes of the service as JSON, with the reason why some go FastAPI's way: `fastforge explain --routes`."""
+"""Prints all routes as JSON, with the reason for each that FastAPI handles. Used by `fastforge explain --routes`."""
 
 import json
 import sys

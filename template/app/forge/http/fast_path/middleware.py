@@ -1,4 +1,4 @@
-"""The middleware that answers what it can by itself."""
+"""The middleware that calls endpoints directly."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -11,20 +11,20 @@ from app.forge.http.fast_path.route import UseFastAPI
 from app.forge.http.fast_path.tree import RouteTree
 from app.forge.http.routing import set_route_template
 
-# Of a response, or of an application in its place.
+# Sends a response, or an ASGI app in its place.
 Respond = Callable[[Any, Scope, Receive, Send], Awaitable[None]]
 
 
 async def respond_plainly(response: Any, scope: Scope, receive: Receive, send: Send) -> None:
-    """Send the response as it is."""
+    """Send the response unchanged."""
     await response(scope, receive, send)
 
 
 class FastPathMiddleware:
     """Calls endpoints directly, and sends what they return through `respond`.
 
-    It lies inside of all middleware but what compresses (`app.forge.service` sees to that), and keeps FastAPI's promises:
-    the scope, exception handlers and background tasks are as they are on FastAPI's way.
+    `app.forge.service` places it inside all other middleware except compression. The scope, exception handlers and
+    background tasks behave as in FastAPI.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class FastPathMiddleware:
         self._respond = respond
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # FastAPI's own way is the one that tells OpenTelemetry, and knows what is mounted where.
+        # Only FastAPI reports to OpenTelemetry and resolves mounts.
         if scope["type"] != "http" or "fastapi.telemetry" in scope or scope.get("root_path"):
             await self.app(scope, receive, send)
             return
@@ -65,7 +65,7 @@ class FastPathMiddleware:
             return
         except Exception as error:
             response = _raising(error)
-        # What only sends bytes needs no exception handlers until it fails, which costs less.
+        # A plain response needs exception handlers only if sending fails, so they are left out until then.
         if type(response).__call__ is not Response.__call__ or response.background is not None:
             response = self._handled(response)
         try:
@@ -78,12 +78,12 @@ class FastPathMiddleware:
             set_route_template(scope, direct.path)
 
     def _handled(self, app: ASGIApp) -> ASGIApp:
-        # Twice, as on FastAPI's way: what a handler raises is handled, too.
+        # Twice, as in FastAPI, so exceptions raised by a handler are handled too.
         return ExceptionMiddleware(ExceptionMiddleware(app, self._handlers), self._handlers)
 
 
 def _raising(error: Exception, *, is_started: bool = False) -> ASGIApp:
-    """Return an application that raises the error, so that exception handlers can answer it or see it too late."""
+    """Return an ASGI app that raises the error inside the exception handlers."""
 
     async def fail(_scope: Scope, _receive: Receive, send: Send) -> None:
         if is_started:
@@ -94,11 +94,11 @@ def _raising(error: Exception, *, is_started: bool = False) -> ASGIApp:
 
 
 async def _send_nothing(_message: Message) -> None:
-    """Take the place of a client that has its response already."""
+    """Discard a message, because the client has already received its response."""
 
 
 def _replayed(request: Request, receive: Receive, error: Exception | None) -> Receive:
-    """Return a `receive` that gives the whole body, read before or not, or raises the error that reading it did."""
+    """Return a `receive` that yields the whole body again, or raises the error that reading it raised."""
     is_given = False
 
     async def receive_again() -> Message:

@@ -1,4 +1,4 @@
-"""One endpoint, with all that is known of its arguments before any request."""
+"""A route on the fast path, with its parameters resolved in advance."""
 
 import inspect
 import json
@@ -16,10 +16,10 @@ from fastapi.routing import APIRoute, RouteContext
 from fastapi.utils import is_body_allowed_for_status_code
 from starlette.routing import Route
 
-# Parameters of other types may be made from several values of a request.
+# FastAPI may build parameters of other types from several values of a request.
 SCALARS = frozenset({str, int, float, bool, UUID, date, datetime, type(None)})
 JSON = b"application/json"
-# What tools that watch a service replace, in order to see what passes there.
+# Functions that instrumentation libraries replace to observe requests.
 WATCHED: list[tuple[Any, str]] = [
     (routing, "get_request_handler"),
     (routing, "request_response"),
@@ -33,9 +33,9 @@ WATCHED: list[tuple[Any, str]] = [
 
 
 class UseFastAPI(Exception):
-    """A request or a whole route has to go FastAPI's way; the text says why in a sentence.
+    """FastAPI has to handle this request or route; the message is a sentence with the reason.
 
-    `body_error` is what reading the body raised, if it did.
+    `body_error` is the exception that reading the body raised, if any.
     """
 
     def __init__(self, why: str = "", body_error: Exception | None = None) -> None:
@@ -45,12 +45,12 @@ class UseFastAPI(Exception):
 
 @dataclass(frozen=True)
 class DirectRoute:
-    """A route with all that is known before any request: how to find the arguments of its endpoint."""
+    """A route on the fast path, and how to find the arguments of its endpoint in a request."""
 
     route: APIRoute
     path: str
     endpoint: Callable[..., Awaitable[Any]]
-    # Of what is returned although the annotation promised a response.
+    # Serializes a return value that is not a response, despite the annotation.
     serialized: Callable[[Any], Response]
     path_fields: list[Any]
     query_fields: list[Any]
@@ -58,7 +58,7 @@ class DirectRoute:
     request_name: str | None
 
     async def arguments(self, request: Request) -> dict[str, Any]:
-        """Return what the endpoint takes, or raise `UseFastAPI`."""
+        """Return the arguments of the endpoint, or raise `UseFastAPI`."""
         path_params = request.path_params
         arguments = {field.name: _validated(field, path_params[field.alias]) for field in self.path_fields}
         for field in self.query_fields:
@@ -83,7 +83,7 @@ def _validated(field: Any, given: object) -> Any:
 
 async def _read_json(request: Request) -> Any:
     content_type = next((value for name, value in request.scope["headers"] if name == b"content-type"), None)
-    # If it says something else, or nothing, FastAPI decides what the body is.
+    # With another content type, or none, FastAPI decides how to read the body.
     if content_type != JSON:
         raise UseFastAPI
     try:
@@ -100,9 +100,9 @@ async def _read_json(request: Request) -> Any:
 
 
 def direct_route(context: RouteContext) -> DirectRoute:
-    """Return the short way to this route, or raise `UseFastAPI` with the reason why there is none."""
+    """Return the route for the fast path, or raise `UseFastAPI` with the reason against it."""
     route = context.original_route
-    # A route class of the user's may do anything.
+    # A custom route class may do anything.
     if type(route) is not APIRoute:
         raise UseFastAPI(f"It is declared with the class {type(route).__name__}, not with FastAPI's own.")
     _refuse_watched_routes(context)
@@ -198,13 +198,13 @@ def _refuse_no_scalar(parameter: Any, endpoint: Callable[..., Any]) -> None:
     if info.validation_alias not in (None, parameter.alias):
         raise UseFastAPI(f"Its parameter `{name}` has a `validation_alias`.")
     default = inspect.signature(endpoint).parameters[name].default
-    # The function's own default is what the direct way leaves in place.
+    # The fast path relies on the default of the function.
     if isinstance(default, params.Param):
         raise UseFastAPI(
             f"The default of its parameter `{name}` is not a value; `Annotated` would make it one."
         )
     if default is inspect.Parameter.empty and not info.is_required():
-        raise UseFastAPI(f"The default of its parameter `{name}` is made by a function.")
+        raise UseFastAPI(f"The default of its parameter `{name}` comes from a function.")
 
 
 def _is_scalar(annotation: Any) -> bool:

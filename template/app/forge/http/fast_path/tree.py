@@ -1,4 +1,4 @@
-"""All routes in a tree of their paths' segments, so that finding one takes no longer if there are many."""
+"""A tree of all routes by path segment, so that the time to find one does not depend on their number."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,15 +13,15 @@ from app.forge.http.fast_path.route import DirectRoute, UseFastAPI, direct_route
 
 @dataclass
 class Node:
-    """The continuations of paths that begin alike: literal segments, else a parameter."""
+    """A node of the tree: the segments that may follow, and the routes that end here."""
 
     literals: dict[str, "Node"] = field(default_factory=dict)
     parameter: "Node | None" = None
-    # By method, with the names of the parameters on the way; None if only FastAPI can answer.
+    # By method, with the names of the path parameters. None means that FastAPI handles the route.
     routes: dict[str, tuple[DirectRoute, list[str]] | None] = field(default_factory=dict)
 
     def at(self, segment: str) -> "Node":
-        """Return the node after this segment of a route's path, made if there is none."""
+        """Return the child node for a segment of a route's path. Add it if it does not exist."""
         if not _is_parameter(segment):
             return self.literals.setdefault(segment, Node())
         self.parameter = self.parameter or Node()
@@ -44,18 +44,18 @@ class Node:
 
 
 class RouteTree:
-    """The direct routes of a router, also after routes were added to it, removed or replaced."""
+    """The fast-path routes of a router. It notices when routes are added, removed or replaced."""
 
     def __init__(self, router: APIRouter) -> None:
         self._router = router
         self._root = Node()
-        # The routes of all routers, as they are and as they were when the tree was grown.
+        # The route lists of all routers, and copies from when the tree was built.
         self._routes: list[list[BaseRoute]] = [router.routes]
         self._known: list[list[BaseRoute]] = []
 
     def find(self, method: str, path: str) -> tuple[DirectRoute, dict[str, str]] | None:
         """Return the direct route that FastAPI would choose too and its parameters, or None."""
-        # FastAPI compiles a path to an expression whose `$` matches before a line's end, too.
+        # FastAPI compiles a path to a regular expression, whose `$` also matches before a final line break.
         if path.endswith("\n"):
             return None
         if self._routes != self._known or self._router.routes is not self._routes[0]:
@@ -86,9 +86,9 @@ def _route_lists(router: APIRouter) -> Iterator[list[BaseRoute]]:
 
 @dataclass(frozen=True)
 class DeclaredRoute:
-    """One method of a route, with its direct way or the reason why it has none.
+    """One method of a route, with its `DirectRoute` or the reason why it has none.
 
-    `segments` are those of a path that consists of literal segments and of parameters that are any segment.
+    `segments` is None unless every segment of the path is a literal or a parameter that matches any segment.
     """
 
     method: str
@@ -99,7 +99,7 @@ class DeclaredRoute:
 
 
 def declared_routes(router: APIRouter) -> Iterator[DeclaredRoute]:
-    """Yield all routes in the order in which FastAPI looks at them."""
+    """Yield all routes in the order in which FastAPI tries them."""
     earlier = _Earlier()
     for context in iter_route_contexts(router.routes):
         if isinstance(context.original_route, WebSocketRoute):
@@ -134,11 +134,11 @@ def _direct(context: RouteContext, segments: list[str] | None, earlier: "_Earlie
 
 @dataclass
 class _Earlier:
-    """Routes declared before another one. FastAPI takes the first that matches, which the tree cannot always tell."""
+    """The routes declared before another one. FastAPI uses the first match, which the tree alone may not find."""
 
     paths: list[str] = field(default_factory=list)
     methods: dict[tuple[str, str], str] = field(default_factory=dict)
-    # Of paths that are more than literal segments and parameters.
+    # Paths that are not made of literal segments and plain parameters only.
     complex_paths: list[str] = field(default_factory=list)
 
     def add(self, path: str, *, is_plain: bool) -> None:
@@ -146,7 +146,7 @@ class _Earlier:
         (self.paths if is_plain else self.complex_paths).append(path)
 
     def shadow(self, path: str) -> str | None:
-        """Return the one of them that may answer a request of this path though the tree would not say so."""
+        """Return an earlier path that FastAPI may match before this one, unlike the tree; or None."""
         start = _beginning(path)
         for other in self.complex_paths:
             if start.startswith(_beginning(other)) or _beginning(other).startswith(start):
@@ -163,7 +163,7 @@ def _is_parameter(segment: str) -> bool:
 
 
 def _is_plain(context: RouteContext) -> bool:
-    """Return whether the path consists of literal segments and of parameters that are any segment."""
+    """Return True if every segment of the path is a literal or a parameter that matches any segment."""
     if not isinstance(context.original_route, Route) or not context.methods:
         return False
     if not all(type(convertor) is StringConvertor for convertor in context.param_convertors.values()):
@@ -173,7 +173,7 @@ def _is_plain(context: RouteContext) -> bool:
 
 
 def _shadows(earlier: str, later: str) -> bool:
-    """Return whether the earlier path has a parameter where the later one goes another, literal way."""
+    """Return True if, at the first segment that differs, the earlier path has a parameter and the later a literal."""
     pairs = list(zip(earlier.split("/"), later.split("/"), strict=False))
     if earlier.count("/") != later.count("/"):
         return False

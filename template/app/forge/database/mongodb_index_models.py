@@ -1,0 +1,39 @@
+"""The indexes of a table: they make values unique, and serve filters and references."""
+
+from pymongo import ASCENDING, DESCENDING, IndexModel
+
+from app.forge.table import Column, Kind, Table
+
+# https://www.mongodb.com/docs/manual/reference/operator/query/type/
+BSON_TYPES: dict[Kind, str] = {
+    "str": "string",
+    "int": "number",
+    "float": "number",
+    "decimal": "number",
+    "bool": "bool",
+    "date": "string",
+    "datetime": "date",
+    "uuid": "binData",
+    "json": "string",
+}
+
+
+def indexes_of(table: Table) -> list[IndexModel]:
+    """Return the indexes that make values unique, and those for filters and references."""
+    unique = [_unique(column) for column in table.columns if column.is_unique]
+    # Ids are UUIDv7, whose order is the order of creation: pages need no further index, and filtered ones these.
+    filters = [
+        IndexModel([(column.name, ASCENDING), ("_id", DESCENDING)])
+        for column in table.columns
+        if column.is_filter or column.reference is not None
+    ]
+    return unique + filters
+
+
+def _unique(column: Column) -> IndexModel:
+    key = [(column.name, ASCENDING)]
+    if not column.is_optional:
+        return IndexModel(key, unique=True)
+    # Any number of rows may have none. A sparse index leaves out a field that is missing, but not one that is null.
+    has_value = {column.name: {"$type": BSON_TYPES[column.kind]}}
+    return IndexModel(key, unique=True, partialFilterExpression=has_value)

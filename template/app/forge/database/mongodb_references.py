@@ -1,0 +1,169 @@
+"""References between rows. MongoDB checks none, so the service does: in a transaction, if the server has them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from app.forge.database.mongodb_driver import Document, DriverDatabase, Session
+from app.forge.errors import MissingReference, Referenced
+from app.forge.table import Column, OnDelete, Table
+
+
+class Referring(NamedTuple):
+    """A column that refers to rows of another table, or of its own."""
+
+    table: Table
+    column: Column
+    to: str
+    on_delete: OnDelete
+
+
+class Emptied(NamedTuple):
+    """Rows whose reference becomes null, and what it referred to."""
+
+    referring: Referring
+    row_ids: set[UUID]
+    referred_ids: set[UUID]
+
+
+class Together(NamedTuple):
+    """What goes or changes when a row is removed."""
+
+    # By table; the row itself is one of them.
+    going: dict[str, set[UUID]]
+    emptied: list[Emptied]
+
+    def rows(self) -> Iterator[tuple[str, UUID]]:
+        """Yield the name of the table and the id of each of them."""
+        for name, row_ids in self.going.items():
+            yield from ((name, row_id) for row_id in row_ids)
+        for emptied in self.emptied:
+            yield from ((emptied.referring.table.name, row_id) for row_id in emptied.row_ids)
+
+
+class References:
+    """Which tables refer to which, and what follows from that."""
+
+    def __init__(self, database: DriverDatabase, tables: Mapping[str, Table]) -> None:
+        """Raises `ValueError` if a column refers to a table that is not one of these."""
+        self._database = database
+        self._tables = tables
+        self._all = list(_referring(tables))
+        self._of = {name: [each for each in self._all if each.table.name == name] for name in tables}
+
+    def has_to(self, table: Table) -> bool:
+        """Return whether anything may refer to rows of the table."""
+        return any(referring.to == table.name for referring in self._all)
+
+    async def check(
+        self,
+        table: Table,
+        rows: Sequence[Mapping[str, Any]],
+        session: Session | None,
+        *,
+        is_batch: bool = False,
+    ) -> None:
+        """Raise `MissingReference` if one of the rows refers to a row that does not exist."""
+        for referring in self._of[table.name]:
+            await self._check(referring, rows, session, is_batch=is_batch)
+
+    async def _check(
+        self,
+        referring: Referring,
+        rows: Sequence[Mapping[str, Any]],
+        session: Session | None,
+        *,
+        is_batch: bool,
+    ) -> None:
+        name = referring.column.name
+        wanted = {row[name] for row in rows if row.get(name) is not None}
+        missing = (
+            wanted - await self._ids(referring.to, {"_id": {"$in": list(wanted)}}, session) if wanted else ()
+        )
+        if missing:
+            index = next(index for index, row in enumerate(rows) if row.get(name) in missing)
+            noun = self._tables[referring.to].noun
+            raise MissingReference(noun, name, rows[index][name], index if is_batch else None)
+
+    async def together(self, table: Table, row_id: UUID, session: Session | None) -> Together:
+        """Return what goes or changes with the row, or raise `Referenced` if it has to stay."""
+        together = Together({table.name: {row_id}}, [])
+        await self._gather_going(together, session)
+        await self._refuse_if_held(table, row_id, together, session)
+        for referring in self._all:
+            gone = together.going.get(referring.to, set())
+            if referring.on_delete == "null" and gone:
+                found = await self._ids(referring.table.name, _to(referring, gone), session)
+                staying = found - together.going.get(referring.table.name, set())
+                together.emptied.append(Emptied(referring, staying, gone))
+        return together
+
+    async def _gather_going(self, together: Together, session: Session | None) -> None:
+        waiting = list(together.going.items())
+        while waiting:
+            name, row_ids = waiting.pop()
+            for referring in self._all:
+                if referring.to != name or referring.on_delete != "cascade":
+                    continue
+                going = together.going.setdefault(referring.table.name, set())
+                found = await self._ids(referring.table.name, _to(referring, row_ids), session) - going
+                if found:
+                    going |= found
+                    waiting.append((referring.table.name, found))
+
+    async def _refuse_if_held(
+        self, table: Table, row_id: UUID, together: Together, session: Session | None
+    ) -> None:
+        for referring in self._all:
+            gone = together.going.get(referring.to)
+            if referring.on_delete != "restrict" or not gone:
+                continue
+            # What goes as well holds nothing.
+            going = together.going.get(referring.table.name, set())
+            others = {**_to(referring, gone), "_id": {"$nin": list(going)}}
+            found = await self._database[referring.table.name].find_one(others, ["_id"], session=session)
+            if found is not None:
+                raise Referenced(
+                    f"The {table.noun} {row_id} cannot be removed: "
+                    f"the {referring.column.name} of the {referring.table.noun} {found['_id']} refers to it."
+                )
+
+    async def remove(self, table: Table, row_id: UUID, together: Together, session: Session | None) -> None:
+        """Let references to what goes be null, and delete all that goes but the row itself."""
+        for emptied in together.emptied:
+            if emptied.row_ids:
+                # Without transactions, a reference may have changed meanwhile.
+                still = {
+                    "_id": {"$in": list(emptied.row_ids)},
+                    **_to(emptied.referring, emptied.referred_ids),
+                }
+                collection = self._database[emptied.referring.table.name]
+                await collection.update_many(
+                    still, {"$set": {emptied.referring.column.name: None}}, session=session
+                )
+        # What was found last refers to what was found before.
+        for name, row_ids in reversed(together.going.items()):
+            others = row_ids - {row_id} if name == table.name else row_ids
+            if others:
+                await self._database[name].delete_many({"_id": {"$in": list(others)}}, session=session)
+
+    async def _ids(self, name: str, wanted: Document, session: Session | None) -> set[UUID]:
+        found = self._database[name].find(wanted, ["_id"], session=session)
+        return {document["_id"] for document in await found.to_list(None)}
+
+
+def _to(referring: Referring, row_ids: set[UUID]) -> Document:
+    return {referring.column.name: {"$in": list(row_ids)}}
+
+
+def _referring(tables: Mapping[str, Table]) -> Iterator[Referring]:
+    for table in tables.values():
+        for column in table.columns:
+            if column.reference is None:
+                continue
+            to, on_delete = column.reference.to, column.reference.on_delete
+            if to not in tables:
+                raise ValueError(
+                    f"{table.name}.{column.name} refers to {to}, which is not one of the tables."
+                )
+            yield Referring(table, column, to, on_delete)

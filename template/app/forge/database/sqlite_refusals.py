@@ -1,0 +1,92 @@
+"""Why SQLite refused a write, in words of the service: it names neither the value nor, of a reference, the column.
+
+All is looked up within the same write, so it is still true.
+"""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from app.forge.database.sqlite_references import Dependents
+from app.forge.database.sqlite_statements import another_with, row_of
+from app.forge.database.sqlite_values import Values
+from app.forge.errors import MissingReference, Referenced, ServiceError, Taken
+from app.forge.table import Table
+
+
+class Refusals:
+    """Finds the error to raise; it is the given one if a rule is broken that the table does not know."""
+
+    def __init__(
+        self, table: Table, tables: Mapping[str, Table], values: Values, dependents: Dependents
+    ) -> None:
+        self._table = table
+        self._tables = tables
+        self._values = values
+        self._refusing = dependents.refusing
+        self._unique = [column for column in table.columns if column.is_unique]
+
+    def of_row(
+        self, connection: sqlite3.Connection, error: sqlite3.IntegrityError, row: Mapping[str, Any]
+    ) -> Exception:
+        """Return why a row, or the changes of one with its id, were not written."""
+        return self._found(connection, error, row, None) or error
+
+    def of_batch(
+        self, connection: sqlite3.Connection, error: sqlite3.IntegrityError, rows: Sequence[Mapping[str, Any]]
+    ) -> Exception:
+        """Return why a batch was not written. Its rows before the one that was refused are in the table."""
+        found = (self._found(connection, error, row, index) for index, row in enumerate(rows))
+        return next((refusal for refusal in found if refusal is not None), error)
+
+    def of_delete(
+        self, connection: sqlite3.Connection, error: sqlite3.IntegrityError, row_id: UUID
+    ) -> Exception:
+        """Return why a row was not deleted."""
+        found = self._refusing and connection.execute(self._refusing, (str(row_id),)).fetchone()
+        if not found:
+            return error
+        table, column, referrer = found
+        return Referenced(
+            f"The {self._table.noun} {row_id} cannot be removed while the {self._tables[table].noun} {referrer} "
+            f"refers to it as {column}."
+        )
+
+    def _found(
+        self,
+        connection: sqlite3.Connection,
+        error: sqlite3.IntegrityError,
+        row: Mapping[str, Any],
+        index: int | None,
+    ) -> ServiceError | None:
+        if error.sqlite_errorcode == sqlite3.SQLITE_CONSTRAINT_UNIQUE:
+            return self._taken(connection, row)
+        if error.sqlite_errorcode == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+            return self._missing_reference(connection, row, index)
+        return None
+
+    def _taken(self, connection: sqlite3.Connection, row: Mapping[str, Any]) -> ServiceError | None:
+        for column in self._unique:
+            value = self._values.of_column(column.name, row.get(column.name))
+            sql = another_with(self._table, column)
+            if connection.execute(sql, (value, str(row["id"]))).fetchone():
+                return Taken(f"The {column.name} {_shown(row[column.name])} is taken.", column.name)
+        return None
+
+    def _missing_reference(
+        self, connection: sqlite3.Connection, row: Mapping[str, Any], index: int | None
+    ) -> ServiceError | None:
+        for column in self._table.references:
+            value = row.get(column.name)
+            if value is None or column.reference is None:
+                continue
+            target = column.reference.to
+            if not connection.execute(row_of(target), (str(value),)).fetchone():
+                noun = self._tables[target].noun if target in self._tables else target
+                return MissingReference(noun, column.name, value, index)
+        return None
+
+
+def _shown(value: Any) -> str:
+    return repr(value) if isinstance(value, str) else str(value)

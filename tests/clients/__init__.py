@@ -1,0 +1,1 @@
+"""What clients make of the OpenAPI document: linters, generated clients, and the headers that really come."""

@@ -1,0 +1,25 @@
+"""What tests of the machinery need beyond the fixtures of the project."""
+
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+from pydantic import SecretStr
+
+from app.forge.database import Database, open_database
+from app.resources import RESOURCES
+from app.settings import Settings
+
+
+@pytest.fixture(scope="session")
+def environment(settings: Settings) -> dict[str, str]:
+    """Return the environment of a service that runs as a process of its own."""
+    secrets = {name: value.get_secret_value() for name, value in settings if isinstance(value, SecretStr)}
+    return {**os.environ, **{name.upper(): secret for name, secret in secrets.items()}}
+
+
+@pytest.fixture
+async def database(settings: Settings, _empty_database: None) -> AsyncIterator[Database]:
+    """Yield the adapter over an empty database with the tables of the service."""
+    async with open_database(settings, [resource.table for resource in RESOURCES]) as database:
+        yield database

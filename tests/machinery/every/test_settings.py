@@ -1,0 +1,136 @@
+"""Settings: documented in .env.example, and named when they are misspelt."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.forge.environment import Environment, unknown_settings
+from app.settings import Settings, settings_of_environment
+
+AXES: tuple[str, ...] = ("database", "cache", "compression", "deployment")
+
+EXAMPLE = Path(__file__).parents[2] / ".env.example"
+ASSIGNED = re.compile(r"^(# )?([A-Z_]+)=(.*)$", re.MULTILINE)
+# Of an ordinary machine, a CI runner and a cluster: none of them is meant for the service.
+FOREIGN = [
+    "CONDA_PREFIX",
+    "DISPLAY",
+    "GITHUB_TOKEN",
+    "HOME",
+    "HOSTNAME",
+    "HOSTTYPE",
+    "KUBERNETES_PORT",
+    "KUBERNETES_SERVICE_HOST",
+    "LANG",
+    "LC_ALL",
+    "LOGNAME",
+    "LOG_FORMAT",
+    "MAIL",
+    "MYAPI_PORT_8000_TCP_PORT",
+    "OLDPWD",
+    "PATH",
+    "POST",
+    "PWD",
+    "PYTHONPATH",
+    "SHELL",
+    "SHLVL",
+    "TERM",
+    "TEST_DATABASE_URL",
+    "TMPDIR",
+    "USER",
+    "UVICORN_HOST",
+    "UVICORN_PORT",
+    "VIRTUAL_ENV",
+    "WEB_CONCURRENCY",
+    "XDG_RUNTIME_DIR",
+]
+
+
+def subclasses(settings: type[Environment]) -> set[str]:
+    """Return the names of all settings that the service or its server reads."""
+    return {name for each in settings.__subclasses__() for name in {*each.model_fields, *subclasses(each)}}
+
+
+def assigned() -> list[tuple[str, str, str]]:
+    """Return of each assignment in .env.example its `# `, its name and its value."""
+    return ASSIGNED.findall(EXAMPLE.read_text(encoding="utf-8"))
+
+
+def test_the_example_has_every_setting_once_and_nothing_else() -> None:
+    import app.forge.server  # noqa: F401 (the server may have settings of its own)
+
+    names = [name.lower() for _, name, _ in assigned()]
+    assert len(names) == len(set(names))
+    assert {*names} == subclasses(Environment)
+
+
+def test_a_setting_that_is_a_comment_in_the_example_shows_its_default() -> None:
+    for name, field in Settings.model_fields.items():
+        (shown,) = [line for line in assigned() if line[1].lower() == name]
+        if shown[0]:
+            default = "" if field.default_factory or field.default is None else field.default
+            written = str(default).lower() if isinstance(default, bool) else str(default)
+            assert shown[2] == written, name
+
+
+def test_every_setting_in_the_example_says_what_it_does() -> None:
+    blocks = re.split(r"\n(?=# (?![A-Z_]+=))|\n\n", EXAMPLE.read_text(encoding="utf-8"))
+    assert all(re.match(r"#? ?[^\n]* [^\n]*\w", block) for block in blocks if "=" in block)
+
+
+@pytest.fixture
+def warnings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """Return a function that returns what is said of an environment and an .env."""
+
+    def of(variables: dict[str, str], file: str = "") -> list[str]:
+        (tmp_path / ".env").write_text(file)
+        monkeypatch.setitem(Settings.model_config, "env_file", tmp_path / ".env")
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        return list(unknown_settings(Settings))
+
+    return of
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("DATABSE_URL", "DATABASE_URL"), ("DATABASE_URI", "DATABASE_URL"), ("LOGLEVEL", "LOG_LEVEL")],
+)
+def test_a_misspelt_setting_is_named_with_the_one_that_was_meant(
+    warnings: Any, name: str, meant: str
+) -> None:
+    expected = f"{name} in the environment is not a setting. Did you mean {meant}?"
+    assert [said for said in warnings({name: "a-secret"}) if name in said] == [expected]
+    (in_file,) = warnings({}, f"{name.lower()}=a-secret\n")
+    assert re.fullmatch(rf"{name} in \S+ is not a setting\. Did you mean {meant}\?", in_file)
+
+
+def test_every_unknown_name_in_the_file_is_named(warnings: Any) -> None:
+    (said,) = warnings({}, "COLOR=red\nLOG_LEVEL=INFO\nTEST_DATABASE_URL=x\nCOMPOSE_PROJECT_NAME=x\n")
+    assert re.fullmatch(r"COLOR in \S+ is not a setting\.", said)
+
+
+def test_nothing_is_said_of_other_variables_of_the_environment(warnings: Any) -> None:
+    servers = [name.upper().removesuffix("_URL") for name in Settings.model_fields if name.endswith("_url")]
+    parts = [
+        f"{server}_{part}" for server in servers for part in ("HOST", "NAME", "PASSWORD", "PORT", "USER")
+    ]
+    before = warnings({})
+    assert warnings(dict.fromkeys([*FOREIGN, *parts], "x")) == before
+
+
+def test_nothing_is_said_of_the_example(warnings: Any) -> None:
+    assert warnings({}, EXAMPLE.read_text(encoding="utf-8").replace("\n# ", "\n")) == warnings({})
+
+
+def test_a_warning_is_logged_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, settings: Settings
+) -> None:
+    for name, value in settings.model_dump(exclude_none=True).items():
+        secret = getattr(value, "get_secret_value", None)
+        monkeypatch.setenv(name.upper(), str(secret() if secret else value))
+    monkeypatch.setenv("MAX_BODY_BYTE", "1")
+    settings_of_environment()
+    assert "MAX_BODY_BYTE in the environment is not a setting. Did you mean MAX_BODY_BYTES?" in caplog.text

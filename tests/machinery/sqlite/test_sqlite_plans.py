@@ -1,0 +1,100 @@
+"""How SQLite goes about the statements of each resource, with the indexes that the migrations made."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from app.forge.database.sqlite import connect
+from app.forge.database.sqlite_references import Dependents
+from app.forge.database.sqlite_statements import Statements, another_with, row_of
+from app.forge.table import Table
+from app.resources import RESOURCES
+from app.settings import Settings
+
+AXES: tuple[str, ...] = ()
+
+TABLES = {resource.table.name: resource.table for resource in RESOURCES}
+# Rows that were found before, by other lines of the same plan, and none of a table.
+FOUND = ("SCAN gone", "SCAN other", "SCAN CONSTANT ROW", "SCAN 1 CONSTANT ROW")
+STEPS = ("SEARCH", "SCAN", "USE TEMP B-TREE FOR ORDER BY")
+
+each_table = pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+
+
+@pytest.fixture
+def connection(settings: Settings, _empty_database: None) -> Iterator[sqlite3.Connection]:
+    with closing(connect(settings, 1, "foreign_keys = ON")) as connection:
+        yield connection
+
+
+def steps_of(connection: sqlite3.Connection, sql: str) -> list[str]:
+    """Return how SQLite looks for rows, and whether it sorts them."""
+    found = connection.execute(f"EXPLAIN QUERY PLAN {sql}", [None] * sql.count("?")).fetchall()
+    return [detail for *_, detail in found if detail.startswith(STEPS) and detail not in FOUND]
+
+
+def assert_bounded(connection: sqlite3.Connection, sql: str) -> None:
+    steps = steps_of(connection, sql)
+    assert steps, sql
+    for step in steps:
+        assert step.startswith("SEARCH"), f"{step} in {sql}"
+        assert " USING " in step, f"{step} in {sql}"
+
+
+def filters_of(table: Table) -> list[str]:
+    return [column.name for column in table.columns if column.is_filter]
+
+
+@each_table
+def test_a_row_is_found_by_its_key(connection: sqlite3.Connection, table: Table) -> None:
+    sql = Statements(table, TABLES)
+    for statement in (sql.get, sql.update_of([column.name for column in table.columns])):
+        assert_bounded(connection, statement)
+    assert_bounded(connection, row_of(table.name))
+
+
+@each_table
+def test_a_page_walks_an_index_whatever_one_filter_it_has(
+    connection: sqlite3.Connection, table: Table
+) -> None:
+    sql = Statements(table, TABLES)
+    relations = [column.relation for column in table.references]
+    for filters in ([], *([name] for name in filters_of(table))):
+        assert_bounded(connection, sql.page_of(filters, ()))
+        assert_bounded(connection, sql.page_of(filters, relations))
+    for name, statement in sql.filtered_pages.items():
+        (walked, *_) = steps_of(connection, statement)
+        assert "id<?" in walked or "row_id<?" in walked or table.column(name).is_unique, walked
+
+
+@each_table
+def test_a_row_is_found_with_those_that_it_refers_to(connection: sqlite3.Connection, table: Table) -> None:
+    relations = [column.relation for column in table.references]
+    assert_bounded(connection, Statements(table, TABLES).get_expanded(relations))
+
+
+@each_table
+def test_pages_with_two_filters_are_never_sorted(connection: sqlite3.Connection, table: Table) -> None:
+    sql, names = Statements(table, TABLES), filters_of(table)
+    pairs = [sql.lists_first({one, other}) for one in names for other in names if one != other]
+    for pair in pairs:
+        assert_bounded(connection, sql.page_of(pair, ()))
+
+
+@each_table
+def test_a_delete_finds_what_refers_to_the_row_by_an_index(
+    connection: sqlite3.Connection, table: Table
+) -> None:
+    assert_bounded(connection, Statements(table, TABLES).delete)
+    dependents = Dependents(table, TABLES)
+    for statement in filter(None, (dependents.changed, dependents.refusing)):
+        assert_bounded(connection, statement)
+
+
+@each_table
+def test_what_has_a_unique_value_is_found_by_an_index(connection: sqlite3.Connection, table: Table) -> None:
+    for column in table.columns:
+        for statement in [another_with(table, column)] * column.is_unique:
+            assert_bounded(connection, statement)

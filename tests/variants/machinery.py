@@ -1,0 +1,136 @@
+"""The tests of the machinery, app/forge: which apply to a variant, and which run in it.
+
+`tests/machinery` has a folder for each answer that brings tests: `every` for all, `folders_of` has the rest.
+They run in a project with the resources of `shop.yml`. Each file names in AXES the questions that its outcome
+depends on: it runs with every two answers to them, and not in every variant.
+"""
+
+from __future__ import annotations
+
+import ast
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import yaml
+from fastforge.kit import applying_folders
+
+from tests.repository import REPOSITORY
+from tests.variants.interpreters import Interpreter, run_name
+from tests.variants.space import Answer, Variant
+
+MACHINERY = REPOSITORY / "tests/machinery"
+# Where they lie in a project.
+PLACE = Path("tests/machinery")
+RUNS = Sequence[tuple[Variant, Interpreter]]
+
+
+@dataclass(frozen=True)
+class TestFile:
+    """Tests: in a folder of `tests/machinery`, or the shop's own, which every variant has."""
+
+    __test__ = False
+
+    # Relative to a project.
+    path: str
+    folder: str
+    axes: tuple[str, ...]
+
+    def applies_to(self, variant: Variant) -> bool:
+        """Return whether a project of this variant has what they test."""
+        return self.folder in folders_of(variant)
+
+    def pairs(self, variant: Variant) -> set[tuple[Answer, ...]]:
+        """Return every two answers, among those that they depend on, of the variant."""
+        answers = _computed(variant)
+        relevant = [(axis, str(answers[axis])) for axis in self.axes if axis in answers]
+        return set(combinations(relevant, min(2, len(relevant))))
+
+
+# What the template renders for the fields of the shop: three references, every type and option.
+SHOP_TESTS = TestFile("tests/test_*.py", "every", ("database", "mongodb_driver", "cache", "serializer"))
+
+
+@cache
+def shop() -> list[dict[str, Any]]:
+    """Return the resources of the project in which the tests run."""
+    document: dict[str, list[dict[str, Any]]] = yaml.safe_load((MACHINERY / "shop.yml").read_text("utf-8"))
+    return document["resources"]
+
+
+@cache
+def test_files() -> tuple[TestFile, ...]:
+    """Return all files of tests."""
+    files = sorted(MACHINERY.glob("*/test_*.py"))
+    return SHOP_TESTS, *(
+        TestFile(str(PLACE / file.name), file.parent.name, _axes_in(file.read_text("utf-8")))
+        for file in files
+    )
+
+
+@cache
+def folders_of(variant: Variant) -> frozenset[str]:
+    """Return the folders of `tests/machinery` that apply to the variant."""
+    migrated = {"migrated"} if variant["database"] != "mongodb" else set()
+    return frozenset({*applying_folders(dict(variant.answers)), *migrated})
+
+
+def sources(variant: Variant) -> Iterator[tuple[Path, Path]]:
+    """Yield each file that a project of this variant gets, and where it goes there."""
+    for folder in sorted(folders_of(variant)):
+        for file in sorted((MACHINERY / folder).rglob("*.py")):
+            yield file, PLACE / file.relative_to(MACHINERY / folder)
+
+
+def add_tests(project: Path, variant: Variant) -> None:
+    """Copy the tests that apply to the variant into its project."""
+    for source, target in sources(variant):
+        (project / target).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, project / target)
+
+
+def shares_of_tests(runs: RUNS) -> dict[str, list[TestFile]]:
+    """Return which files each run takes, by its name; on each Python, all that apply to a variant run.
+
+    Greedy: a file goes to the run with the most pairs of answers that it has not met, of equals to the idlest
+    one.
+    """
+    shares: dict[str, list[TestFile]] = {run_name(*run): [] for run in runs}
+    pythons = {python.version: python for _, python in runs}
+    for python in pythons.values():
+        variants = [variant for variant, on in runs if on.version == python.version]
+        busy: Counter[Variant] = Counter()
+        for file in test_files():
+            for variant in _covering(file, variants, busy):
+                busy[variant] += 1
+                shares[run_name(variant, python)].append(file)
+    return shares
+
+
+def _covering(file: TestFile, variants: Sequence[Variant], busy: Counter[Variant]) -> Iterator[Variant]:
+    candidates = [variant for variant in variants if file.applies_to(variant)]
+    missing = set().union(*(file.pairs(variant) for variant in candidates))
+    while missing:
+        best = max(candidates, key=lambda variant: (len(file.pairs(variant) & missing), -busy[variant]))
+        missing -= file.pairs(best)
+        yield best
+
+
+def _computed(variant: Variant) -> Mapping[str, str]:
+    """Return the answers, with what the app itself compresses with: behind Nginx, nothing."""
+    answers = dict(variant.answers)
+    behind_nginx = answers["deployment"] == "nginx"
+    return {**answers, "app_compression": "none" if behind_nginx else answers["compression"]}
+
+
+def _axes_in(source: str) -> tuple[str, ...]:
+    for statement in ast.parse(source).body:
+        match statement:
+            case ast.AnnAssign(target=ast.Name(id="AXES"), value=ast.expr() as value):
+                return tuple(ast.literal_eval(value))
+    raise ValueError("AXES is not there: the questions that the outcome depends on.")

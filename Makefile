@@ -82,20 +82,22 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 	.venv/benchmarks/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/benchmarks.txt
 	@touch $@
 
+# FastForge and its measuring kit, in an environment where they are not installed.
+MEASURE = PYTHONPATH=generator:kit
+
 .PHONY: benchmarks
 benchmarks: .venv/benchmarks/installed ## Measure every goal with its limit, and write docs/performance.md, in twelve minutes
-	.venv/benchmarks/bin/python -m benchmarks --results benchmarks/results --docs docs $(FLAGS)
+	$(MEASURE) .venv/benchmarks/bin/python -m benchmarks --results benchmarks/results --docs docs $(FLAGS)
 
 .PHONY: benchmarks-published
 benchmarks-published: .venv/benchmarks/installed ## Measure published generators' services beside ours; FULL_STACK names a checkout of one
-	.venv/benchmarks/bin/python -m benchmarks --published $(if $(FULL_STACK),--full-stack "$(FULL_STACK)") \
+	$(MEASURE) .venv/benchmarks/bin/python -m benchmarks --published $(if $(FULL_STACK),--full-stack "$(FULL_STACK)") \
 		--results benchmarks/results --docs docs $(FLAGS)
 
 .PHONY: benchmark-updates
 benchmark-updates: install ## Measure updates: one next to copier update, and 100 at once, in five minutes
-	$(BIN)/python -m benchmarks.updates --results benchmarks/results
+	$(MEASURE) $(BIN)/python -m benchmarks.comparisons.updates --results benchmarks/results
 
-.PHONY: receipts
-receipts: .venv/benchmarks/installed ## Measure each optimization on and off, in ten minutes; NAMES chooses
-	PYTHONPATH=generator .venv/benchmarks/bin/python -m benchmarks.receipts $(NAMES)
-	.venv/benchmarks/bin/python -m benchmarks.report
+.PHONY: bench-optimizations
+bench-optimizations: .venv/benchmarks/installed ## Measure each optimization on and off, in fifteen minutes; NAMES chooses
+	$(MEASURE) .venv/benchmarks/bin/python -m benchmarks.optimizations $(NAMES)

@@ -1,7 +1,7 @@
 """Check the English of documentation, docstrings, comments and messages.
 
-Run `python -m tools.prose [--all] [FILE ...]`. The rules, with their replacements, are in prose.toml. `make lint` runs
-this check, and codespell for spelling.
+Run `python -m tools.prose [--all] [FILE ...]`. The rules, with their replacements, are in prose.toml.
+`make lint` runs this check, and codespell for spelling.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ def problem_response(
     return Response(body, status, headers, media_type="application/problem+json")
 
 
-async def _answer_service_error(request: Request, error: Exception) -> Response:
+async def _respond_to_service_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)
     headers = None
     if isinstance(error, Unavailable):
@@ -110,7 +110,7 @@ async def _answer_service_error(request: Request, error: Exception) -> Response:
     )
 
 
-async def _answer_http_error(request: Request, error: Exception) -> Response:
+async def _respond_to_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = error.status_code
     if not is_body_allowed_for_status_code(status):
@@ -129,7 +129,7 @@ def _allowed_methods(request: Request, given: str) -> str:
     return ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
 
 
-async def _answer_invalid_request(request: Request, error: Exception) -> Response:
+async def _respond_to_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     faults = [_without_input(fault) for fault in error.errors()]
     return problem_response(
@@ -161,9 +161,9 @@ async def answer_unexpected_error(request: Request, _error: Exception) -> Respon
 
 def add_error_handlers(app: FastAPI) -> None:
     """Respond to expected errors with problem details. `RequestIdMiddleware` handles unexpected ones."""
-    app.add_exception_handler(ServiceError, _answer_service_error)
-    app.add_exception_handler(HTTPException, _answer_http_error)
-    app.add_exception_handler(RequestValidationError, _answer_invalid_request)
+    app.add_exception_handler(ServiceError, _respond_to_service_error)
+    app.add_exception_handler(HTTPException, _respond_to_http_error)
+    app.add_exception_handler(RequestValidationError, _respond_to_invalid_request)
 
 
 def problems(*statuses: HTTPStatus) -> Responses:

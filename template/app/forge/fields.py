@@ -132,7 +132,7 @@ class Exact:
     places: int
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Return the schema of a decimal, bounded as stated before, that is read from its text."""
+        """Return the schema of a decimal with its other bounds, read from a string."""
         limited: Any = {**handler(source), "max_digits": self.digits, "decimal_places": self.places}
         return core_schema.no_info_after_validator_function(
             self.with_all_places, read_from_text(limited, DECIMAL_TEXT)
@@ -141,7 +141,7 @@ class Exact:
     def __get_pydantic_json_schema__(
         self, _schema: CoreSchema, _handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """Return the schema of the text."""
+        """Return the JSON schema of the string."""
         whole = f"-?[0-9]{{1,{max(self.digits - self.places, 1)}}}"
         fraction = rf"(\.[0-9]{{1,{self.places}}})?" if self.places else ""
         return {"type": "string", "pattern": f"^{whole}{fraction}$"}
@@ -164,7 +164,7 @@ class Json:
     def __get_pydantic_json_schema__(
         self, _schema: CoreSchema, _handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """Return a schema that says the size; all else is allowed."""
+        """Return a JSON schema that allows any value and describes the size limit."""
         return {"description": f"Any JSON value of at most {self.max_bytes:,} bytes."}
 
     def checked(self, value: Any) -> Any:

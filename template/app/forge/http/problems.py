@@ -17,7 +17,7 @@ from app.forge.database import outages
 from app.forge.errors import ServiceError, Unavailable
 from app.forge.http.routing import allowed_methods
 
-# What FastAPI takes as the `responses` of a route.
+# The type of the argument `responses` of a route.
 Responses = dict[int | str, dict[str, Any]]
 
 RETRY_AFTER_SECONDS = 1
@@ -28,7 +28,7 @@ KINDS = {2: "Successful", 3: "Redirection", 4: "Client Error", 5: "Server Error"
 
 
 class InvalidField(TypedDict):
-    """Where a request is invalid, and why."""
+    """An invalid part of a request: its location and a message."""
 
     loc: list[str | int]
     msg: str
@@ -51,7 +51,7 @@ class InvalidField(TypedDict):
     )
 )
 class Problem(TypedDict):
-    """Problem details (RFC 9457); `errors` is there if the request is invalid, `field` if a value is taken."""
+    """Problem details (RFC 9457). Invalid requests have `errors`; a unique value that is taken has `field`."""
 
     type: str
     title: str
@@ -167,7 +167,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
 
 def problems(*statuses: HTTPStatus) -> Responses:
-    """Return the `responses` of a route that documents these problems in OpenAPI."""
+    """Return the `responses` argument of a route, which documents these problems in OpenAPI."""
     return {status.value: _problem(status) for status in statuses}
 
 
@@ -180,7 +180,7 @@ def _problem(status: HTTPStatus) -> dict[str, Any]:
     }
 
 
-# The `responses` of a resource's routes. What FastAPI validates is documented as `INVALID` without being stated.
+# The `responses` of routes of resources. Routes with validated input document `INVALID` automatically.
 UNAVAILABLE = problems(HTTPStatus.SERVICE_UNAVAILABLE)
 INVALID = problems(HTTPStatus.UNPROCESSABLE_ENTITY)
 BAD_BODY = problems(HTTPStatus.BAD_REQUEST, CONTENT_TOO_LARGE)

@@ -207,5 +207,6 @@ MAX_EXACT = 2**53 - 1
 
 
 def text(*, min: int = 0, max: int) -> StringConstraints:  # noqa: A002
-    """Return the constraints of a string: a length in characters, and no NUL, which PostgreSQL cannot store."""
+    """Return the constraints of a string: a length in characters, and no NUL."""
+    # PostgreSQL cannot store NUL.
     return StringConstraints(min_length=min, max_length=max, pattern=r"^[^\x00]*$")

@@ -22,9 +22,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
+from testkit.servers import Servers, running_servers
+from testkit.servers.variables import variables_for
 from tests.repository import REPOSITORY, TEMPLATE, TEMPLATE_VARIABLE, VAR
-from tests.servers import Servers, running_servers
-from tests.servers.variables import variables_for
 from tests.variants.rendering import NOT_TEMPLATE, Renderer
 from tests.variants.running import Run, StepFailed
 from tests.variants.space import Variant, variants_named

@@ -17,8 +17,8 @@ from pathlib import Path
 import httpx2
 from fastforge.kit import kit_of
 
+from testkit.servers.process import free_port, kill_processes_in, processes_in
 from tests.repository import REPOSITORY, VAR
-from tests.servers.process import free_port, kill_processes_in, processes_in
 from tests.variants import machinery
 from tests.variants.budgets import budget_of
 from tests.variants.environments import NotInstalled, clean_environment, environment_of
@@ -169,13 +169,14 @@ class Run:
             "--seconds=0.02",
             "--connections=2",
             "--workers=1",
-            "--tunings=none",
+            "--optimizations=none",
             "--json",
         ]
         with kit_of(self.project) as kit:
             self._step("measure", [".venv/bin/python", "-m", "fastforge_kit", *briefly], PYTHONPATH=str(kit))
         document = json.loads(self.log("measure").read_text())
-        if failed := [each["name"] for each in document["endpoints"] if each["error_percent"]]:
+        failed = [each["name"] for each in document["endpoints"] if each["error_percent"]]
+        if failed := [*failed, *document["obstacles"]]:
             raise self._failed(
                 "measure", f"the service answers with errors when asked to {', '.join(failed)}"
             )

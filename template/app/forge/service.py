@@ -60,7 +60,7 @@ class Service(FastAPI):
         """Skip FastAPI's documentation routes; `app.forge.http.docs` provides them."""
 
     def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI document, with what `app.forge.http.openapi` adds to it.
+        """Return the OpenAPI document, completed by `app.forge.http.openapi`.
 
         It is the same object until a route is added.
         """

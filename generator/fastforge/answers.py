@@ -62,12 +62,7 @@ def read_answers(file: str) -> dict[str, Any]:
     Raises:
         UserError: It cannot be read, is empty, is no YAML, JSON or TOML, or no mapping.
     """
-    text = _read_text(file)
-    if not text.strip():
-        raise UserError(
-            f"--answers: {file!r} is empty.", "Write answers into it, such as: database: postgres"
-        )
-    answers = _parse(text, file)
+    answers = read_data(file, "--answers", example="database: postgres")
     if not isinstance(answers, dict):
         raise UserError(
             f"--answers: {file!r} holds no mapping of questions to answers.",
@@ -76,26 +71,38 @@ def read_answers(file: str) -> dict[str, Any]:
     return answers
 
 
-def _read_text(file: str) -> str:
+def read_data(file: str, option: str, *, example: str) -> Any:  # noqa: ANN401 (a file may hold anything)
+    """Return what the file holds; `-` is standard input. The option and the example are for messages.
+
+    Raises:
+        UserError: It cannot be read, is empty, or is no YAML, JSON or TOML.
+    """
+    text = _read_text(file, option)
+    if not text.strip():
+        raise UserError(f"{option}: {file!r} is empty.", f"Write into it, such as: {example}")
+    return _parse(text, file, option)
+
+
+def _read_text(file: str, option: str) -> str:
     try:
         if file != "-":
             return Path(file).read_text(encoding="utf-8-sig")
         if sys.stdin is None:
-            raise UserError("--answers: standard input is closed.", "Pipe the answers in, or give a file.")
+            raise UserError(f"{option}: standard input is closed.", "Pipe the text in, or give a file.")
         return sys.stdin.buffer.read().decode("utf-8-sig")
     except OSError as error:
         raise UserError(
-            f"--answers: {file!r} cannot be read: {error.strerror}.", "Give a file that exists."
+            f"{option}: {file!r} cannot be read: {error.strerror}.", "Give a file that exists."
         ) from error
     except UnicodeDecodeError as error:
-        raise UserError(f"--answers: {file!r} is no UTF-8 text.", "Save it as UTF-8.") from error
+        raise UserError(f"{option}: {file!r} is no UTF-8 text.", "Save it as UTF-8.") from error
 
 
-def _parse(text: str, file: str) -> Any:  # noqa: ANN401 (a file may hold anything)
+def _parse(text: str, file: str, option: str) -> Any:  # noqa: ANN401 (a file may hold anything)
     problem = ""
     for read in _READERS.get(Path(file).suffix.lower(), _ANY_READER):
         try:
             return read(text)
         except (ValueError, RecursionError, yaml.YAMLError) as error:
             problem = " ".join(str(error).split())[:200]
-    raise UserError(f"--answers: {file!r} is no YAML, JSON or TOML: {problem}.", "Correct it and try again.")
+    raise UserError(f"{option}: {file!r} is no YAML, JSON or TOML: {problem}.", "Correct it and try again.")

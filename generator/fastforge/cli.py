@@ -17,6 +17,7 @@ from fastforge.errors import UserError, write_json
 from fastforge.explain_command import explain
 from fastforge.grammar import describe_grammar, grammar, load_tables
 from fastforge.questions import HINTS, Question, check_answers, load_questions
+from fastforge.resource_commands import add, remove, resolve, resources
 from fastforge.resources import EXAMPLE
 from fastforge.update_command import check, update
 
@@ -313,6 +314,10 @@ def _with_flags(questions: Sequence[Question]) -> Any:  # noqa: ANN401 (a functi
 
 app.command("new")(_with_flags([question for question in _QUESTIONS if not question.is_list]))
 app.registered_commands.reverse()
+app.add_typer(add, name="add")
+app.add_typer(remove, name="remove")
+app.command("resources")(resources)
+app.command("resolve")(resolve)
 app.command("update")(update)
 app.command("check")(check)
 app.command("bench")(bench)

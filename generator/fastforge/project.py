@@ -74,7 +74,7 @@ def find_project(path: str) -> Project:
         UserError: There is none, or what it was made from is not recorded.
         WorkFailed: It is under no git repository, or git cannot be run.
     """
-    recorded = _read_answers_file(_absolute(path))
+    recorded = read_answers_file(_absolute(path))
     return replace(
         find_folder_of_project(path),
         version=str(recorded["_commit"]),
@@ -170,7 +170,12 @@ def _refuse_stranger(folder: Path) -> None:
         )
 
 
-def _read_answers_file(folder: Path) -> dict[str, Any]:
+def read_answers_file(folder: Path) -> dict[str, Any]:
+    """Return what the project records, with `_commit` and `_src_path`.
+
+    Raises:
+        UserError: It is no project, or its record is broken.
+    """
     _refuse_stranger(folder)
     file = folder / ANSWERS_FILE
     try:

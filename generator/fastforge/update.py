@@ -41,6 +41,7 @@ MACROS = "macros"
 class Wanted:
     """What the command line asked for. `version` is None for the one that this FastForge was made from.
 
+    `change` returns the answers that a project at its own version changes to; it gets the template too.
     `on_a_branch` is False where a detached HEAD is no mistake, because the caller makes the branch.
     `last_exit` is called before what cannot be interrupted: the first change, or the end of a verification.
     """
@@ -52,6 +53,7 @@ class Wanted:
     verify: bool = False
     on_a_branch: bool = True
     last_exit: Callable[[], None] = interrupts.raise_pending
+    change: Callable[[Project, Path], Answers] | None = None
 
 
 @dataclass(frozen=True)
@@ -145,11 +147,11 @@ def update_project(wanted: Wanted) -> Update:
 
 def _plan(wanted: Wanted, project: Project, history: History, scratch: Scratch) -> Update:
     old = history.recorded_commit(project.version, project.url)
-    new = history.commit(wanted.version or history.newest)
+    new = old if wanted.change else history.commit(wanted.version or history.newest)
     is_newest = new == history.commit(history.newest)
     version = history.newest if is_newest else history.name(new)
     nothing = Update(wanted.path, project, version, wanted.dry_run)
-    if old == new and not wanted.changes:
+    if old == new and not (wanted.changes or wanted.change):
         return nothing
     if old != new and history.is_ancestor(new, old):
         raise UserError(
@@ -160,11 +162,12 @@ def _plan(wanted: Wanted, project: Project, history: History, scratch: Scratch) 
         _unpack(history, commit, scratch.folder / name) for name, commit in (("old", old), ("new", new))
     ]
     before = _render_recorded(project, templates[0], scratch)
-    after = _render_changed(project, templates[1], scratch, wanted.changes, version)
+    changes = wanted.change(project, templates[1]) if wanted.change else wanted.changes
+    after = _render_changed(project, templates[1], scratch, changes, version)
     if old == new and after.answers == before.answers:
         return nothing
     # What comes with an answer is no new name of what leaves with it.
-    apart = after.tree.keys() - before.tree.keys() if wanted.changes else set()
+    apart = after.tree.keys() - before.tree.keys() if changes else set()
     return replace(
         nothing,
         merged=merge(scratch, project, before.tree, after.tree, version, apart=apart),

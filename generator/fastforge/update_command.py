@@ -86,7 +86,7 @@ def update(
         write_json(done.document())
     elif dry_run and done.diff:
         print(done.diff)
-    _tell(*_lines(done))
+    tell(*_lines(done))
     return EXIT_ATTENTION if done.conflicts else 0
 
 
@@ -102,9 +102,9 @@ def check(path: _Path = ".", json: _Json = False) -> int:
     if json:
         write_json(found.document())
     if found.is_current:
-        _tell(f"{found.project.folder} is up to date ({found.project.version}).")
+        tell(f"{found.project.folder} is up to date ({found.project.version}).")
         return 0
-    _tell(
+    tell(
         f"{found.project.folder} has {found.project.version}; {found.newest} is available.",
         *(f"  {each['version']} ({each['date']}): {each['summary']}" for each in found.brings["releases"]),
         *release_lines(found.brings),
@@ -125,13 +125,13 @@ def _update_all(places: list[str], to: str | None, changes: Answers, *, json: bo
     outcomes = []
     for outcome in update_all(find_projects(places), to, changes):
         outcomes.append(outcome)
-        _tell(f"{outcome.result:12}  {outcome.path}  {outcome.branch or ''}  {outcome.detail}".rstrip())
+        tell(f"{outcome.result:12}  {outcome.path}  {outcome.branch or ''}  {outcome.detail}".rstrip())
     counts = {each.result: 0 for each in outcomes}
     for each in outcomes:
         counts[each.result] += 1
     if json:
         write_json({"projects": [each.document() for each in outcomes], "counts": counts})
-    _tell("", ", ".join(f"{count} {result}" for result, count in counts.items()))
+    tell("", ", ".join(f"{count} {result}" for result, count in counts.items()))
     return EXIT_ATTENTION if counts.keys() - {"updated", "current"} else 0
 
 
@@ -143,9 +143,9 @@ def _abort(path: str, *, json: bool) -> int:
     files, kept = ([], None) if recover(project) else undo(project)
     if json:
         write_json({"path": str(project.folder), "files": files, "kept": str(kept) if kept else None})
-    _tell(f"Took the update of {project.folder} back ({len(files)} files).")
+    tell(f"Took the update of {project.folder} back ({len(files)} files).")
     if kept:
-        _tell(f"What you had changed since then is in {kept}")
+        tell(f"What you had changed since then is in {kept}")
     return 0
 
 
@@ -161,18 +161,39 @@ def _lines(done: Update) -> list[str]:
         return [*done.notes, f"{done.project.folder} is up to date ({done.version})."]
     from fastforge.releases import release_lines
 
-    merged = done.merged
-    signs = {"added": "+", "deleted": "-", "modified": "~", "conflict": "!"}
     would = "Would update" if done.dry_run else "Updated"
     return [
         *done.notes,
         f"{would} {done.project.folder} from {done.project.version} to {done.version}.",
-        *(f"  {signs[merged.kind(path)]} {path}" for path in merged.changed),
-        *(f"  = {path} stays deleted; the template has a newer one" for path in merged.kept_deleted),
+        *_file_lines(done),
         *_answer_lines(done.changed_answers),
         *_move_lines(done.moves),
         *release_lines(done.brings),
         *_next_lines(done),
+    ]
+
+
+def change_lines(done: Update, migrations: list[str]) -> list[str]:
+    """Return what a change of resources did, or would do, and what comes next."""
+    would = "Would change" if done.dry_run else "Changed"
+    migrate = [f"Read {', '.join(migrations)}, then run make migrate."] if migrations else []
+    return [
+        *done.notes,
+        f"{would} {done.project.folder}.",
+        *_file_lines(done),
+        *_answer_lines(done.changed_answers),
+        *(["", *migrate] if migrate and not done.dry_run else []),
+        *_next_lines(done),
+    ]
+
+
+def _file_lines(done: Update) -> list[str]:
+    merged = done.merged
+    assert merged is not None
+    signs = {"added": "+", "deleted": "-", "modified": "~", "conflict": "!"}
+    return [
+        *(f"  {signs[merged.kind(path)]} {path}" for path in merged.changed),
+        *(f"  = {path} stays deleted; the template has a newer one" for path in merged.kept_deleted),
     ]
 
 
@@ -220,6 +241,7 @@ def _next_lines(done: Update) -> list[str]:
     return [*bench, "", first, f"To take it back: {_command('--abort', done.path)}"]
 
 
-def _tell(*lines: str) -> None:
+def tell(*lines: str) -> None:
+    """Print for a person: on standard error, if there is one."""
     if sys.stderr:
         print("\n".join(lines), file=sys.stderr)

@@ -144,12 +144,16 @@ class Run:
             raise self._failed("test", f"it skipped {skipped} of its own tests")
         return passed
 
-    def test_machinery(self, renderer: Renderer, files: Sequence[str]) -> int:
-        """Run these tests of the machinery in a project with a shop, and return how many passed."""
+    def make_shop(self, renderer: Renderer) -> None:
+        """Render this variant with the resources of a shop, and add the tests of the machinery."""
         shutil.rmtree(self.shop, ignore_errors=True)
         shutil.move(renderer.render_variant(self.variant, machinery.shop()).folder, self.shop)
         machinery.add_tests(self.shop, self.variant)
         (self.shop / ".venv").symlink_to((self.project / ".venv").resolve())
+
+    def test_machinery(self, renderer: Renderer, files: Sequence[str]) -> int:
+        """Run these tests of the machinery in the shop, and return how many passed; none may be skipped."""
+        self.make_shop(renderer)
         found = [path for file in files for path in sorted(self.shop.glob(file))]
         named = [str(path.relative_to(self.shop)) for path in found]
         self._step("machinery", [".venv/bin/python", "-m", "pytest", "-q", *named], cwd=self.shop)

@@ -121,7 +121,7 @@ def _simple(draw: st.DrawFn, name: str) -> DrawnField:
 @st.composite
 def _enum(draw: st.DrawFn, name: str) -> DrawnField:
     word = st.text("abcXYZ019_.+-", min_size=1, max_size=50)
-    words = draw(st.lists(word, min_size=1, max_size=50, unique=True))
+    words = draw(st.lists(word, min_size=2, max_size=50, unique=True))
     meaning: dict[str, Any] = {"kind": "enum", "words": words, "filter": draw(st.booleans())}
     flag = ":filter" if meaning["filter"] else ""
     return DrawnField(f"{name}:enum={','.join(words)}{flag}", meaning)
@@ -163,7 +163,7 @@ def resource_lists(draw: st.DrawFn) -> list[tuple[dict[str, Any], list[DrawnFiel
     plurals: tuple[str, ...] = ()
     for name in draw(st.lists(names(SINGULARS), max_size=5, unique=True)):
         found = draw(fields(plurals))
-        plural = f"{name}_rows"[:30]
+        plural = f"{name}_rows"[:24].rstrip("_")
         resource: dict[str, Any] = {"name": name, "plural": plural, "fields": [each.text for each in found]}
         if draw(st.booleans()):
             resource["without"] = draw(st.lists(st.sampled_from(["batch", "export", "summary"]), unique=True))

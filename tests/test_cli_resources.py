@@ -70,8 +70,17 @@ ANSWERS_FILES = {
     "lines.yml": yaml.safe_dump({"resources": SHOP}),
     "mappings.yml": yaml.safe_dump({"resources": AS_ANSWER}),
     "both.json": json.dumps({"resources": [SHOP[0], AS_ANSWER[1]]}),
-    "tables.toml": '[[resources]]\nname = "item"\nfields = ["name:str:default=a b"]\n\n'
-    '[[resources]]\nname = "order"\nfields = ["item:ref=items:optional"]\nplural = "purchases"\nwithout = ["batch", "export"]\n',
+    "tables.toml": """
+[[resources]]
+name = "item"
+fields = ["name:str:default=a b"]
+
+[[resources]]
+name = "order"
+fields = ["item:ref=items:optional"]
+plural = "purchases"
+without = ["batch", "export"]
+""",
 }
 
 
@@ -148,8 +157,10 @@ BAD_ANSWERS_FILES = {
     "revisions as a word": ("revisions: abc", "'abc'", "fastforge add"),
     "revisions for others": ("revisions: []", "creates item", "fastforge add"),
     "revisions alone": (
-        "resources: ['tag b:str']\n"
-        "revisions: [{id: '0001', after: '', steps: [{create: {name: tag, fields: ['c:str']}}]}]",
+        (
+            "resources: ['tag b:str']\n"
+            "revisions: [{id: '0001', after: '', steps: [{create: {name: tag, fields: ['c:str']}}]}]"
+        ),
         '"b"',
         "fastforge add",
     ),

@@ -1,7 +1,7 @@
 """Two branches that each changed resources, merged by git with conflicts in what FastForge renders.
 
-The entries of both branches are taken, and what they render to replaces the conflicts. The edits of each branch are
-kept: they are merged with the new rendering one after the other.
+The entries of both branches are taken, and what they render to replaces the conflicts. The edits of each
+branch are kept: they are merged with the new rendering one after the other.
 """
 
 from __future__ import annotations

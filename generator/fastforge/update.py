@@ -41,7 +41,7 @@ MACROS = "macros"
 class Wanted:
     """What the command line asked for. `version` is None for the one that this FastForge was made from.
 
-    `change` returns the changed answers of a project that stays at its version; it gets the template's folder too.
+    `change` returns the answers that a project at its own version changes to; it gets the template too.
     `on_a_branch` is False where a detached HEAD is no mistake, because the caller makes the branch.
     `last_exit` is called before what cannot be interrupted: the first change, or the end of a verification.
     """

@@ -134,7 +134,7 @@ class Exact:
     places: int
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Return the schema of a decimal, bounded as stated before, that is read from its text."""
+        """Return the schema of a decimal with its other bounds, read from a string."""
         limited: Any = {**handler(source), "max_digits": self.digits, "decimal_places": self.places}
         # Python itself writes small numbers with an exponent, which is not read.
         written = core_schema.plain_serializer_function_ser_schema(
@@ -149,7 +149,7 @@ class Exact:
     def __get_pydantic_json_schema__(
         self, _schema: CoreSchema, _handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """Return the schema of the text."""
+        """Return the JSON schema of the string."""
         whole = f"-?[0-9]{{1,{max(self.digits - self.places, 1)}}}"
         fraction = rf"(\.[0-9]{{1,{self.places}}})?" if self.places else ""
         return {"type": "string", "pattern": f"^{whole}{fraction}$"}
@@ -173,7 +173,7 @@ class Json:
     def __get_pydantic_json_schema__(
         self, _schema: CoreSchema, _handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """Return a schema that says the size; all else is allowed."""
+        """Return a JSON schema that allows any value and describes the size limit."""
         return {"description": f"Any JSON value of at most {self.max_bytes:,} bytes."}
 
     def checked(self, value: Any) -> Any:
@@ -216,5 +216,6 @@ MAX_EXACT = 2**53 - 1
 
 
 def text(*, min: int = 0, max: int) -> StringConstraints:  # noqa: A002
-    """Return the constraints of a string: a length in characters, and no NUL, which PostgreSQL cannot store."""
+    """Return the constraints of a string: a length in characters, and no NUL."""
+    # PostgreSQL cannot store NUL.
     return StringConstraints(min_length=min, max_length=max, pattern=r"^[^\x00]*$")

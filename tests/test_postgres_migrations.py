@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
-import asyncpg
+import asyncpg  # type: ignore[import-untyped]
 import pytest
 from fastforge.grammar import grammar
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
@@ -21,7 +21,7 @@ from tests.servers.postgres import PostgresServer
 VERSIONS = "template/migrations/postgres/versions"
 ITEMS: dict[str, Any] = {"name": "item", "fields": ["name:str:unique"]}
 ID = "00000000-0000-0000-0000-{:012}".format
-# Each type with bounds, and what a required field holds that is brought back: in any row, in the second if unique.
+# Each type, and what a required field holds that is brought back: in any row; in the second one if unique.
 KINDS = {
     "str:min=3:max=9": ("---", "002"),
     "int:min=5:max=900": (5, 6),

@@ -28,7 +28,7 @@ from benchmarks.optimizations.files import (
     write_rounds,
     write_table,
 )
-from benchmarks.optimizations.measure import answers_of, measure, measurement_of, servers_for
+from benchmarks.optimizations.measure import answers_of, measure, measurement_of, servers_for, versions_of
 from benchmarks.optimizations.prompts import write_prompts
 from benchmarks.reporting.__main__ import main as write_documents
 from testkit.servers import open_servers
@@ -90,7 +90,8 @@ def _measure(chosen: Sequence[Optimization], options: argparse.Namespace, failur
             return measure(optimization, servers, folder, load)
 
         for comparison in measured(chosen, measure_one, failures, 60 * options.minutes):
-            optimization, found = comparison.optimization, measurement_of(comparison)
+            optimization = comparison.optimization
+            found = measurement_of(comparison, versions_of(optimization))
             write_measurement(file_of(optimization), found)
             rounds = options.results / "optimizations.json"
             write_rounds(rounds, comparison, answers_of(optimization), describe(servers))

@@ -86,10 +86,15 @@ def _environment(answers: Mapping[str, str], servers: Servers, folder: Path) -> 
     return {**variables, "CACHE_TTL_SECONDS": "3600"}
 
 
-def measurement_of(comparison: Comparison) -> dict[str, Any]:
+def versions_of(optimization: Optimization) -> dict[str, str]:
+    """Return the versions of the packages that its measurement depends on."""
+    packages = [*PACKAGES, *OTHER_PACKAGES.get(optimization.applies_to, [])]
+    return {name: version(name) for name in sorted(packages)}
+
+
+def measurement_of(comparison: Comparison, versions: Mapping[str, str]) -> dict[str, Any]:
     """Return the members of the `[measurement]` table of an optimization."""
     low, high = comparison.interval or (min(comparison.ratios), max(comparison.ratios))
-    packages = sorted([*PACKAGES, *OTHER_PACKAGES.get(comparison.optimization.applies_to, [])])
     return {
         "ratio": round(median(comparison.ratios), 3),
         "low": round(low, 3),
@@ -99,5 +104,5 @@ def measurement_of(comparison: Comparison) -> dict[str, Any]:
         "cpu_us_without": round(median(each.off.cpu_us or 0.0 for each in comparison.rounds), 1),
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{platform.system()}, {os.cpu_count()} CPUs, Python {platform.python_version()}",
-        "versions": {name: version(name) for name in packages},
+        "versions": dict(versions),
     }

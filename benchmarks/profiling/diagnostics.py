@@ -31,7 +31,7 @@ SETTINGS = {
     "nothing, again": (OFF,),
     "event loop, 200 ms": (("EVENT_LOOP_BLOCKED_MS", "200"),),
     "event loop, 20 ms": (("EVENT_LOOP_BLOCKED_MS", "20"),),
-    "PROFILE_SECRET": (OFF, ("PROFILE_SECRET", "a secret that nobody sends")),
+    "PROFILE_SECRET": (OFF, ("PROFILE_SECRET", "a secret that is never sent")),
     "SLOW_QUERY_MS": (OFF, ("SLOW_QUERY_MS", "1000")),
 }
 WORKLOADS = (READ, CREATE)

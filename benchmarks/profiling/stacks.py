@@ -126,7 +126,7 @@ def _layer_of_file(file: str) -> str | None:
 
 
 def without_waiting(stacks: Sequence[Stack], kernel_share: float) -> list[Stack]:
-    """Return the stacks with no more polling than the kernel's share of the time allows.
+    """Return the stacks with only as much polling as the kernel's share of the time allows.
 
     A server that was woken looks busy before it runs again, and its wait is not its own time.
     """

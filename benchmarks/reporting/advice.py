@@ -40,5 +40,5 @@ ADVICE = (
     Advice("The driver's own pool for every statement", "postgres-pool", READ),
     Advice("Every call of SQLite in a thread", "sqlite-reads-on-the-loop", READ),
     Advice("An access log in the application server", "uvicorn-no-access-log", READ),
-    Advice("Nginx in front, connecting anew for each request", "nginx-keep-alive", READ),
+    Advice("Nginx in front, with a new connection for each request", "nginx-keep-alive", READ),
 )

@@ -115,12 +115,12 @@ def test_a_measurement_has_the_interval_that_its_verdict_rests_on() -> None:
     (optimization, *_) = optimizations()
     clear, noisy = [1.2, 1.3, 1.2, 1.3, 1.2], [1.2, 1.3, 0.9, 1.3, 1.2]
 
-    decided = measurement_of(compared(optimization, *clear))
-    undecided = measurement_of(compared(optimization, *noisy))
+    decided = measurement_of(compared(optimization, *clear), {"fastapi": "0.165.0"})
+    undecided = measurement_of(compared(optimization, *noisy), {})
 
     assert (decided["low"], decided["ratio"], decided["high"], decided["verdict"]) == (1.2, 1.2, 1.3, "met")
     assert (undecided["low"], undecided["high"], undecided["verdict"]) == (0.9, 1.3, "inconclusive")
-    assert decided["versions"]["fastapi"]
+    assert decided["versions"] == {"fastapi": "0.165.0"}
 
 
 def test_the_recorded_verdicts_are_those_of_their_intervals() -> None:

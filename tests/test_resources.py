@@ -55,7 +55,7 @@ def test_the_sample_is_valid() -> None:
         ("a:float:min=-0.5:default=1", {"min": -0.5, "default": 1.0, "default_code": "1.0"}),
         ("a:decimal", {"digits": 12, "places": 2, "min": None, "min_code": ""}),
         ("a:decimal:min=-1:default=9.9", {"min": "-1.00", "min_code": 'Decimal("-1.00")', "default": "9.90"}),
-        ("a:decimal:places=0:max=7", {"max": "7", "max_code": 'Decimal("7")'}),
+        ("a:decimal:places=0:max=7", {"max": "7", "max_code": "Decimal(7)"}),
         ("a:bool:default=true", {"default": True, "default_code": "True"}),
         ("a:bool:default=false:filter", {"default": False, "default_code": "False", "filter": True}),
         ("a:date:default=2024-02-29", {"default": "2024-02-29", "default_code": "date(2024, 2, 29)"}),

@@ -1,4 +1,4 @@
-# `make` lists the targets. $(PYTHON) makes .venv; everything else runs in it.
+# `make` lists the targets. $(PYTHON) creates .venv, and everything else runs in it.
 PYTHON ?= python3
 BIN := .venv/bin
 DIR ?=
@@ -14,12 +14,13 @@ help: ## List the targets
 new: .venv/fastforge ## Generate a service: make new DIR=../myapi
 	@$(BIN)/fastforge new $(DIR)
 
-# In CI every pair of answers, on a person's machine what fits into five minutes.
+# In CI the covering set; on a developer's machine, a run of five minutes.
 CHOSEN = $(or $(VARIANTS),$(if $(filter-out false 0,$(CI)),covering,quick))
 
-# Servers, signals and clocks on a busy machine: what fails is run up to twice more, and the closing line counts it.
+# A failed test runs up to twice more, because servers, signals and clocks are unreliable on a busy machine. The last
+# line of the output counts such tests.
 .PHONY: test
-test: install ## Check and test; VARIANTS=covering, all or a variant's name takes more than a quick run
+test: install ## Check and test; VARIANTS=covering, all or the name of a variant tests more
 	@$(BIN)/python -m pytest --quiet --phases --fetch-interpreters --variants $(CHOSEN) \
 		--numprocesses $(JOBS) --maxprocesses 4 --dist loadgroup --reruns 2
 
@@ -32,32 +33,34 @@ test-machinery: dev ## Test app/forge there; ARGS go to pytest, ANSWERS to make 
 	@$(BIN)/python -m tests.dev --test tests/machinery $(ARGS)
 
 .PHONY: mutants
-mutants: install ## Break copies of the template on purpose, and see that its tests fail; NAMES chooses
+mutants: install ## Break copies of the template on purpose, and check that tests fail; NAMES=… selects
 	$(BIN)/python -m tests.mutants $(NAMES)
 
 .PHONY: lint
-lint: install ## Check formatting, style and types of the generator and the tests
+lint: install ## Check formatting, style, types, English and spelling
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(BIN)/python -m tools.prose
+	$(BIN)/codespell
 
 .PHONY: format
-format: install ## Format, and mend what can be mended
+format: install ## Format, and fix what can be fixed automatically
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
 .PHONY: lock
-lock: install ## Write the exact versions anew; FLAGS=--upgrade takes the newest
+lock: install ## Pin the dependencies; FLAGS=--upgrade takes the newest versions
 	$(BIN)/python -m tests.lock $(FLAGS)
 	$(BIN)/python -m tests.twins
 
 .PHONY: twins
-twins: install ## Write the default renderings beside the template's joints anew
+twins: install ## Write the default renderings of the .jinja files
 	$(BIN)/python -m tests.twins
 
 .PHONY: release
 release: export VARIANTS ?= all
-release: test ## Check everything with every variant, and tag: make release VERSION=1.2.3
+release: test ## Test every variant, and tag: make release VERSION=1.2.3
 	$(BIN)/python -m tests.release $(VERSION)
 
 .PHONY: install
@@ -65,7 +68,7 @@ install: .venv/tested ## Install into .venv
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-# What FastForge runs on, in the exact, tested versions; then FastForge itself, as it lies here.
+# The runtime dependencies in the exact versions that were tested, and FastForge itself as an editable install.
 .venv/fastforge: requirements/fastforge.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)")'
 	$(PYTHON) -m venv .venv
@@ -82,20 +85,22 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 	.venv/benchmarks/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/benchmarks.txt
 	@touch $@
 
+# FastForge and its measuring kit, in an environment where they are not installed.
+MEASURE = PYTHONPATH=generator:kit
+
 .PHONY: benchmarks
-benchmarks: .venv/benchmarks/installed ## Measure every goal with its limit, and write docs/performance.md, in twelve minutes
-	.venv/benchmarks/bin/python -m benchmarks --results benchmarks/results --docs docs $(FLAGS)
+benchmarks: .venv/benchmarks/installed ## Measure every goal and write docs/performance.md, in twelve minutes
+	$(MEASURE) .venv/benchmarks/bin/python -m benchmarks --results benchmarks/results --docs docs $(FLAGS)
 
 .PHONY: benchmarks-published
-benchmarks-published: .venv/benchmarks/installed ## Measure published generators' services beside ours; FULL_STACK names a checkout of one
-	.venv/benchmarks/bin/python -m benchmarks --published $(if $(FULL_STACK),--full-stack "$(FULL_STACK)") \
+benchmarks-published: .venv/benchmarks/installed ## Measure services of other generators; FULL_STACK=… is a checkout of one
+	$(MEASURE) .venv/benchmarks/bin/python -m benchmarks --published $(if $(FULL_STACK),--full-stack "$(FULL_STACK)") \
 		--results benchmarks/results --docs docs $(FLAGS)
 
 .PHONY: benchmark-updates
-benchmark-updates: install ## Measure updates: one next to copier update, and 100 at once, in five minutes
-	$(BIN)/python -m benchmarks.updates --results benchmarks/results
+benchmark-updates: install ## Measure one update compared with copier update, and 100 at once, in five minutes
+	$(MEASURE) $(BIN)/python -m benchmarks.comparisons.updates --results benchmarks/results
 
-.PHONY: receipts
-receipts: .venv/benchmarks/installed ## Measure each optimization on and off, in ten minutes; NAMES chooses
-	PYTHONPATH=generator .venv/benchmarks/bin/python -m benchmarks.receipts $(NAMES)
-	.venv/benchmarks/bin/python -m benchmarks.report
+.PHONY: bench-optimizations
+bench-optimizations: .venv/benchmarks/installed ## Measure each optimization on and off, in fifteen minutes; NAMES=… selects
+	$(MEASURE) .venv/benchmarks/bin/python -m benchmarks.optimizations $(NAMES)

@@ -1,7 +1,7 @@
-"""`python -m benchmarks`: the goals of FastForge's services and commands, each with its figure and verdict.
+"""`python -m benchmarks`: measure the goals of FastForge's services and commands.
 
-Limits are measured in the same run. What was measured is written at once, so an interrupted run keeps what it
-has; rows that this run leaves out stay as they were, if they are from the same machine.
+Limits are measured in the same run. Each row is written at once, so an interrupted run keeps its rows. Rows
+that a run leaves out stay as they were if they are from the same machine.
 """
 
 import argparse
@@ -15,20 +15,23 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from benchmarks import commands, export, full_stack, in_process, latency, published, ratios, startup
-from benchmarks.cores import leave_server_core
-from benchmarks.profile_report import Profiles
-from benchmarks.profiles import profiles
-from benchmarks.report import Results, goals_table, machine, write_documents
-from benchmarks.sampling import SAMPLES_PER_SECOND
-from benchmarks.session import Session
-from benchmarks.verdicts import Row
-from tests.servers import ServerUnavailable, open_servers
-from tests.servers.running import KINDS, describe
+from fastforge_kit.errors import CannotMeasure
+
+from benchmarks.comparisons import full_stack, published
+from benchmarks.goals import commands, cpu_per_request, export, in_process, latency, startup
+from benchmarks.goals.rows import Row
+from benchmarks.goals.session import Session
+from benchmarks.load.cores import leave_server_core
+from benchmarks.profiling.goals import profiles
+from benchmarks.profiling.sampling import SAMPLES_PER_SECOND
+from benchmarks.reporting.documents import Results, goals_table, machine, write_documents
+from benchmarks.reporting.profiles import Profiles
+from testkit.servers import ServerUnavailable, open_servers
+from testkit.servers.running import KINDS, describe
 
 # In the order of the report.
 SECTIONS: tuple[Callable[[Session], Iterator[Row]], ...] = (
-    ratios.rows,
+    cpu_per_request.rows,
     export.rows,
     in_process.rows,
     latency.rows,
@@ -36,12 +39,11 @@ SECTIONS: tuple[Callable[[Session], Iterator[Row]], ...] = (
     commands.rows,
 )
 INTERRUPTED = 130
-# SystemExit is how the load says that an answer is an error.
-FAILURES = (ServerUnavailable, subprocess.SubprocessError, OSError, SystemExit)
+FAILURES = (CannotMeasure, ServerUnavailable, subprocess.SubprocessError, OSError, SystemExit)
 
 
 def main() -> None:
-    """Measure, print and write. Raises `SystemExit`: 1 where a figure could not be had, 130 on Ctrl-C."""
+    """Measure, print and write. Raises `SystemExit`: 1 if a figure is missing, 130 on Ctrl-C."""
     options = _parser().parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
     explained = Profiles(options.results, machine())
@@ -53,7 +55,7 @@ def main() -> None:
             if _sections(options) is SECTIONS:
                 _profile(session, results, explained, failed)
     except KeyboardInterrupt:
-        failed.append("Interrupted; what was measured is kept.")
+        failed.append("Interrupted. The measured rows are kept.")
         code = INTERRUPTED
     print(goals_table(results.rows))
     if options.docs:
@@ -65,8 +67,8 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", default="", metavar="TEXT", help="rows whose title has this text (all)")
-    parser.add_argument("--quick", action="store_true", help="a look in two minutes, too short for a verdict")
+    parser.add_argument("--only", default="", metavar="TEXT", help="rows with this text in their title (all)")
+    parser.add_argument("--quick", action="store_true", help="two minutes, too short for reliable verdicts")
     parser.add_argument("--published", action="store_true", help="the published generators only")
     parser.add_argument(
         "--full-stack",
@@ -80,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--latency-seconds", type=float, help="length of the open-loop load (60)")
     parser.add_argument("--export-rows", type=int, help="rows to export (1,000,000)")
     parser.add_argument("--results", type=Path, help="folder for goals.json and goals.md")
-    parser.add_argument("--docs", type=Path, help="folder of performance.md, whose tables and plots follow")
+    parser.add_argument("--docs", type=Path, help="folder of performance.md, to update its tables and plots")
     return parser
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -14,15 +13,12 @@ from typing import Any
 
 import pytest
 
+from testkit.checkout import GIT_IDENTITY as GIT_IDENTITY
+from testkit.checkout import commit_all as commit_all
+from testkit.checkout import copy_checkout as copy_checkout
+from testkit.checkout import git as git
+from testkit.checkout import pip_install as pip_install
 from tests.shared import shared_folder
-
-REPOSITORY = Path(__file__).parents[1]
-GIT_IDENTITY = {
-    "GIT_AUTHOR_NAME": "Tess Ter",
-    "GIT_AUTHOR_EMAIL": "tess@example.org",
-    "GIT_COMMITTER_NAME": "Tess Ter",
-    "GIT_COMMITTER_EMAIL": "tess@example.org",
-}
 
 
 @dataclass(frozen=True)
@@ -50,43 +46,6 @@ class Result:
 
 
 RunFastForge = Callable[..., Result]
-
-
-def git(folder: Path, *arguments: str) -> str:
-    """Return what git prints, with an identity and without anybody's settings."""
-    hermetic = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", **GIT_IDENTITY}
-    command = ["git", *arguments]
-    return subprocess.run(
-        command, cwd=folder, env=os.environ | hermetic, check=True, capture_output=True, text=True
-    ).stdout.strip()
-
-
-def copy_checkout(target: Path) -> Path:
-    """Copy the checkout under test, uncommitted changes included, and return the copy; it has no git."""
-    listed = git(REPOSITORY, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
-    for name in listed:
-        if name and (REPOSITORY / name).is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(REPOSITORY / name, target / name)
-    return target
-
-
-def commit_all(folder: Path, tag: str) -> None:
-    """Make the folder a repository with everything in one tagged commit."""
-    git(folder, "init", "--quiet")
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "-m", "Everything")
-    git(folder, "tag", tag)
-
-
-def pip_install(what: str | Path, site: Path) -> Mapping[str, str]:
-    """Install FastForge alone into the folder `site`, and return the environment in which it is found."""
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
-    subprocess.run(
-        [*pip, "--disable-pip-version-check", "--root-user-action=ignore", "--target", site, str(what)],
-        check=True,
-    )
-    return os.environ | {"PYTHONPATH": str(site)}
 
 
 def build(kind: str, folder: Path, target: Path) -> Path:

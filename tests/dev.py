@@ -16,9 +16,9 @@ from pathlib import Path
 
 import yaml
 
+from testkit.servers import running_servers
+from testkit.servers.variables import variables_for
 from tests.repository import REPOSITORY, TEMPLATE, VAR
-from tests.servers import running_servers
-from tests.servers.variables import variables_for
 from tests.variants.environments import clean_environment, environment_of
 from tests.variants.machinery import shop, sources
 from tests.variants.rendering import Renderer

@@ -25,7 +25,7 @@ class Phase:
 # A test belongs to the first phase that fits.
 PHASES = (
     Phase("variants, end to end", ("tests/variants/test_running",), 30),
-    Phase("variants, checked", ("tests/variants/test_static", "tests/variants/test_tunings"), 0.05),
+    Phase("variants, checked", ("tests/variants/test_static", "tests/variants/test_optimizations"), 0.05),
     Phase("faults", ("tests/faults/",), 2),
     Phase("updates", ("tests/updates/",), 1.5),
     Phase("clients", ("tests/clients/",), 3),
@@ -42,8 +42,8 @@ def phase_of(nodeid: str) -> Phase:
 def is_quick(item: pytest.Item) -> bool:
     """Return whether a quick run has the test.
 
-    Of faults, updates and clients those that are marked as quick; of the others all, but thorough ones only for the
-    variants of a quick run.
+    Of faults, updates and clients those that are marked as quick; of the others all, but thorough ones only for
+    the variants of a quick run.
     """
     parameters = _parameters(item)
     if item.nodeid.startswith(PARTS_OF_VARIANTS):

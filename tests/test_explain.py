@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import REPOSITORY, RunFastForge
-from tests.repository import OPTIMIZATIONS
+from tests.conftest import RunFastForge
+from tests.repository import OPTIMIZATIONS, REPOSITORY
 
 STORE = "app/forge/database/sqlite.py"
 
@@ -47,7 +47,7 @@ def test_a_project_s_optimizations_are_listed_with_place_effect_and_undo(
 def test_the_json_holds_all_that_is_known(fastforge: RunFastForge, project: Path) -> None:
     document = fastforge("explain", "--json", cwd=project).document
 
-    by_id = {each["id"]: each for each in document["tunings"]}
+    by_id = {each["id"]: each for each in document["optimizations"]}
     assert document["path"] == str(project)
     assert (document["file"], document["line"], document["nearest"]) == (None, None, False)
     assert set(by_id) == records()
@@ -62,7 +62,7 @@ def test_a_line_names_what_touches_it(fastforge: RunFastForge, project: Path) ->
 
     document = fastforge("explain", f"{STORE}:{line}", "--json", cwd=project).document
 
-    assert [each["id"] for each in document["tunings"]] == ["sqlite-wal"]
+    assert [each["id"] for each in document["optimizations"]] == ["sqlite-wal"]
     assert (document["file"], document["line"], document["nearest"]) == (STORE, line, False)
 
 
@@ -76,8 +76,8 @@ def test_a_line_that_none_touches_names_the_nearest(fastforge: RunFastForge, pro
     assert f"fastforge explain orders/{STORE}:{line - 1}" in result.output
     document = fastforge("explain", f"orders/{STORE}:{line}", "--json").document
     assert document["nearest"]
-    assert document["tunings"][0]["id"] == "sqlite-wal"
-    assert 1 < len(document["tunings"]) <= 3
+    assert document["optimizations"][0]["id"] == "sqlite-wal"
+    assert 1 < len(document["optimizations"]) <= 3
 
 
 @pytest.mark.parametrize("readme", ["README.md", "template/README.md"])
@@ -89,7 +89,7 @@ def test_the_examples_in_the_readmes_find_an_optimization(
     assert examples
     for example in examples:
         document = fastforge("explain", example, "--json", cwd=project).document
-        assert document["tunings"], example
+        assert document["optimizations"], example
         assert not document["nearest"], example
 
 
@@ -101,12 +101,12 @@ def test_a_file_without_any_says_so(fastforge: RunFastForge, project: Path) -> N
 
 
 def test_the_undo_is_a_patch_that_git_applies(fastforge: RunFastForge, project: Path) -> None:
-    (tuning,) = fastforge("explain", "app/forge/http/middleware.py", "--json", cwd=project).document[
-        "tunings"
+    (optimization,) = fastforge("explain", "app/forge/http/middleware.py", "--json", cwd=project).document[
+        "optimizations"
     ]
 
     subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
-    subprocess.run(["git", "apply", "-"], input=tuning["undo"].encode(), cwd=project, check=True)
+    subprocess.run(["git", "apply", "-"], input=optimization["undo"].encode(), cwd=project, check=True)
 
     assert (
         "class RequestIdMiddleware(BaseHTTPMiddleware):"
@@ -122,7 +122,7 @@ def test_what_a_user_changed_is_said_to_be_changed(fastforge: RunFastForge, proj
     document = fastforge("explain", "orders", "--json").document
 
     assert f"{STORE} (changed here)  A write-ahead log" in shown.output
-    changed = [each for each in document["tunings"] if each["changed_here"]]
+    changed = [each for each in document["optimizations"] if each["changed_here"]]
     assert [(each["id"], each["changed_here"], each["undo"]) for each in changed] == [
         ("sqlite-wal", STORE, None)
     ]

@@ -1,4 +1,4 @@
-"""FastForge's own code is formatted, without lint and strictly typed: what `make lint` checks."""
+"""The checks of `make lint`: formatting, style, types, English and spelling."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from tests.variants.environments import clean_environment
 TOOLS = Path(sys.executable).parent
 
 
-@pytest.mark.parametrize("command", ["ruff format --check", "ruff check", "mypy"])
+@pytest.mark.parametrize(
+    "command", ["ruff format --check", "ruff check", "mypy", "python -m tools.prose", "codespell"]
+)
 def test_nothing_is_left_to_complain_about(command: str) -> None:
     tool, *arguments = command.split()
     done = subprocess.run(

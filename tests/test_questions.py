@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from tests.conftest import REPOSITORY, RunFastForge
+from tests.conftest import RunFastForge
+from tests.repository import REPOSITORY
 
 QUESTIONS = load_questions()
 PRESETS = load_presets()

@@ -1,1 +1,1 @@
-"""What FastForge's services are compared with: each module has an ASGI application `app`."""
+"""Baselines for FastForge's services: each module has an ASGI application `app`."""

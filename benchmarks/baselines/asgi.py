@@ -1,4 +1,4 @@
-"""The least that any ASGI application does: no framework, no validation, no middleware."""
+"""The minimum of any ASGI application: no framework, no validation, no middleware."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -11,7 +11,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 ITEMS = "/api/v1/items"
 
 
-async def answer(send: Send, body: bytes, status: int = 200) -> None:
+async def respond(send: Send, body: bytes, status: int = 200) -> None:
     """Send JSON."""
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -29,7 +29,7 @@ async def body_of(receive: Receive) -> bytes:
 
 
 async def lifespan(receive: Receive, send: Send, opened: Awaitable[object]) -> None:
-    """Wait for what has to be opened first, then until the end."""
+    """Await what has to be opened first, then the end."""
     await receive()
     await opened
     await send({"type": "lifespan.startup.complete"})

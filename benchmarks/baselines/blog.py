@@ -1,4 +1,4 @@
-"""The usual advice: an ORM session as a dependency, three `@app.middleware("http")`, gzip at level 9."""
+"""The advice of blogs: an ORM session as a dependency, three `@app.middleware("http")`, gzip at level 9."""
 
 import os
 import time
@@ -39,7 +39,7 @@ class ItemRow(Base):
 
 
 class Item(BaseModel):
-    """What the service answers."""
+    """An item as the service returns it."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -64,7 +64,7 @@ app.add_middleware(GZipMiddleware)
 
 @app.middleware("http")
 async def add_request_id(request: Request, call_next: Next) -> Response:
-    """Tell the request's id."""
+    """Add an id of the request."""
     response = await call_next(request)
     response.headers["X-Request-ID"] = str(uuid4())
     return response
@@ -72,7 +72,7 @@ async def add_request_id(request: Request, call_next: Next) -> Response:
 
 @app.middleware("http")
 async def add_time(request: Request, call_next: Next) -> Response:
-    """Tell how long the answer took."""
+    """Add the time that the response took."""
     started_at = time.perf_counter()
     response = await call_next(request)
     response.headers["X-Process-Time"] = str(time.perf_counter() - started_at)
@@ -81,7 +81,7 @@ async def add_time(request: Request, call_next: Next) -> Response:
 
 @app.middleware("http")
 async def add_security_headers(request: Request, call_next: Next) -> Response:
-    """Tell browsers not to guess."""
+    """Forbid browsers to guess media types."""
     response = await call_next(request)
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response

@@ -1,9 +1,9 @@
-"""The limit of any answer: an ASGI callable that returns constant bytes of an item's size."""
+"""The limit of any response: an ASGI callable that returns constant bytes of an item's size."""
 
 import asyncio
 import json
 
-from benchmarks.baselines.asgi import Receive, Scope, Send, answer, lifespan
+from benchmarks.baselines.asgi import Receive, Scope, Send, lifespan, respond
 
 BODY = json.dumps(
     {
@@ -19,8 +19,8 @@ BODY = json.dumps(
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer everything with the same bytes."""
+    """Respond to everything with the same bytes."""
     if scope["type"] == "lifespan":
         await lifespan(receive, send, asyncio.sleep(0))
         return
-    await answer(send, BODY)
+    await respond(send, BODY)

@@ -8,7 +8,7 @@ from uuid import UUID
 import orjson
 from pymongo import AsyncMongoClient
 
-from benchmarks.baselines.asgi import Receive, Scope, Send, answer, lifespan
+from benchmarks.baselines.asgi import Receive, Scope, Send, lifespan, respond
 
 items: Any = None
 
@@ -29,4 +29,4 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         return
     item = await items.find_one({"_id": UUID(scope["path"].rpartition("/")[2])})
     item["id"] = item.pop("_id")
-    await answer(send, orjson.dumps(item))
+    await respond(send, orjson.dumps(item))

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import orjson
 
-from benchmarks.baselines.asgi import ITEMS, Receive, Scope, Send, answer, body_of, lifespan
+from benchmarks.baselines.asgi import ITEMS, Receive, Scope, Send, body_of, lifespan, respond
 
 GET = "SELECT * FROM items WHERE id = $1"
 PAGE = "SELECT * FROM items ORDER BY id DESC LIMIT $1"
@@ -18,7 +18,7 @@ pool: Any = None
 
 
 async def keep_session(_connection: object) -> None:
-    """Spare the query by which asyncpg resets a session."""
+    """Save the query that resets a session."""
 
 
 async def open_pool() -> None:
@@ -37,10 +37,10 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         row = (uuid4(), draft["name"], draft["description"], draft["price_cents"], draft["tags"], now, now)
         await pool.execute(INSERT, *row)
         names = ("id", "name", "description", "price_cents", "tags", "created_at", "updated_at")
-        await answer(send, orjson.dumps(dict(zip(names, row, strict=True))), 201)
+        await respond(send, orjson.dumps(dict(zip(names, row, strict=True))), 201)
     elif scope["path"] == ITEMS:
         rows = await pool.fetch(PAGE, 100)
-        await answer(send, orjson.dumps({"items": [dict(row) for row in rows], "next": None}, default=str))
+        await respond(send, orjson.dumps({"items": [dict(row) for row in rows], "next": None}, default=str))
     else:
         row = await pool.fetchrow(GET, UUID(scope["path"].rpartition("/")[2]))
-        await answer(send, orjson.dumps(dict(row), default=str))
+        await respond(send, orjson.dumps(dict(row), default=str))

@@ -5,14 +5,14 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from benchmarks.baselines.asgi import Receive, Scope, Send, answer, lifespan
+from benchmarks.baselines.asgi import Receive, Scope, Send, lifespan, respond
 from benchmarks.baselines.constant import BODY
 
 redis: Any = None
 
 
 async def connect() -> None:
-    """Connect, and keep what will be asked for."""
+    """Connect, and store an item."""
     global redis
     redis = Redis.from_url(os.environ["REDIS_URL"])
     await redis.set("item", BODY)
@@ -23,4 +23,4 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await lifespan(receive, send, connect())
         return
-    await answer(send, await redis.get("item"))
+    await respond(send, await redis.get("item"))

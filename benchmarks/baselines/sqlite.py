@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import orjson
 
-from benchmarks.baselines.asgi import Receive, Scope, Send, answer, body_of, lifespan
+from benchmarks.baselines.asgi import Receive, Scope, Send, body_of, lifespan, respond
 
 COLUMNS = ("id", "name", "description", "price_cents", "tags", "created_at", "updated_at")
 GET = "SELECT * FROM items WHERE id = ?"
@@ -31,9 +31,11 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         tags = orjson.dumps(draft["tags"]).decode()
         row = (str(uuid4()), draft["name"], draft["description"], draft["price_cents"], tags, now, now)
         connection.execute(INSERT, row)
-        await answer(send, orjson.dumps({**dict(zip(COLUMNS, row, strict=True)), "tags": draft["tags"]}), 201)
+        await respond(
+            send, orjson.dumps({**dict(zip(COLUMNS, row, strict=True)), "tags": draft["tags"]}), 201
+        )
     else:
         row = connection.execute(GET, (scope["path"].rpartition("/")[2],)).fetchone()
         item = dict(zip(COLUMNS, row, strict=True))
         item["tags"] = orjson.loads(item["tags"])
-        await answer(send, orjson.dumps(item))
+        await respond(send, orjson.dumps(item))

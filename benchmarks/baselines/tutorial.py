@@ -1,4 +1,4 @@
-"""Plain FastAPI by its tutorial, on asyncpg: a response model, an ordinary pool, no middleware."""
+"""Plain FastAPI as in its tutorial, on asyncpg: a response model, an ordinary pool, no middleware."""
 
 import os
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 
 class Draft(BaseModel):
-    """What a client sends."""
+    """An item as a client sends it."""
 
     name: str
     description: str | None = None
@@ -22,7 +22,7 @@ class Draft(BaseModel):
 
 
 class Item(Draft):
-    """What the service answers."""
+    """An item as the service returns it."""
 
     id: UUID
     created_at: datetime

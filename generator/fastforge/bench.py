@@ -1,4 +1,4 @@
-"""Measures a project with the kit of its version and the project's own Python."""
+"""Measurements of a project, with the kit of its version and the project's own Python."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fastforge.errors import WorkFailed
-from fastforge.kit import run_kit
+from fastforge.kit import first_resource, run_kit
 from fastforge.project import find_answered_folder
 
 
@@ -20,7 +20,8 @@ def bench_project(path: str, arguments: Sequence[str]) -> int:
         WorkFailed: The project has no environment, or its version no kit.
         Interrupted: A signal came before the kit could handle it.
     """
-    return run_kit(find_answered_folder(path), "fastforge_kit", arguments)
+    folder = find_answered_folder(path)
+    return run_kit(folder, "fastforge_kit", [*_default_resource(folder), *arguments])
 
 
 def profile_project(path: str, arguments: Sequence[str]) -> int:
@@ -34,5 +35,14 @@ def profile_project(path: str, arguments: Sequence[str]) -> int:
     folder = find_answered_folder(path)
     sampler = shutil.which("py-spy", path=str(Path(sys.executable).parent)) or shutil.which("py-spy")
     if sampler is None:
-        raise WorkFailed("py-spy is not installed.", "Install FastForge again: it belongs to it.")
-    return run_kit(folder, "fastforge_kit.profile", ["--py-spy", sampler, *arguments])
+        raise WorkFailed(
+            "py-spy is not installed.", "Install FastForge again: py-spy is one of its dependencies."
+        )
+    return run_kit(
+        folder, "fastforge_kit.profile", ["--py-spy", sampler, *_default_resource(folder), *arguments]
+    )
+
+
+def _default_resource(folder: Path) -> list[str]:
+    name = first_resource(folder)
+    return [f"--default-resource={name}"] if name else []

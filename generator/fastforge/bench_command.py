@@ -12,13 +12,13 @@ def bench(
         str, typer.Argument(metavar="[PATH]", help="The project's folder.", show_default=False)
     ] = ".",
     quick: Annotated[
-        bool, typer.Option("--quick", help="Short rounds: for a first look; more stays undecided.")
+        bool, typer.Option("--quick", help="Short rounds: for a first look; more stays inconclusive.")
     ] = False,
     seconds: Annotated[
         str | None,
         typer.Option(
             metavar="SECONDS",
-            help="Length of a round. Longer ones decide what stayed undecided. A tuning gets three times "
+            help="Length of a round. Longer ones leave less inconclusive. An optimization gets three times "
             "as many rounds, each a third as long. Default: 1",
         ),
     ] = None,
@@ -26,20 +26,25 @@ def bench(
         str | None,
         typer.Option(metavar="NUMBER", help="Rounds of every endpoint, which show the noise. Default: 3"),
     ] = None,
+    resource: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The resource whose endpoints are measured, such as orders. Default: the first one",
+        ),
+    ] = None,
     endpoints: Annotated[
         str | None,
         typer.Option(
             metavar="LIST",
-            help="Only these, while you work on them: parts of their names, such as read,POST; "
-            "or none. Default: all",
+            help="Only these: parts of their names, such as read,POST; or none. Default: all",
         ),
     ] = None,
-    tunings: Annotated[
+    optimizations: Annotated[
         str | None,
         typer.Option(
             metavar="LIST",
-            help="Only these, to look at some again: parts of their ids; none saves most of the time. "
-            "Default: all",
+            help="Only these: parts of their ids; none saves most of the time. Default: all",
         ),
     ] = None,
     connections: Annotated[
@@ -50,32 +55,32 @@ def bench(
         str | None,
         typer.Option(
             metavar="NUMBER",
-            help="Processes that serve the endpoints, to see what more or fewer bring. "
-            "Default: as in production",
+            help="Processes that serve the endpoints. Default: as in production",
         ),
     ] = None,
     port: Annotated[
         str | None,
-        typer.Option(metavar="PORT", help="Where the service listens meanwhile. Default: any free port"),
+        typer.Option(metavar="PORT", help="Port of the measured service. Default: any free port"),
     ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Answer with one JSON document on standard output, for programs.")
     ] = False,
 ) -> int:
-    """Measure a project on this machine: its endpoints against their targets, its tunings on and off.
+    """Measure a project on this machine: its endpoints against their targets, its optimizations on and off.
 
-    The service runs as in production, on a database of the project's tests. It takes some minutes, fewer with
-    --quick. The targets are in benchmarks/targets.toml of the project.
+    The service runs as in production, on a database of the project's tests. That takes some
+    minutes, fewer with --quick. The targets are in benchmarks/targets.toml of the project.
 
-    Ctrl-C keeps what was measured so far. A page with plots is left in var/benchmarks of the project.
+    Ctrl-C keeps the finished measurements. A page with plots is written to var/benchmarks of the project.
     """
     from fastforge.bench import bench_project
 
     values = {
         "--seconds": seconds,
         "--rounds": rounds,
+        "--resource": resource,
         "--endpoints": endpoints,
-        "--tunings": tunings,
+        "--optimizations": optimizations,
         "--connections": connections,
         "--workers": workers,
         "--port": port,
@@ -96,8 +101,15 @@ def profile(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Where the flame graph goes, relative to the project; the table lies beside it as .txt. "
+            help="File of the flame graph, relative to the project; the table is beside it as .txt. "
             "Default: var/profile.svg",
+        ),
+    ] = None,
+    resource: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The resource whose endpoints get requests, such as orders. Default: the first one",
         ),
     ] = None,
 ) -> int:
@@ -107,5 +119,5 @@ def profile(
     """
     from fastforge.bench import profile_project
 
-    given = {"--seconds": seconds, "--output": output}
+    given = {"--seconds": seconds, "--output": output, "--resource": resource}
     return profile_project(path, [f"{flag}={value}" for flag, value in given.items() if value is not None])

@@ -1,4 +1,4 @@
-"""Which optimizations a project contains: where, with what measured effect, and how to undo each."""
+"""The optimizations of a project: their places, their measured effects, and patches that undo them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import Any
 
 from fastforge.errors import UserError, WorkFailed
 from fastforge.kit import OPTIMIZATIONS, kit_of
+from fastforge.optimizations import ChangedHere, Optimization, Place, load_optimizations
 from fastforge.project import ANSWERS_FILE
-from fastforge.tunings import ChangedHere, Place, Tuning, load_tunings
 
-# Of a line without any, so many optimizations around it are shown.
+# For a line without any, so many optimizations around it are shown.
 _NEAREST = 3
 _LINE = re.compile(r"(?P<file>.+):(?P<line>\d+)")
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is asked about: a project, one of its files (relative to the project), or a line of one."""
+    """A project, one of its files (relative to the project), or a line of one."""
 
     project: Path
     file: str | None
@@ -33,23 +33,23 @@ class Subject:
 class Found:
     """One optimization as it is in a project.
 
-    `places` has a file with its first and last line for each edit, and `undo` is a patch that takes it out.
-    Both are empty where the project's own edits are in the way, in the file `changed`.
+    `places` has a file with its first and last line for each edit, and `undo` is a patch that removes it.
+    Both are empty if the project's own edits are in the way, in the file `changed`.
     """
 
-    tuning: Tuning
+    optimization: Optimization
     places: Sequence[Place]
     changed: str | None
     undo: str
 
     def touches(self, subject: Subject) -> bool:
-        """Tell whether it is in the file that is asked about, or in its line; in a project it always is."""
+        """Return whether it is in the subject: in the project, in its file, or in its line."""
         if subject.line is None or self.changed:
-            return subject.file in (None, *(edit.file for edit in self.tuning.edits))
+            return subject.file in (None, *(edit.file for edit in self.optimization.edits))
         return self.distance(subject) == 0
 
     def distance(self, subject: Subject) -> float:
-        """Return how many lines lie between it and the line asked about; infinitely many elsewhere."""
+        """Return the number of lines between it and the subject's line; infinity for other files."""
         line = subject.line or 0
         return min(
             (
@@ -61,25 +61,25 @@ class Found:
         )
 
     def document(self) -> dict[str, Any]:
-        """Return what `--json` says of it."""
-        measured = self.tuning.measured
+        """Return it for `--json`."""
+        measurement = self.optimization.measurement
         return {
-            "id": self.tuning.id,
-            "title": self.tuning.title,
-            "since": self.tuning.since,
-            "why": self.tuning.why,
-            "applies_to": self.tuning.applies_to,
-            "workload": self.tuning.workload,
+            "id": self.optimization.id,
+            "title": self.optimization.title,
+            "since": self.optimization.since,
+            "why": self.optimization.why,
+            "applies_to": self.optimization.applies_to,
+            "workload": self.optimization.workload,
             "places": [vars(place) for place in self.places],
             "changed_here": self.changed,
-            "measured": None if measured is None else vars(measured),
+            "measurement": None if measurement is None else vars(measurement),
             "undo": self.undo or None,
         }
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """The optimizations that are asked about, or the nearest ones of the file if the line has none.
+    """The optimizations of a subject, or the nearest ones of the file if the line has none.
 
     `files` are all files of the project that contain an optimization.
     """
@@ -90,13 +90,13 @@ class Explanation:
     files: Sequence[str]
 
     def document(self) -> dict[str, Any]:
-        """Return the answer of `--json`."""
+        """Return everything for `--json`."""
         return {
             "path": str(self.subject.project),
             "file": self.subject.file,
             "line": self.subject.line,
             "nearest": self.is_nearest,
-            "tunings": [each.document() for each in self.found],
+            "optimizations": [each.document() for each in self.found],
         }
 
 
@@ -105,10 +105,10 @@ def explain(path: str) -> Explanation:
 
     Raises:
         UserError: There is no such project, file or line.
-        WorkFailed: The project's version had no records of optimizations yet, or one cannot be read.
+        WorkFailed: The project's version had no descriptions of optimizations yet, or one cannot be read.
     """
     subject = _subject(path)
-    found = [_find(tuning, subject.project) for tuning in _tunings(subject.project)]
+    found = [_find(each, subject.project) for each in _optimizations(subject.project)]
     touching = [each for each in found if each.touches(subject)]
     files = sorted({place.file for each in found for place in each.places})
     if touching or subject.line is None:
@@ -124,7 +124,7 @@ def _subject(path: str) -> Subject:
         place, line = Path(parts["file"]), int(parts["line"])
     if not place.exists():
         raise UserError(
-            f"{str(place)!r} is no file or folder.",
+            f"{str(place)!r} is not a file or folder.",
             "Give a project's folder, one of its files, or a line such as app/main.py:12.",
         )
     if place.is_dir():
@@ -142,9 +142,9 @@ def _project_of(place: Path, candidates: Sequence[Path]) -> Path:
     for folder in candidates:
         if (folder / ANSWERS_FILE).is_file():
             return folder
-    where = "has no" if place.is_dir() else "lies under no folder with"
+    where = "has no" if place.is_dir() else "is not in a folder with"
     raise UserError(
-        f"{str(place)!r} {where} {ANSWERS_FILE}, so it is no project that FastForge made.",
+        f"{str(place)!r} {where} {ANSWERS_FILE}, so it is not a project of FastForge.",
         "Give the folder of one, or a file in it: fastforge explain PATH",
     )
 
@@ -153,35 +153,35 @@ def _refuse_no_line(file: Path, line: int) -> None:
     try:
         lines = len(file.read_text(encoding="utf-8").splitlines())
     except UnicodeDecodeError:
-        raise UserError(f"{str(file)!r} is no text, so it has no lines.", "Leave the line out.") from None
+        raise UserError(f"{str(file)!r} is not text, so it has no lines.", "Leave the line out.") from None
     if not 1 <= line <= lines:
         raise UserError(
-            f"{str(file)!r} has {lines} lines, so none has the number {line}.",
+            f"{str(file)!r} has {lines} lines, so line {line} does not exist.",
             f"Give one from 1 to {lines}, or leave it out." if lines else "Leave it out.",
         )
 
 
-def _tunings(project: Path) -> list[Tuning]:
+def _optimizations(project: Path) -> list[Optimization]:
     with kit_of(project) as kit:
         try:
-            return load_tunings(kit / OPTIMIZATIONS)
+            return load_optimizations(kit / OPTIMIZATIONS)
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError, KeyError) as error:
             raise WorkFailed(
-                f"A record of the project's version cannot be read: {error}.", "Upgrade FastForge."
+                f"An optimization of the project's version cannot be read: {error}.", "Upgrade FastForge."
             ) from error
 
 
-def _find(tuning: Tuning, project: Path) -> Found:
+def _find(optimization: Optimization, project: Path) -> Found:
     try:
-        return Found(tuning, tuning.places(project), None, _undo(tuning, project))
+        return Found(optimization, optimization.places(project), None, _undo(optimization, project))
     except ChangedHere as why:
-        return Found(tuning, [], why.file, "")
+        return Found(optimization, [], why.file, "")
 
 
-def _undo(tuning: Tuning, project: Path) -> str:
-    texts = {edit.file: (project / edit.file).read_text(encoding="utf-8") for edit in tuning.edits}
+def _undo(optimization: Optimization, project: Path) -> str:
+    texts = {edit.file: (project / edit.file).read_text(encoding="utf-8") for edit in optimization.edits}
     without = dict(texts)
-    for edit in tuning.edits:
+    for edit in optimization.edits:
         without[edit.file] = without[edit.file].replace(edit.text, edit.without)
     patches = (
         difflib.unified_diff(

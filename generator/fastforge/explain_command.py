@@ -91,16 +91,17 @@ def _lines(explanation: Explanation) -> Iterator[str]:
 
 
 def _in_short(found: Found, project: Path) -> Iterator[str]:
-    yield f"{_place(found)}  {found.tuning.title}"
-    yield f"    {effect(found.tuning)}"
+    yield f"{_place(found)}  {found.optimization.title}"
+    yield f"    {effect(found.optimization)}"
     if not found.changed:
         yield f"    {_summary(found, project)}"
 
 
 def _in_detail(found: Found) -> Iterator[str]:
-    yield f"{_place(found)}  {found.tuning.title} ({found.tuning.id}, since {found.tuning.since})"
-    yield from textwrap.wrap(found.tuning.why, _WIDTH, initial_indent="    ", subsequent_indent="    ")
-    yield f"    {effect(found.tuning)}"
+    optimization = found.optimization
+    yield f"{_place(found)}  {optimization.title} ({optimization.id}, since {optimization.since})"
+    yield from textwrap.wrap(optimization.why, _WIDTH, initial_indent="    ", subsequent_indent="    ")
+    yield f"    {effect(optimization)}"
     if found.undo:
         yield "    Undo, with git apply:"
         yield found.undo.rstrip("\n")
@@ -109,7 +110,7 @@ def _in_detail(found: Found) -> Iterator[str]:
 def _place(found: Found) -> str:
     if found.changed:
         return f"{found.changed} (changed here)"
-    # One place in each file, the first one; imports come last in the records.
+    # The first place in each file; imports come last in the descriptions.
     first_lines = {place.file: place.first_line for place in reversed(found.places)}
     return ", ".join(f"{file}:{line}" for file, line in reversed(first_lines.items()))
 
@@ -123,14 +124,18 @@ def _summary(found: Found, project: Path) -> str:
     return f"Undo: -{gone} +{new} lines; fastforge explain {shlex.quote(f'{file}:{place.first_line}')}"
 
 
-def effect(tuning: object) -> str:
-    """Return the measured effect in words; without figures where the measurement did not decide."""
-    measured = getattr(tuning, "measured", None)
-    workload = getattr(tuning, "workload", "")
-    if measured is None:
-        return f"Effect: not measured yet (would show when asked to {workload})"
-    measurement = f"{measured.date}, {measured.machine}"
-    if measured.verdict == "undecided":
-        return f"Effect: undecided when asked to {workload} ({measurement})"
-    ratio = f"{measured.ratio:g} times the CPU ({measured.low:g} to {measured.high:g})"
-    return f"Effect: {measured.verdict}; without it, to {workload} takes {ratio} ({measurement})"
+def effect(optimization: object) -> str:
+    """Return the measured effect in words; without figures if the measurement was inconclusive."""
+    measurement = getattr(optimization, "measurement", None)
+    workload = getattr(optimization, "workload", "")
+    if measurement is None:
+        return f"Effect: not measured yet (workload: {workload})"
+    source = f"{measurement.date}, {measurement.machine}"
+    if measurement.verdict == "inconclusive":
+        return f"Effect: inconclusive (workload: {workload}; {source})"
+    figures = f"{_percent(measurement.ratio)} ({_percent(measurement.low)} to {_percent(measurement.high)})"
+    return f"Effect: without it, {workload!r} uses {figures} CPU ({source})"
+
+
+def _percent(ratio: float) -> str:
+    return f"{100 * ratio - 100:+.0f}%"

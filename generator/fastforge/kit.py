@@ -1,4 +1,4 @@
-"""The measuring kit and the records of optimizations, as the template had them at a project's version."""
+"""The measuring kit and the optimizations, as the template had them at a project's version."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NOT_PASSED_ON = {"PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH", "VIRTUAL_ENV"}
 
 @contextmanager
 def kit_of(project: Path) -> Iterator[Path]:
-    """Yield a folder with the kit of the project's version and the records that apply to its answers.
+    """Yield a folder with the kit of the project's version and the optimizations that apply to its answers.
 
     Raises:
         UserError: The answers file cannot be read.
@@ -47,7 +47,7 @@ def kit_of(project: Path) -> Iterator[Path]:
 
 
 def applying_folders(answers: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the folders of records that apply to a project with these answers."""
+    """Yield the folders of optimizations that apply to a project with these answers."""
     behind_nginx = answers.get("deployment") == "nginx"
     compression = "none" if behind_nginx else answers.get("compression")
     yield "every"
@@ -71,6 +71,17 @@ def run_kit(project: Path, module: str, arguments: Sequence[str], stdout: IO[str
     python = project_python(project)
     with kit_of(project) as kit:
         return _run([str(python), "-m", module, *arguments], project, kit, stdout)
+
+
+def first_resource(project: Path) -> str:
+    """Return the name of the first resource in the project's answers, or nothing if none is recorded.
+
+    Raises:
+        UserError: The answers file cannot be read.
+    """
+    resources = _recorded(project).get("resources")
+    first = resources[0] if isinstance(resources, list) and resources else {}
+    return str(first.get("name", "")) if isinstance(first, dict) else ""
 
 
 def project_python(project: Path) -> Path:

@@ -19,8 +19,8 @@ _LAST_LINES = 20
 _SECONDS_TO_END = 10
 # A `make` around this command must not tell the project's own make what to do.
 _NOT_PASSED_ON = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "VIRTUAL_ENV"}
-# Tunings take minutes, and an update is judged by its endpoints.
-_ENDPOINTS_ONLY = ("--tunings", "none")
+# Optimizations take minutes, and an update is judged by its endpoints.
+_ENDPOINTS_ONLY = ("--optimizations", "none")
 _SIGNALLED = 128
 
 

@@ -64,7 +64,9 @@ def _optimization_steps(options: Options, results: Results, database_urls: Seque
     writing = {each.name for each in RESOURCE_WORKLOADS if each.writes}
     ordered = sorted(options.optimizations, key=lambda each: each.workload in writing)
     for number, optimization in enumerate(ordered):
-        for comparison in compare(optimization, PROJECT, environments, load, options.resource):
+        for comparison in compare(
+            optimization, PROJECT, environments, load, (options.resource, options.default_resource)
+        ):
             results.comparisons[optimization.id] = comparison
             done = number * rounds + len(comparison.rounds)
             yield f"{done} of {len(ordered) * rounds}: {optimization.id}"
@@ -78,7 +80,7 @@ def _endpoint_steps(options: Options, results: Results, database_url: str) -> St
     start = Start(PROJECT, available_port(options.port), {"DATABASE_URL": database_url, **workers})
     with running_services(start) as services:
         resources = resources_of(services[0])
-        resource = chosen_resource(resources, options.resource)
+        resource = chosen_resource(resources, options.resource, options.default_resource)
         workloads = chosen(
             "--endpoints",
             options.endpoints,

@@ -77,11 +77,12 @@ def compare(
     project: Path,
     environments: Sequence[Mapping[str, str]],
     load: Load,
-    resource: str | None = None,
+    resource: tuple[str | None, str | None] = (None, None),
 ) -> Iterator[Comparison]:
     """Yield the comparison so far after each round, or once if the optimization cannot be measured.
 
-    The environments are those of the service with the optimization and without it.
+    The environments are those of the service with the optimization and without it; `resource` has the name of the
+    measured resource, and the name to use if that is None.
     """
     rounds: tuple[Round, ...] = ()
     try:
@@ -97,7 +98,7 @@ def _rounds(
     project: Path,
     environments: Sequence[Mapping[str, str]],
     load: Load,
-    resource: str | None,
+    resource: tuple[str | None, str | None],
 ) -> Iterator[Round]:
     with without(optimization, project) as copy:
         starts = [
@@ -115,9 +116,11 @@ def _rounds(
                     yield each
 
 
-def _prepared(optimization: Optimization, service: Service, load: Load, resource: str | None) -> Prepared:
+def _prepared(
+    optimization: Optimization, service: Service, load: Load, resource: tuple[str | None, str | None]
+) -> Prepared:
     resources = resources_of(service)
-    chosen = chosen_resource(resources, resource)
+    chosen = chosen_resource(resources, *resource)
     workload = next((each for each in workloads_of(chosen) if each.name == optimization.workload), None)
     if workload is None or chosen is None:
         raise CannotMeasure(

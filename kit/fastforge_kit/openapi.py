@@ -47,14 +47,18 @@ def resources_of(service: Service) -> list[Resource]:
     return list(resources_in(json.loads(response.body))) if response.status == HTTPStatus.OK else []
 
 
-def chosen_resource(resources: Sequence[Resource], name: str | None) -> Resource | None:
-    """Return the resource with this name, or the first one if none is named; None if there is none at all.
+def chosen_resource(
+    resources: Sequence[Resource], name: str | None, default: str | None = None
+) -> Resource | None:
+    """Return the resource with this name; without a name the default, else the first one, if there are any.
 
     Raises:
         WrongCommandLine: None of the resources has this name.
     """
     if name is None:
-        return next(iter(resources), None)
+        return next(
+            (each for each in resources if default and each.is_called(default)), next(iter(resources), None)
+        )
     for resource in resources:
         if resource.is_called(name):
             return resource

@@ -24,6 +24,7 @@ class Options:
     workers: int | None
     port: int | None
     resource: str | None
+    default_resource: str | None
     endpoints: str
     optimizations: Sequence[Optimization]
     json: bool
@@ -48,6 +49,7 @@ def read_options(arguments: Sequence[str]) -> Options:
         workers=given.workers,
         port=given.port,
         resource=given.resource,
+        default_resource=given.default_resource,
         endpoints=given.endpoints,
         optimizations=chosen(
             "--optimizations", given.optimizations, load_optimizations(OPTIMIZATIONS), lambda each: each.id
@@ -74,9 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         type=between(1, 1_000),
         help=f"rounds of every endpoint ({ROUNDS}), which show the noise",
     )
-    parser.add_argument(
-        "--resource", metavar="NAME", help="the resource whose endpoints are measured (the first one)"
-    )
+    add_resource(parser)
     parser.add_argument(
         "--endpoints",
         default="all",
@@ -101,6 +101,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=between(1, 65_535), help="port of the service (a free one)")
     parser.add_argument("--json", action="store_true", help="print one JSON document, for programs")
     return parser
+
+
+def add_resource(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose a resource."""
+    parser.add_argument("--resource", metavar="NAME", help="the resource to measure (the default one)")
+    parser.add_argument(
+        "--default-resource", metavar="NAME", help="used if the service has it (the first of its document)"
+    )
 
 
 def chosen(

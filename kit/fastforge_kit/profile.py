@@ -16,7 +16,7 @@ from fastforge_kit.errors import CannotMeasure
 from fastforge_kit.flame_graph import own_samples
 from fastforge_kit.measurement import Load, measure
 from fastforge_kit.openapi import chosen_resource, resources_of
-from fastforge_kit.options import between
+from fastforge_kit.options import add_resource, between
 from fastforge_kit.processes import end, end_tree
 from fastforge_kit.project import ENVIRONMENT, PROJECT, throwaway_database
 from fastforge_kit.service import STOP_SECONDS, Service, available_port
@@ -43,18 +43,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--output", type=Path, default=PROJECT / "var/profile.svg", help="the flame graph; the table is .txt"
     )
     parser.add_argument("--py-spy", type=Path, required=True, help="the sampler's path")
-    parser.add_argument(
-        "--resource", metavar="NAME", help="the resource whose endpoints get requests (the first one)"
-    )
+    add_resource(parser)
     options = parser.parse_args(arguments)
-    finish(lambda: _profile(options.py_spy, options.seconds, options.output, options.resource))
+    finish(
+        lambda: _profile(
+            options.py_spy, options.seconds, options.output, (options.resource, options.default_resource)
+        )
+    )
 
 
-def _profile(py_spy: Path, seconds: int, svg: Path, resource: str | None) -> int:
+def _profile(py_spy: Path, seconds: int, svg: Path, names: tuple[str | None, str | None]) -> int:
     svg.parent.mkdir(parents=True, exist_ok=True)
     svg.unlink(missing_ok=True)
     with throwaway_database() as url, _sampler(py_spy, url, seconds, svg.resolve()) as sampler:
-        _sample_under_load(sampler, seconds, resource)
+        _sample_under_load(sampler, seconds, names)
     if not svg.exists():
         raise CannotMeasure("py-spy wrote nothing.", "Allow it to read the service's memory.")
     table = _table(svg)
@@ -89,9 +91,9 @@ def _sampler(py_spy: Path, url: str, seconds: int, svg: Path) -> Iterator[_Sampl
                 end_tree(int(pid), STOP_SECONDS)
 
 
-def _sample_under_load(sampler: _Sampler, seconds: int, name: str | None) -> None:
+def _sample_under_load(sampler: _Sampler, seconds: int, names: tuple[str | None, str | None]) -> None:
     resources = resources_of(sampler.service)
-    resource = chosen_resource(resources, name)
+    resource = chosen_resource(resources, *names)
     workloads = workloads_of(resource)
     assert sampler.process.stdin is not None
     sampler.process.stdin.write(b"Begin.\n")

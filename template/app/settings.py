@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 class Settings(DatabaseSettings, CacheSettings, ServerSettings):
     """Every setting of the service, read from the environment or .env under its name in capitals."""
 
-    # Where clients reach the service, for `servers` in /openapi.json: https://api.example.com/shop
+    # The URL under which clients reach the service, for `servers` in /openapi.json: https://api.example.com/shop
     public_url: Annotated[str, Field(pattern=r"^https?://[^\s/?#]+(/[^\s/?#]+)*/?$")] | None = None
     max_body_bytes: PositiveInt = 4 * 1024 * 1024
     # Serve /docs with /openapi.json, and /metrics, to every client that can reach the service.

@@ -29,7 +29,7 @@ class Customer(FastHttpUser):
         # Entity tags by the path of a resource, then of a row; the resources that fields refer to.
         self.rows: dict[str, dict[str, str]] = {path: {} for path in self.drafts}
         self.targets: dict[tuple[str, str], str] = {}
-        self.unique: set[str] = set()  # as a response says when an example is sent once more
+        self.unique: set[str] = set()  # a response has named them
         for path, draft in self.drafts.items():
             expanded = schemas.get(draft["title"].replace("Draft", "Expanded"), {"properties": {}})
             for relation, schema in expanded["properties"].items():

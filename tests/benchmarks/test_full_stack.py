@@ -1,4 +1,4 @@
-"""Which folders are checkouts of fastapi/full-stack-fastapi-template, and what is said of others."""
+"""Checkouts of fastapi/full-stack-fastapi-template, and folders that are not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.full_stack import checkout
+from benchmarks.comparisons.full_stack import checkout
 from tests.conftest import commit_all
 
 
@@ -27,22 +27,22 @@ def test_a_checkout_is_taken(clone: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "folder", ["", "missing", "clone/backend"], ids=["no repository", "missing", "within"]
+    "folder", ["", "missing", "clone/backend"], ids=["not a repository", "missing", "within"]
 )
-def test_a_folder_that_is_no_checkout_is_named_with_what_to_do(
+def test_a_folder_that_is_not_a_checkout_is_named_with_the_next_step(
     folder: str, clone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = str(clone.parent / folder)
     monkeypatch.setattr("sys.argv", ["benchmarks", "--published", "--full-stack", name])
-    with pytest.raises(SystemExit) as told:
+    with pytest.raises(SystemExit) as refused:
         main()
-    expected = f"{name!r} is no checkout of fastapi/full-stack-fastapi-template 0.10.0 or newer. Clone"
-    assert str(told.value).startswith(expected)
-    assert "\n" not in str(told.value)
+    expected = f"{name!r} is not a checkout of fastapi/full-stack-fastapi-template 0.10.0 or newer. Clone"
+    assert str(refused.value).startswith(expected)
+    assert "\n" not in str(refused.value)
 
 
-def test_a_checkout_of_another_repository_is_none(clone: Path) -> None:
+def test_a_checkout_of_another_repository_is_refused(clone: Path) -> None:
     (clone / "backend/app/api/routes/items.py").rename(clone / "backend/app/main.py")
     commit_all(clone, "0.2.0")
-    with pytest.raises(SystemExit, match="is no checkout"):
+    with pytest.raises(SystemExit, match="is not a checkout"):
         checkout(str(clone))

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from fastforge_kit.generator import is_complete
 
-from benchmarks.open_loop import Job, Schedule, is_complete, send
+from benchmarks.load.open_loop import Job, Schedule, send
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 REQUEST = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -63,7 +64,7 @@ def _job(port: int) -> Job:
 
 
 def test_requests_that_had_to_wait_are_charged_for_it() -> None:
-    # The service stands still for 0.3 s; who would count from sending would see one slow request.
+    # The service stalls for 0.3 s; counted from sending, only one request would be slow.
     with _service(ANSWER, pause_seconds=0.3) as port:
         outcome = send(_job(port))
     assert len(outcome.latencies_ms) == len(outcome.late_ms) == 20

@@ -1,16 +1,17 @@
-"""Profiles: what is kept and told of them, and what a start imports."""
+"""Profiles, their documents, and the imports of a start."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from fastforge_kit.verdicts import AtMost
 
-from benchmarks.imports import OWN, STANDARD_LIBRARY, by_distribution, medians
-from benchmarks.profile_report import Costs, Profile, Profiles, load, page_of, reason
-from benchmarks.report import DOCUMENTS, RESULTS, parts_of, shortfalls
-from benchmarks.report import load as load_results
-from benchmarks.verdicts import Bound, row_of
+from benchmarks.goals.rows import row_of
+from benchmarks.profiling.imports import OWN, STANDARD_LIBRARY, by_distribution, medians
+from benchmarks.reporting.documents import DOCUMENTS, RESULTS, parts_of, shortfalls
+from benchmarks.reporting.documents import load as load_results
+from benchmarks.reporting.profiles import Costs, Profile, Profiles, load, page_of, reason
 
 READ = Profile(
     "a read",
@@ -31,26 +32,26 @@ def test_profiles_of_another_machine_are_not_mixed_in(tmp_path: Path) -> None:
     assert Profiles(tmp_path, "another machine").all == []
 
 
-def test_a_full_run_lets_go_what_is_explained_no_more(tmp_path: Path) -> None:
+def test_a_full_run_forgets_earlier_profiles(tmp_path: Path) -> None:
     Profiles(tmp_path, "a machine").keep(READ, 100)
     again = Profiles(tmp_path, "a machine")
     again.begin()
     assert again.all == []
 
 
-def test_what_is_above_the_limit_is_told_by_layer_the_greatest_first() -> None:
-    assert reason(READ) == "of 30 µs above the limit, 15 routes; 10 Uvicorn; 5 metrics"
+def test_the_excess_over_the_limit_is_named_by_layer_the_largest_first() -> None:
+    assert reason(READ) == "of 30 µs more than the limit, 15 routes; 10 Uvicorn; 5 metrics"
 
 
-def test_what_is_below_the_limit_is_told_by_its_own_layers() -> None:
+def test_a_service_below_its_limit_is_explained_by_its_own_layers() -> None:
     profile = Profile("a page", Costs({"driver": 30.0, "kernel": 70.0}), Costs({"driver": 300.0}))
-    assert reason(profile) == "of 100 µs here, 70 kernel; 30 driver"
+    assert reason(profile) == "of the service's 100 µs, 70 kernel; 30 driver"
 
 
 def test_of_a_batch_the_rows_are_explained() -> None:
     costs = Costs({"JSON": 4.0, "service": 6.0})
     profile = Profile("a batch", Costs({"JSON": 200.0}), costs, is_limit_explained=True)
-    assert reason(profile) == "of 10 µs for a row there, 6 service; 4 JSON"
+    assert reason(profile) == "of 10 µs for a row of the batch, 6 service; 4 JSON"
 
 
 def test_equal_costs_are_not_explained_by_noise() -> None:
@@ -67,15 +68,15 @@ def test_of_many_layers_the_small_ones_are_one_and_all_add_up() -> None:
     assert sum(own for _, own, _ in shown) == pytest.approx(profile.service.total)
 
 
-def test_a_page_says_what_it_rests_on() -> None:
+def test_a_page_has_its_number_of_samples() -> None:
     page = page_of(READ)
-    assert "400 samples here, 380 of the limit" in page
+    assert "400 samples of the service, 380 of the limit" in page
     assert "25% and 30%" in page
 
 
 def test_a_shortfall_is_given_its_reason() -> None:
-    row = row_of("a read", Bound(1.5), [3.0])
-    assert shortfalls([row], [READ]) == f"- a read: 3, goal ≤ 1.5: {reason(READ)}"
+    row = row_of("a read", "a limit", AtMost(1.5), [3.0])
+    assert shortfalls([row], [READ]) == f"- a read: 3× (≤ 1.5×), missed: {reason(READ)}"
 
 
 def test_every_profile_is_linked_to_a_goal_of_the_document() -> None:

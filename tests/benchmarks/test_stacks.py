@@ -1,15 +1,15 @@
-"""Samples of stacks: what each is charged to."""
+"""Samples of stacks, and the layers they are charged to."""
 
 from __future__ import annotations
 
 import pytest
 
-from benchmarks.stacks import (
+from benchmarks.profiling.stacks import (
     COMPRESSION,
-    DIRECT_ROUTES,
     DRIVER,
     ELSE,
     EVENT_LOOP,
+    FAST_PATH,
     FRAMEWORK,
     KERNEL,
     MIDDLEWARE,
@@ -49,10 +49,10 @@ def _layer(*frames: str) -> str:
         ("__call__ (/tmp/x/ttl/app/forge/http/middleware.py:54)", MIDDLEWARE),
         ("__call__ (/tmp/x/ttl/app/forge/observability/metrics.py:66)", MIDDLEWARE),
         (f"inc ({PACKAGES}/prometheus_client/values.py:28)", MIDDLEWARE),
-        ("find (/tmp/x/ttl/app/forge/http/fast_path/tree.py:34)", DIRECT_ROUTES),
+        ("find (/tmp/x/ttl/app/forge/http/fast_path/tree.py:34)", FAST_PATH),
         ("get (/tmp/x/ttl/app/forge/database/postgres.py:129)", OWN),
         ("app (/srv/benchmarks/baselines/postgres.py:43)", OWN),
-        ("_us (/srv/benchmarks/layers/compression.py:43)", COMPRESSION),
+        ("_us (/srv/benchmarks/goals/layers/compression.py:43)", COMPRESSION),
         ("__call__ (/tmp/x/ttl/app/forge/http/compression/responses.py:24)", COMPRESSION),
         (f"0x7f00 ({PACKAGES}/zstandard/backend_c.cpython-311-x86_64-linux-gnu.so)", COMPRESSION),
         ("decode_row (/project/asyncpg/protocol/protocol.c:16144)", DRIVER),
@@ -87,7 +87,7 @@ def test_reading_and_writing_of_sockets_is_the_kernels() -> None:
     assert _layer(WRITING) == KERNEL
 
 
-def test_a_function_that_is_named_as_a_system_call_is_none() -> None:
+def test_a_function_with_the_name_of_a_system_call_is_not_one() -> None:
     assert _layer("write (/project/uvloop/loop.c:110207)") == EVENT_LOOP
 
 

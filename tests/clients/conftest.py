@@ -18,9 +18,9 @@ import httpx2
 import pytest
 import yaml
 
+from testkit.servers.process import free_port, kill_processes_in
 from tests.clients.tools import Tools, installed_tools, run
 from tests.repository import VAR
-from tests.servers.process import free_port, kill_processes_in
 from tests.variants.environments import clean_environment, environment_of
 from tests.variants.rendering import Renderer
 

@@ -39,7 +39,16 @@ def test_a_typescript_client_compiles_and_keeps_the_contract(
 
 def test_a_python_client_is_typed_and_keeps_the_contract(shop: Running, tools: Tools, tmp_path: Path) -> None:
     document, config = shop.folder / "openapi.json", HERE / "python_client.yaml"
-    generate = ["generate", "--path", document, "--config", config, "--meta", "none", "--fail-on-warning"]
+    generate: list[str | Path] = [
+        "generate",
+        "--path",
+        document,
+        "--config",
+        config,
+        "--meta",
+        "none",
+        "--fail-on-warning",
+    ]
     shutil.copy(HERE / "program.py", tmp_path)
 
     tools.run_script("openapi-python-client", *generate, cwd=tmp_path)

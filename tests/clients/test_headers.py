@@ -84,9 +84,9 @@ def walk_through_items(client: httpx2.Client) -> None:
     client.patch(item, json={"price_cents": -1})
     client.delete(item, headers={"If-Match": etag})
     for method in ("GET", "PATCH", "DELETE"):
-        body = {"json": {}} if method == "PATCH" else {}
-        client.request(method, f"{items}/{NOBODY}", **body)
-        client.request(method, f"{items}/none", **body)
+        changes: dict[str, Any] | None = {} if method == "PATCH" else None
+        client.request(method, f"{items}/{NOBODY}", json=changes)
+        client.request(method, f"{items}/none", json=changes)
     client.delete(item)
 
 
@@ -146,8 +146,8 @@ def differences(answers: Answers) -> Iterator[str]:
         if key not in documented:
             yield f"{key} is answered and not documented"
             continue
-        unknown = set.union(*sent) - documented[key]
-        missing = documented[key] - set.union(*sent)
+        names = {name for each in sent for name in each}
+        unknown, missing = names - documented[key], documented[key] - names
         if unknown:
             yield f"{key} sends {sorted(unknown)}, which the document has not"
         if missing:

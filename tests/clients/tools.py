@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from testkit.servers.wheels import locked
 from tests.repository import REPOSITORY, VAR
-from tests.servers.wheels import locked
 from tests.variants.environments import NotInstalled, clean_environment, environment_of, site_packages
 
 HERE = Path(__file__).parent

@@ -17,9 +17,9 @@ import asyncpg  # type: ignore[import-untyped]
 import pymongo
 from bson import Binary
 
-from tests.servers import MongoServer, PostgresServer
-from tests.servers.postgres import run
-from tests.servers.server import Server
+from testkit.servers import MongoServer, PostgresServer
+from testkit.servers.postgres import run
+from testkit.servers.server import Server
 
 NAME = "faults_test"
 SETTLED_SECONDS = 0.2

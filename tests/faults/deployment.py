@@ -15,12 +15,12 @@ from pathlib import Path
 
 import httpx2
 
+from testkit.servers import RedisServer
+from testkit.servers.process import free_port, kill_processes_in
 from tests.faults.clients import ITEMS, new_client
 from tests.faults.databases import Database
 from tests.faults.processes import allow_open_files, children, command
 from tests.repository import REPOSITORY, TEMPLATE, VAR
-from tests.servers import RedisServer
-from tests.servers.process import free_port, kill_processes_in
 from tests.variants.environments import clean_environment
 from tests.variants.interpreters import Interpreter
 from tests.variants.running import Run

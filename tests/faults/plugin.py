@@ -10,10 +10,10 @@ from unittest.mock import patch
 
 import pytest
 
+from testkit.servers import Servers, running_servers
+from testkit.servers.postgres import TUNING
 from tests.faults.databases import Database, Mongo, Postgres, Sqlite
 from tests.faults.deployment import FOLDER, Deployment, FaultRun
-from tests.servers import Servers, running_servers
-from tests.servers.postgres import TUNING
 from tests.variants.interpreters import (
     Interpreter,
     found_interpreters,

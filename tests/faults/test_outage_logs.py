@@ -13,9 +13,9 @@ import httpx2
 import pytest
 import redis
 
+from testkit.servers import RedisServer
 from tests.faults.clients import at_once, create, new_client, read_absent
 from tests.faults.deployment import WORKERS, Deployment
-from tests.servers import RedisServer
 
 NOTICED_SECONDS = 20.0
 BEGIN = "Outage of the {}: "

@@ -16,15 +16,15 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
+from testkit.servers import PostgresServer, ServerUnavailable
+from testkit.servers.pgbouncer import PgBouncer, running_pgbouncer
+from testkit.servers.postgres_standby import execute, promote, running_standby
+from testkit.servers.privileges import give_away, temporary_root
 from tests.faults.clients import ITEMS, Load, ask, at_once, create, draft, new_client, read_absent
 from tests.faults.databases import NAME, Postgres
 from tests.faults.deployment import Deployment
 from tests.faults.plugin import Note
 from tests.faults.test_database_faults import LONGEST_SECONDS, RECOVERY_SECONDS, must_be_unavailable
-from tests.servers import PostgresServer, ServerUnavailable
-from tests.servers.pgbouncer import PgBouncer, running_pgbouncer
-from tests.servers.postgres_standby import execute, promote, running_standby
-from tests.servers.privileges import give_away, temporary_root
 from tests.variants.environments import clean_environment
 
 pytestmark = pytest.mark.only(database={"postgres"})

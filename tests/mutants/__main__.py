@@ -1,8 +1,9 @@
 """`python -m tests.mutants [NAME ...]` breaks copies of the template on purpose, and says which tests saw it.
 
 Each mutant is one edit of one file; `suite` and `tests` say who must fail: `own`, the rendered project's
-tests; `contract`, the acceptance suite against the service in production; `faults`, the tests of faults and
-effects. CI runs all three on the whole covering set. A mutant that nobody sees is a missing test.
+tests; `machinery`, those of app/forge in a shop; `contract`, the acceptance suite against the service in
+production; `faults`, the tests of faults and effects. CI runs all four on the covering set. A mutant that no
+test sees is a missing test.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
+from testkit.servers import Servers, running_servers
+from testkit.servers.variables import variables_for
 from tests.repository import REPOSITORY, TEMPLATE, TEMPLATE_VARIABLE, VAR
-from tests.servers import Servers, running_servers
-from tests.servers.variables import variables_for
 from tests.variants.rendering import NOT_TEMPLATE, Renderer
 from tests.variants.running import Run, StepFailed
 from tests.variants.space import Variant, variants_named
@@ -33,7 +34,7 @@ FOLDER = VAR / "mutants"
 LIST = Path(__file__).with_name("mutants.toml")
 SURVIVED = "NOBODY"
 KINDS = {"postgres", "mongodb", "redis", "nginx"}
-STEPS = {"own": "test", "contract": "accept", "faults": "faults"}
+STEPS = {"own": "test", "machinery": "machinery", "contract": "accept", "faults": "faults"}
 HEADINGS = ("mutant", "variant", "suite", "s", "seen by")
 
 
@@ -156,8 +157,9 @@ def _mutated(source: Path, mutant: Mutant) -> Iterator[None]:
 def _failure(run: Run, suite: str, tests: list[str]) -> str:
     """Return what the tests say about the project up to the first that fails, nothing where all pass."""
     try:
-        if suite == "own":
-            run._step(STEPS[suite], [".venv/bin/pytest", "-x", "-q", "-p", "no:cacheprovider", *tests])
+        if suite in {"own", "machinery"}:
+            pytest = [".venv/bin/pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+            run._step(STEPS[suite], pytest, cwd=_source(run, suite))
         elif suite == "contract":
             with run.served() as service:
                 run.accept(service, "-x", *tests)
@@ -176,16 +178,17 @@ def _fault_tests(run: Run, tests: list[str]) -> None:
 
 
 def _source(run: Run, suite: str) -> Path:
-    """Return the folder in which a mutant of the suite is made: the project, or a copy of the template."""
-    return run.folder / "template" if suite == "faults" else run.project
+    """Return the folder in which a mutant of the suite is made: a project, or a copy of the template."""
+    return {"faults": run.folder / "template", "machinery": run.shop}.get(suite, run.project)
 
 
 def _prepared(variant: Variant, servers: Servers, renderer: Renderer) -> Run:
     run = Run(variant, variables_for(dict(variant.answers), servers.of, "mutants"))
     run.folder = FOLDER / variant.name
-    run.project = run.folder / "project"
+    run.project, run.shop = run.folder / "project", run.folder / "shop"
     run.render(renderer)
     run.install()
+    run.make_shop(renderer)
     run.migrate()
     shutil.copytree(TEMPLATE, run.folder / "template", ignore=NOT_TEMPLATE)
     return run

@@ -25,7 +25,7 @@ def test_what_a_mutant_changes_stands_once_in_its_file(renderer: Renderer, name:
     (variant,) = variants_named(name)
     project = renderer.render_variant(variant).folder
     # Tests of faults render for themselves, so their mutants are made in the template.
-    places = {"own": project, "contract": project, "faults": TEMPLATE}
+    places = {"own": project, "machinery": project, "contract": project, "faults": TEMPLATE}
 
     times = {
         mutant.name: times_in(places[mutant.suite], mutant) for mutant in MUTANTS if mutant.variant == name

@@ -1,6 +1,6 @@
 """Fixtures that share one set of servers among all processes of a test run, started when a test first asks.
 
-The process that controls the run holds a lock for as long as it lives; `python -m tests.servers` keeps the
+The process that controls the run holds a lock for as long as it lives; `python -m testkit.servers` keeps the
 servers until that lock is free.
 """
 
@@ -15,13 +15,13 @@ from typing import IO, Any
 
 import pytest
 
-from tests.servers.errors import ServerUnavailable
-from tests.servers.mongodb import MongoServer
-from tests.servers.nginx import Nginx
-from tests.servers.postgres import PostgresServer
-from tests.servers.redis import RedisServer
-from tests.servers.variables import ServerOf
-from tests.servers.wheels import REPOSITORY
+from testkit.servers.errors import ServerUnavailable
+from testkit.servers.mongodb import MongoServer
+from testkit.servers.nginx import Nginx
+from testkit.servers.postgres import PostgresServer
+from testkit.servers.redis import RedisServer
+from testkit.servers.variables import ServerOf
+from testkit.servers.wheels import REPOSITORY
 
 START_SECONDS = 300.0
 FIXTURES = {
@@ -139,7 +139,7 @@ def _told(folder: Path) -> dict[str, dict[str, str]]:
 
 def _started(folder: Path) -> dict[str, dict[str, str]]:
     """Start the keeper and return what it tells, or raise `ServerUnavailable` with what it said instead."""
-    keeper = [sys.executable, "-m", "tests.servers", "--while-locked", str(folder / "run")]
+    keeper = [sys.executable, "-m", "testkit.servers", "--while-locked", str(folder / "run")]
     with (
         (folder / "servers.json").open("w") as told,
         (folder / "keeper.log").open("w") as log,
@@ -167,7 +167,7 @@ def _wait(folder: Path) -> dict[str, dict[str, str]]:
         if told := _told(folder):
             return told
         time.sleep(0.05)
-    raise ServerUnavailable("The servers", [(folder / "keeper.log").read_text()], "python -m tests.servers")
+    raise ServerUnavailable("The servers", [(folder / "keeper.log").read_text()], "python -m testkit.servers")
 
 
 def _is_free(lock_file: Path) -> bool:

@@ -14,7 +14,7 @@ import pymongo
 import pytest
 import redis
 
-from tests.servers import (
+from testkit.servers import (
     KINDS,
     MongoServer,
     Nginx,
@@ -25,15 +25,15 @@ from tests.servers import (
     ServerUnavailable,
     running_servers,
 )
-from tests.servers.pgbouncer import KEEPS_STATEMENTS_SINCE, find_pgbouncer, version_of
-from tests.servers.postgres import run
-from tests.servers.process import processes_in
-from tests.servers.program import Program
-from tests.servers.wheels import REPOSITORY
+from testkit.servers.pgbouncer import KEEPS_STATEMENTS_SINCE, find_pgbouncer, version_of
+from testkit.servers.postgres import run
+from testkit.servers.process import processes_in
+from testkit.servers.program import Program
+from testkit.servers.wheels import REPOSITORY
 
 STARTER = """
 import os, sys
-from tests.servers import running_servers
+from testkit.servers import running_servers
 with running_servers({"postgres", "redis", "mongodb"}) as servers:
     print(servers.redis.own_process.folder.parent, flush=True)
     sys.stdin.read()
@@ -271,9 +271,9 @@ def test_a_missing_pgbouncer_names_itself_what_was_tried_and_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FASTFORGE_PGBOUNCER", str(tmp_path / "pgbouncer"))
-    monkeypatch.setattr("tests.servers.pgbouncer.PATHS", ())
+    monkeypatch.setattr("testkit.servers.pgbouncer.PATHS", ())
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("tests.servers.pgbouncer.server_home", lambda: tmp_path)
+    monkeypatch.setattr("testkit.servers.pgbouncer.server_home", lambda: tmp_path)
     with pytest.raises(ServerUnavailable) as failure:
         find_pgbouncer("prepared")
     message = str(failure.value)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.servers.wheels import REPOSITORY
+from testkit.servers.wheels import REPOSITORY
 
 INNER_TESTS = """
 import json, os, pathlib, pytest

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from testkit.servers.variables import ServerOf, variables_for
 from tests.conftest import git
 from tests.repository import VAR
-from tests.servers.variables import ServerOf, variables_for
 from tests.updates.conftest import commit, commit_new, contents, update
 from tests.updates.edits import CLASHES, EDITS, edit_against_the_template, edit_peacefully
 from tests.updates.losses import Sides

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import platform
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import uv
 
+from testkit.interpreters import find_python
 from tests.repository import VAR
 from tests.variants.debian import NotFetched, fetch, python_in
 from tests.variants.space import Variant
@@ -24,7 +22,6 @@ NEWEST = SUPPORTED[-1]
 FETCHED = VAR / "interpreters"
 UV_SECONDS = 60
 THIS = ".".join(platform.python_version_tuple()[:2])
-ASK_FOR_VERSION = "import sys, ssl, venv; print('%d.%d' % sys.version_info[:2])"
 
 
 @dataclass(frozen=True)
@@ -75,14 +72,9 @@ def interpreters_named(wish: str) -> tuple[Interpreter, ...]:
 
 def find_interpreter(version: str) -> Interpreter | None:
     """Return an interpreter of this version, such as `3.12`, if one is here."""
-    for path in _candidates(version):
-        asked = subprocess.run(
-            [path, "-c", ASK_FOR_VERSION], capture_output=True, text=True, check=False, timeout=30
-        )
-        # A shim of pyenv is there for versions that are not in use, and fails.
-        if asked.stdout.strip() == version:
-            return Interpreter(version, path)
-    return None
+    fetched = (python_in(FETCHED / version, version), *FETCHED.glob(f"*{version}*/bin/python{version}"))
+    path = find_python(version, [str(each) for each in fetched if each.exists()])
+    return Interpreter(version, path) if path else None
 
 
 def fetch_missing() -> list[str]:
@@ -117,14 +109,3 @@ def _fetch(version: str) -> None:
             raise NotFetched(f"{debian}; uv took longer than {UV_SECONDS} s") from late
         if done.returncode != 0:
             raise NotFetched(f"{debian}; uv said: {done.stderr.strip().splitlines()[-1:]}") from debian
-
-
-def _candidates(version: str) -> Iterator[str]:
-    """Yield what may be this version: on PATH, beside this interpreter, as pyenv has them, or fetched."""
-    on_path = shutil.which(f"python{version}")
-    if on_path:
-        yield on_path
-    siblings = Path(sys.base_prefix).parent.glob(f"*{version}*/bin/python{version}")
-    yield from map(str, sorted(siblings))
-    fetched = (python_in(FETCHED / version, version), *FETCHED.glob(f"*{version}*/bin/python{version}"))
-    yield from (str(path) for path in fetched if path.exists())

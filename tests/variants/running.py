@@ -17,8 +17,8 @@ from pathlib import Path
 import httpx2
 from fastforge.kit import kit_of
 
+from testkit.servers.process import free_port, kill_processes_in, processes_in
 from tests.repository import REPOSITORY, VAR
-from tests.servers.process import free_port, kill_processes_in, processes_in
 from tests.variants import machinery
 from tests.variants.budgets import budget_of
 from tests.variants.environments import NotInstalled, clean_environment, environment_of
@@ -144,12 +144,16 @@ class Run:
             raise self._failed("test", f"it skipped {skipped} of its own tests")
         return passed
 
-    def test_machinery(self, renderer: Renderer, files: Sequence[str]) -> int:
-        """Run these tests of the machinery in a project with a shop, and return how many passed."""
+    def make_shop(self, renderer: Renderer) -> None:
+        """Render this variant with the resources of a shop, and add the tests of the machinery."""
         shutil.rmtree(self.shop, ignore_errors=True)
         shutil.move(renderer.render_variant(self.variant, machinery.shop()).folder, self.shop)
         machinery.add_tests(self.shop, self.variant)
         (self.shop / ".venv").symlink_to((self.project / ".venv").resolve())
+
+    def test_machinery(self, renderer: Renderer, files: Sequence[str]) -> int:
+        """Run these tests of the machinery in the shop, and return how many passed; none may be skipped."""
+        self.make_shop(renderer)
         found = [path for file in files for path in sorted(self.shop.glob(file))]
         named = [str(path.relative_to(self.shop)) for path in found]
         self._step("machinery", [".venv/bin/python", "-m", "pytest", "-q", *named], cwd=self.shop)
@@ -165,13 +169,14 @@ class Run:
             "--seconds=0.02",
             "--connections=2",
             "--workers=1",
-            "--tunings=none",
+            "--optimizations=none",
             "--json",
         ]
         with kit_of(self.project) as kit:
             self._step("measure", [".venv/bin/python", "-m", "fastforge_kit", *briefly], PYTHONPATH=str(kit))
         document = json.loads(self.log("measure").read_text())
-        if failed := [each["name"] for each in document["endpoints"] if each["error_percent"]]:
+        failed = [each["name"] for each in document["endpoints"] if each["error_percent"]]
+        if failed := [*failed, *document["obstacles"]]:
             raise self._failed(
                 "measure", f"the service answers with errors when asked to {', '.join(failed)}"
             )

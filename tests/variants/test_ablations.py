@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from fastforge.kit import OPTIMIZATIONS, kit_of
-from fastforge.tunings import ChangedHere, Tuning, load_tunings
+from fastforge.optimizations import ChangedHere, Optimization, load_optimizations
 
+from testkit.servers import Servers, running_servers
 from tests.repository import VAR
-from tests.servers import Servers, running_servers
 from tests.variants.rendering import Renderer
 from tests.variants.running import Run, StepFailed
 from tests.variants.space import variants_named
@@ -36,20 +36,20 @@ def switched_off(project: Path, order: int) -> list[str]:
     """Switch off as many optimizations of the project as do not get in each other's way; return which."""
     off = []
     with kit_of(project) as kit:
-        tunings = load_tunings(kit / OPTIMIZATIONS)
-    for tuning in tunings[::order]:
-        if tuning.id in SEEN_BY_CLIENTS or not fits(tuning, project):
+        optimizations = load_optimizations(kit / OPTIMIZATIONS)
+    for optimization in optimizations[::order]:
+        if optimization.id in SEEN_BY_CLIENTS or not fits(optimization, project):
             continue
-        for edit in tuning.edits:
+        for edit in optimization.edits:
             edit.apply(project)
-        off.append(tuning.id)
+        off.append(optimization.id)
     return off
 
 
-def fits(tuning: Tuning, project: Path) -> bool:
+def fits(optimization: Optimization, project: Path) -> bool:
     """Return whether its text is still there after the edits of others."""
     try:
-        return bool(tuning.places(project))
+        return bool(optimization.places(project))
     except ChangedHere:
         return False
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.process import free_port
+from testkit.servers.process import free_port
 from tests.twins import ANSWERS
 from tests.variants.environments import clean_environment, environment_of_all
 from tests.variants.rendering import Renderer

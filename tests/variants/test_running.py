@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.servers import MongoServer, running_servers
-from tests.servers.variables import ServerOf, variables_for
+from testkit.servers import MongoServer, running_servers
+from testkit.servers.variables import ServerOf, variables_for
 from tests.variants.interpreters import Interpreter, run_name
 from tests.variants.machinery import TestFile, shares_of_tests
 from tests.variants.passed import fingerprint, outcome_before, remember

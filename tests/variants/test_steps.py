@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from testkit.servers.process import processes_in
 from tests.repository import VAR
-from tests.servers.process import processes_in
 from tests.variants.running import Run, StepFailed
 from tests.variants.space import default_variant
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 
 class ServiceError(Exception):
-    """The base class of errors with a response of their own. `detail` explains this occurrence."""
+    """The base class of errors that become error responses. `detail` explains this occurrence."""
 
     status: ClassVar[HTTPStatus]
     type: ClassVar[str] = "about:blank"

@@ -16,6 +16,8 @@ from pydantic_core import CoreSchema, core_schema, to_json
 
 # Enough digits for every decimal that a table can hold.
 EXACT = Context(prec=100)
+# Of a decimal with more, Python may write 1E-7.
+PLACES_WITHOUT_EXPONENT = 6
 MAX_INTEGER = 2**63 - 1
 
 DATE = "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
@@ -132,23 +134,30 @@ class Exact:
     places: int
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Return the schema of a decimal, bounded as stated before, that is read from its text."""
+        """Return the schema of a decimal with its other bounds, read from a string."""
         limited: Any = {**handler(source), "max_digits": self.digits, "decimal_places": self.places}
+        # Python itself writes small numbers with an exponent, which is not read.
+        written = core_schema.plain_serializer_function_ser_schema(
+            "{:f}".format, return_schema=core_schema.str_schema(), when_used="json-unless-none"
+        )
         return core_schema.no_info_after_validator_function(
-            self.with_all_places, read_from_text(limited, DECIMAL_TEXT)
+            self.with_all_places,
+            read_from_text(limited, DECIMAL_TEXT),
+            serialization=written if self.places > PLACES_WITHOUT_EXPONENT else None,
         )
 
     def __get_pydantic_json_schema__(
         self, _schema: CoreSchema, _handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """Return the schema of the text."""
+        """Return the JSON schema of the string."""
         whole = f"-?[0-9]{{1,{max(self.digits - self.places, 1)}}}"
         fraction = rf"(\.[0-9]{{1,{self.places}}})?" if self.places else ""
         return {"type": "string", "pattern": f"^{whole}{fraction}$"}
 
     def with_all_places(self, number: Decimal) -> Decimal:
-        """Return the number with all its places, as databases write it: 19.9 becomes 19.90."""
-        return number.quantize(Decimal(1).scaleb(-self.places), context=EXACT)
+        """Return the number as databases have it: 19.9 with all its places as 19.90, and zero without a sign."""
+        exact = number.quantize(Decimal(1).scaleb(-self.places), context=EXACT)
+        return exact or exact.copy_abs()
 
 
 @dataclass(frozen=True)
@@ -164,7 +173,7 @@ class Json:
     def __get_pydantic_json_schema__(
         self, _schema: CoreSchema, _handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """Return a schema that says the size; all else is allowed."""
+        """Return a JSON schema that allows any value and describes the size limit."""
         return {"description": f"Any JSON value of at most {self.max_bytes:,} bytes."}
 
     def checked(self, value: Any) -> Any:
@@ -207,5 +216,6 @@ MAX_EXACT = 2**53 - 1
 
 
 def text(*, min: int = 0, max: int) -> StringConstraints:  # noqa: A002
-    """Return the constraints of a string: a length in characters, and no NUL, which PostgreSQL cannot store."""
+    """Return the constraints of a string: a length in characters, and no NUL."""
+    # PostgreSQL cannot store NUL.
     return StringConstraints(min_length=min, max_length=max, pattern=r"^[^\x00]*$")

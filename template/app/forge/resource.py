@@ -24,7 +24,7 @@ class Resource:
 
     @property
     def tag(self) -> dict[str, Any]:
-        """What the OpenAPI document says of the resource."""
+        """The tag of the resource in the OpenAPI document."""
         name = self.router.tags[0]
         return {"name": name, "description": f"Create, read, change, remove and list {name}."}
 

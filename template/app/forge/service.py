@@ -1,5 +1,6 @@
 """FastAPI with built-in middleware that keeps its position when more is added."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -59,11 +60,14 @@ class Service(FastAPI):
         """Skip FastAPI's documentation routes; `app.forge.http.docs` provides them."""
 
     def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI document, with what `app.forge.http.openapi` adds to it.
+        """Return the OpenAPI document, completed by `app.forge.http.openapi`.
 
         It is the same object until a route is added.
         """
-        document = super().openapi()
+        with warnings.catch_warnings():
+            # Its own names, which are replaced.
+            warnings.filterwarnings("ignore", "Duplicate Operation ID")
+            document = super().openapi()
         if document is not self._complete:
             complete(document, self.routes, self.optional_headers)
             self._complete = document

@@ -4,8 +4,7 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-# Marks schemas that stand in the OpenAPI document where they are used: those of generic models have no names that a
-# client would like.
+# Marks schemas that are written inline in the OpenAPI document, because names of generic models are unreadable.
 INLINE = "x-inline"
 
 Value = TypeVar("Value")

@@ -114,9 +114,15 @@ def test_behind_a_prefix_the_document_names_it_as_a_server(app: FastAPI) -> None
 
     with TestClient(app) as plain, TestClient(app, root_path="/a") as a, TestClient(app, root_path="/b") as b:
         for _ in range(2):
-            assert servers(plain) is None
+            assert servers(plain) == [{"url": "/"}]
             assert servers(a) == [{"url": "/a"}]
             assert servers(b) == [{"url": "/b"}]
+
+
+def test_a_public_url_is_the_only_server(settings: Settings) -> None:
+    app = create_app(settings.model_copy(update={"public_url": "https://api.example.com/shop"}))
+    with TestClient(app, root_path="/shop") as client:
+        assert client.get("/openapi.json").json()["servers"] == [{"url": "https://api.example.com/shop"}]
 
 
 def test_closed_documentation_is_not_there(settings: Settings) -> None:

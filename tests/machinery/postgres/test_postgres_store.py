@@ -259,12 +259,12 @@ async def test_a_decimal_is_written_alike_in_the_response_and_by_the_database(
 
 
 async def test_a_mean_is_exact_before_it_is_rounded(orders: PostgresStore) -> None:
-    # Their mean ends in 49999…, which `numeric` itself would round to a half.
-    amounts = ["9999999999.99999999"] + ["9999999999.99999998"] * 2
+    # A little less than a half above the lower amount; `avg` rounds it to a half.
+    amounts = ["99990000.00000000"] * 5_001 + ["99990000.00000001"] * 5_000
     await orders.insert_many([order(str(n), amount=Decimal(amount)) for n, amount in enumerate(amounts)])
-    assert (await orders.summary())["amount"]["mean"] == "9999999999.99999998"
-    await orders.insert(order("last", amount=Decimal("9999999999.99999999")))
-    assert (await orders.summary())["amount"]["mean"] == "9999999999.99999999"
+    assert (await orders.summary())["amount"]["mean"] == "99990000.00000000"
+    await orders.insert(order("last", amount=Decimal("99990000.00000001")))
+    assert (await orders.summary())["amount"]["mean"] == "99990000.00000001"
 
 
 async def test_an_empty_table_has_no_mean(orders: PostgresStore) -> None:

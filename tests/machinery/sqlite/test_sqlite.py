@@ -462,17 +462,6 @@ def alembic(url: str, *arguments: str, folder: Path = PROJECT, **variables: str)
     )
 
 
-def test_migrations_as_sql_need_no_database(tmp_path: Path) -> None:
-    writing = alembic(f"sqlite:///{quote(str(tmp_path))}/new/items.db", "upgrade", "head", "--sql")
-    sql, _ = writing.communicate(timeout=300)
-    assert writing.returncode == 0, sql
-    assert "CREATE TABLE alembic_version" in sql
-    assert list(tmp_path.iterdir()) == []
-    with closing(sqlite3.connect(":memory:")) as connection:
-        connection.executescript(sql)
-        assert connection.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
-
-
 @pytest.fixture
 def with_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
     """Return a function that adds a migration to those of the project, and returns a database to run them on."""
@@ -481,16 +470,29 @@ def with_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[
         copy(PROJECT / name, tmp_path / name)
     monkeypatch.setattr("tests.migrate.PROJECT", tmp_path)
     versions = tmp_path / "migrations/sqlite/versions"
-    newest = max(path for path in versions.iterdir() if path.suffix == ".py")
-    down = re.search(r'^revision = "(.+)"', newest.read_text(), re.MULTILINE)
-    assert down is not None
+    newest = "".join(path.read_text() for path in sorted(versions.glob("*.py"))[-1:])
+    down = re.findall(r'^revision = "(.+)"', newest, re.MULTILINE)
+    versions.mkdir(exist_ok=True)
 
     def add(body: str) -> str:
-        head = f'from alembic import op\nrevision = "broken"\ndown_revision = "{down[1]}"\n'
+        head = f'from alembic import op\nrevision = "broken"\ndown_revision = {(down or [None])[0]!r}\n'
         (versions / "zzzz_broken.py").write_text(f"{head}def upgrade() -> None:\n{indent(body, '    ')}")
         return f"sqlite:///{quote(str(tmp_path))}/items.db"
 
     return add
+
+
+def test_migrations_as_sql_need_no_database(with_migration: Callable[[str], str], tmp_path: Path) -> None:
+    with_migration('op.execute("CREATE TABLE last (id)")\n')
+    url = f"sqlite:///{quote(str(tmp_path))}/new/items.db"
+    writing = alembic(url, "upgrade", "head", "--sql", folder=tmp_path)
+    sql, _ = writing.communicate(timeout=300)
+    assert writing.returncode == 0, sql
+    assert not (tmp_path / "new").exists()
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(sql)
+        assert connection.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
+        assert connection.execute("SELECT count(*) FROM last").fetchone() == (0,)
 
 
 def tables(url: str) -> set[str]:

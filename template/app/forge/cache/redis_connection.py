@@ -60,7 +60,7 @@ class RedisConnection:
 
     def __init__(self, connection: AbstractConnection) -> None:
         self._connection = connection
-        self._answers: deque[asyncio.Future[Any]] = deque()
+        self._replies: deque[asyncio.Future[Any]] = deque()
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._watch())]
 
@@ -68,8 +68,8 @@ class RedisConnection:
         """Return the reply to the command, or raise `RedisError`."""
         if self._failure.done():
             raise RedisConnectionError("The connection has failed.")
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._answers.append(answer)
+        reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._replies.append(reply)
         try:
             await self._connection.send_command(*command, check_health=False)
         except RedisError as error:
@@ -80,7 +80,7 @@ class RedisConnection:
             failure = RedisConnectionError(f"The command cannot be sent: {type(error).__name__}: {error}")
             self.fail(failure)
             raise failure from error
-        return await answer
+        return await reply
 
     async def wait_for_failure(self, timeout_seconds: float | None = None) -> None:
         """Raise the error of the connection when it fails, or return after the timeout."""
@@ -92,10 +92,10 @@ class RedisConnection:
         """Raise the error in every waiting request and in `wait_for_failure`."""
         if self._failure.done():
             return
-        for answer in (self._failure, *self._answers):
-            if not answer.done():
-                answer.set_exception(error)
-                answer.exception()  # Marks it as retrieved: without waiters, asyncio would log a warning.
+        for reply in (self._failure, *self._replies):
+            if not reply.done():
+                reply.set_exception(error)
+                reply.exception()  # Marks it as retrieved: without waiters, asyncio would log a warning.
 
     async def close(self) -> None:
         """Fail all waiting requests and stop the tasks."""
@@ -119,21 +119,21 @@ class RedisConnection:
             result, refusal = await self._connection.read_response(), None
         except ResponseError as error:
             result, refusal = None, error
-        answer = self._answers.popleft()
-        if answer.done():
+        reply = self._replies.popleft()
+        if reply.done():
             return  # The waiting request was cancelled.
         if refusal is None:
-            answer.set_result(result)
+            reply.set_result(result)
         else:
-            answer.set_exception(refusal)
-            answer.exception()
+            reply.set_exception(refusal)
+            reply.exception()
 
     async def _watch(self) -> None:
         while True:
-            oldest = self._answers[0] if self._answers else None
+            oldest = self._replies[0] if self._replies else None
             # Two sleeps: after one, a busy event loop may not have read a reply that has already arrived.
             await asyncio.sleep(LOOK_SECONDS)
             await asyncio.sleep(LOOK_SECONDS)
-            if oldest is not None and self._answers and self._answers[0] is oldest:
-                self.fail(RedisTimeoutError("Redis did not answer in time."))
+            if oldest is not None and self._replies and self._replies[0] is oldest:
+                self.fail(RedisTimeoutError("Redis did not reply in time."))
                 return

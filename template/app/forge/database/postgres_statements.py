@@ -192,6 +192,10 @@ class Statements:
             f" AND {_condition(self._table.column(name), number)}"
             for number, name in enumerate(filters, start=3)
         )
+        if filters:
+            # Always true for a limit. Not knowing it, PostgreSQL takes a plan for any values to be expensive, so it plans
+            # for these: a rare value is found by its index, a common one in the order of the pages.
+            conditions += f" AND ($2::int > 0 OR id IN (SELECT id FROM {self._name}))"
         # Ids are UUIDv7, whose order is the order of creation, so the primary key serves the pages too. With one row
         # more than asked for, there is a next page.
         return (

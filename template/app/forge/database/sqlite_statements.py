@@ -6,6 +6,7 @@ primary key serves the pages too.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from app.forge.database.sqlite_values import all_columns
 from app.forge.table import Column, Table
@@ -17,6 +18,8 @@ MEMBERS_AT_ONCE = 63
 # Sums of what is left of a decimal by this and below it are integers of 64 bits for any table that fits onto a disk.
 SUM_UNIT = 10**9
 MOST_USED = 10
+# Of a table, for each way to ask for pages and for rows with others.
+STATEMENTS_KEPT = 256
 # Kinds that SQLite may write in another way than a serializer.
 WRITTEN_BY_SQLITE = frozenset({"float", "decimal", "json"})
 
@@ -61,37 +64,37 @@ class Statements:
         self.get = f"SELECT {row} FROM {name} WHERE {self._id} = ?"
         self.delete = f"DELETE FROM {name} WHERE {self._id} = ?"
         self._changed = f"updated_at = ? WHERE {self._id} = ? RETURNING {row}"
-        self.page = self.page_of((), ())
-        filters = [column.name for column in table.columns if column.is_filter]
-        self.filtered_pages = {filter_: self.page_of([filter_], ()) for filter_ in filters}
+        self._lists = {column.name for column in table.columns if column.is_list}
+        # Both take tuples. The statements grow with the table: making one takes longer than a point read.
+        self.get_expanded = lru_cache(STATEMENTS_KEPT)(self._get_expanded)
+        self.page_of = lru_cache(STATEMENTS_KEPT)(self._page_of)
 
     def update_of(self, columns: Iterable[str]) -> str:
         """Return the statement that sets these columns and `updated_at`, and returns the row."""
         assignments = "".join([f"{quoted(column)} = ?, " for column in columns])
         return f"UPDATE {self._name} SET {assignments}{self._changed}"
 
-    def get_expanded(self, relations: Sequence[str]) -> str:
+    def _get_expanded(self, relations: tuple[str, ...]) -> str:
         """Return the statement for a row with the rows that these relations refer to."""
         return f"SELECT {self._row_with(relations)} FROM {self._name} WHERE {self._id} = ?"
 
-    def lists_first(self, filters: Iterable[str]) -> list[str]:
-        """Return the filters in the order in which `page_of` wants them."""
-        return sorted(filters, key=lambda name: not self._table.column(name).is_list)
+    def in_order(self, filters: Iterable[str]) -> tuple[str, ...]:
+        """Return the filters in the order in which `page_of` takes them: lists first."""
+        return tuple(sorted(filters, key=lambda name: name not in self._lists))
 
-    def page_of(self, filters: Sequence[str], relations: Sequence[str]) -> str:
+    def _page_of(self, filters: tuple[str, ...], relations: tuple[str, ...]) -> str:
         """Return the statement for a page of the rows that match all filters, whose values come first."""
         cursor, tables, conditions = self._id, self._name, []
-        for filter_ in filters:
-            if not self._table.column(filter_).is_list:
-                conditions.append(f"{_of(self._table, filter_)} = ?")
+        for name in filters:
+            side = elements(self._table, name)
+            if name not in self._lists:
+                conditions.append(f"{_of(self._table, name)} = ?")
             elif not conditions:
-                side = elements(self._table, filter_)
                 cursor = f"{side}.row_id"
                 # Its rows are in the order of the page. CROSS keeps SQLite from beginning elsewhere and sorting.
                 tables = f"{side} CROSS JOIN {self._name} ON {self._id} = {cursor}"
                 conditions.append(f"{side}.value = ?")
             else:
-                side = elements(self._table, filter_)
                 found = f"SELECT 1 FROM {side} AS other WHERE other.value = ? AND other.row_id = {self._id}"
                 conditions.append(f"EXISTS ({found})")
         where = " AND ".join([*conditions, f"{cursor} < ?"])

@@ -14,7 +14,7 @@ from app.forge.http.problems import RETRY_AFTER_SECONDS, problem_response, probl
 
 PING_TIMEOUT_SECONDS = 2.0
 
-TAG = {"name": "health", "description": "Whether the service lives, and whether it can do its work."}
+TAG = {"name": "health", "description": "Liveness of the service, and readiness of its dependencies."}
 router = APIRouter(prefix="/health", tags=["health"])
 
 

@@ -1,7 +1,7 @@
-"""What the OpenAPI document says beyond FastAPI's: names that clients can use, headers, and problems.
+"""Additions to FastAPI's OpenAPI document: readable operation names, headers and problem details.
 
-All of it is added when the document is first asked for, to routes of the service's owner as well. None of it is a
-parameter of an endpoint, because a header that FastAPI reads takes a route off the fast path.
+They are added to all routes, including your own, when the document is first requested. They are not parameters of
+endpoints, because a route that reads a header through FastAPI does not take the fast path.
 """
 
 import json
@@ -20,39 +20,39 @@ from app.forge.summaries import INLINE
 Document = dict[str, Any]
 
 NULL = {"type": "null"}
-# The host that the document comes from.
+# The host that serves the document.
 HERE = {"url": "/"}
 
-# What every response carries, and what only some services send; routes state the others in their `responses`.
+# Headers of every response, and headers that only some services send. Routes declare others in `responses`.
 EVERYWHERE = ("X-Request-ID", "Server-Timing", "Cache-Control")
 OPTIONAL = {"X-Cache"}
 HEADERS: Document = {
     "X-Request-ID": {
-        "description": "The id of the request, as the service's log has it.",
+        "description": "The id of the request in the service's log.",
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
     },
     "Server-Timing": {
-        "description": "How many milliseconds the service took: `app;dur=1.234`.",
+        "description": "The time that the service took, in milliseconds: `app;dur=1.234`.",
         "schema": {"type": "string"},
     },
     "Cache-Control": {
-        "description": "What caches may do: with `no-cache`, keep the response, but ask before each use.",
+        "description": "The rules for caches. With `no-cache`, they may store the response, and must revalidate it.",
         "schema": {"type": "string"},
     },
     "ETag": {
-        "description": "The version of what is returned, for `If-None-Match` and `If-Match`.",
+        "description": "The version of the returned document, for `If-None-Match` and `If-Match`.",
         "schema": {"type": "string"},
     },
     "Location": {
-        "description": "The address of what was created.",
+        "description": "The URL of the created row.",
         "schema": {"type": "string", "format": "uri-reference"},
     },
     "Retry-After": {
-        "description": "After how many seconds the same request may succeed.",
+        "description": "The number of seconds after which the client may retry.",
         "schema": {"type": "integer"},
     },
     "X-Cache": {
-        "description": "Whether the service's cache had it.",
+        "description": "The result of the lookup in the service's cache.",
         "schema": {"type": "string", "enum": ["hit", "miss"]},
     },
 }
@@ -60,30 +60,30 @@ PARAMETERS: Document = {
     "X-Request-ID": {
         "name": "X-Request-ID",
         "in": "header",
-        "description": "An id for the request, in place of one that the service makes up.",
+        "description": "An id for the request. By default the service generates one.",
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
     },
     "If-None-Match": {
         "name": "If-None-Match",
         "in": "header",
-        "description": "Entity tags that the client has. If one is still right, the answer is 304 without a body.",
+        "description": "Entity tags that the client has. If one is current, the response is 304 without a body.",
         "schema": {"type": "string"},
     },
     "If-Match": {
         "name": "If-Match",
         "in": "header",
-        "description": "The entity tag of the version to change. If it is no longer the newest, the answer is 412.",
+        "description": "The entity tag of the version to change. If it is not current, the response is 412.",
         "schema": {"type": "string"},
     },
 }
-# The status that a request header can lead to.
-ASKED_BY = {"304": "If-None-Match", "412": "If-Match"}
+# The request headers that lead to a status.
+HEADER_OF_STATUS = {"304": "If-None-Match", "412": "If-Match"}
 
 
 def complete(document: Document, routes: Sequence[BaseRoute], optional_headers: Collection[str]) -> None:
-    """Add to FastAPI's document what it cannot know; of `optional_headers`, only those that are given."""
+    """Complete FastAPI's document in place. It describes optional headers only if they are in `optional_headers`."""
     document.setdefault("servers", [HERE])
-    # Nothing is asked of anybody, unless an operation says so.
+    # No credentials are required, unless an operation declares them.
     document.setdefault("security", [])
     _put_inline(document)
     name_operations(document, routes)
@@ -103,15 +103,15 @@ def complete(document: Document, routes: Sequence[BaseRoute], optional_headers: 
 
 
 def name_operations(document: Document, routes: Sequence[BaseRoute]) -> None:
-    """Name each operation after its function; if two functions have one name, the second adds path and method.
+    """Name each operation after its function. If names collide, the later one also has the path and method.
 
-    An `operation_id` that a route states comes first.
+    An `operation_id` of a route takes precedence.
     """
     contexts = {
         (context.path_format, method): context
         for context in iter_route_contexts(routes)
         if isinstance(context.original_route, APIRoute) and context.include_in_schema
-        for method in context.methods or ()
+        for method in sorted(context.methods or ())
     }
     taken: set[str] = set()
     for (path, method), context in sorted(contexts.items(), key=lambda each: not each[1].operation_id):
@@ -160,7 +160,7 @@ def _operations(document: Document) -> Iterator[Document]:
 
 
 def _correct_queries(operation: Document) -> None:
-    """Take null out of what a parameter can be: it is left out instead."""
+    """Remove null from the schemas of query parameters, because clients leave a parameter out instead."""
     for parameter in operation.get("parameters", ()):
         schema = parameter.get("schema", {})
         kinds = schema.get("anyOf", ())
@@ -171,7 +171,7 @@ def _correct_queries(operation: Document) -> None:
 
 
 def _correct_invalid_request(operation: Document) -> None:
-    """Replace FastAPI's own 422: the service answers a problem."""
+    """Replace FastAPI's own 422, because the service responds with problem details."""
     content = operation["responses"].get("422", {}).get("content", {})
     schema = content.get("application/json", {}).get("schema", {})
     if schema.get("$ref") == "#/components/schemas/HTTPValidationError":
@@ -181,7 +181,7 @@ def _correct_invalid_request(operation: Document) -> None:
 def _add_parameters(operation: Document) -> None:
     given = operation.get("parameters", [])
     stated = {each["name"].lower() for each in given if each.get("in") == "header"}
-    names = [name for status, name in ASKED_BY.items() if status in operation["responses"]]
+    names = [name for status, name in HEADER_OF_STATUS.items() if status in operation["responses"]]
     added = [name for name in (*names, "X-Request-ID") if name.lower() not in stated]
     operation["parameters"] = [*given, *({"$ref": f"#/components/parameters/{name}"} for name in added)]
 
@@ -198,7 +198,7 @@ def _add_headers(operation: Document, optional_headers: Collection[str]) -> None
 
 
 def _add_components(document: Document) -> None:
-    """Add what is referred to, and drop what FastAPI added for its own 422."""
+    """Add the components that are referred to, and drop those that FastAPI added for its own 422."""
     components = document.setdefault("components", {})
     text = json.dumps(document)
     for kind, each in (("headers", HEADERS), ("parameters", PARAMETERS)):

@@ -17,7 +17,7 @@ from app.forge.database import outages
 from app.forge.errors import ServiceError, Unavailable
 from app.forge.http.routing import allowed_methods
 
-# What FastAPI takes as the `responses` of a route.
+# The type of the argument `responses` of a route.
 Responses = dict[int | str, dict[str, Any]]
 
 RETRY_AFTER_SECONDS = 1
@@ -28,7 +28,7 @@ KINDS = {2: "Successful", 3: "Redirection", 4: "Client Error", 5: "Server Error"
 
 
 class InvalidField(TypedDict):
-    """Where a request is invalid, and why."""
+    """An invalid part of a request: its location and a message."""
 
     loc: list[str | int]
     msg: str
@@ -51,7 +51,7 @@ class InvalidField(TypedDict):
     )
 )
 class Problem(TypedDict):
-    """Problem details (RFC 9457); `errors` is there if the request is invalid, `field` if a value is taken."""
+    """Problem details (RFC 9457). Invalid requests have `errors`; a unique value that is taken has `field`."""
 
     type: str
     title: str
@@ -98,7 +98,7 @@ def problem_response(
     return Response(body, status, headers, media_type="application/problem+json")
 
 
-async def _answer_service_error(request: Request, error: Exception) -> Response:
+async def _respond_to_service_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)
     headers = None
     if isinstance(error, Unavailable):
@@ -110,7 +110,7 @@ async def _answer_service_error(request: Request, error: Exception) -> Response:
     )
 
 
-async def _answer_http_error(request: Request, error: Exception) -> Response:
+async def _respond_to_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = error.status_code
     if not is_body_allowed_for_status_code(status):
@@ -129,7 +129,7 @@ def _allowed_methods(request: Request, given: str) -> str:
     return ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
 
 
-async def _answer_invalid_request(request: Request, error: Exception) -> Response:
+async def _respond_to_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     faults = [_without_input(fault) for fault in error.errors()]
     return problem_response(
@@ -161,13 +161,13 @@ async def answer_unexpected_error(request: Request, _error: Exception) -> Respon
 
 def add_error_handlers(app: FastAPI) -> None:
     """Respond to expected errors with problem details. `RequestIdMiddleware` handles unexpected ones."""
-    app.add_exception_handler(ServiceError, _answer_service_error)
-    app.add_exception_handler(HTTPException, _answer_http_error)
-    app.add_exception_handler(RequestValidationError, _answer_invalid_request)
+    app.add_exception_handler(ServiceError, _respond_to_service_error)
+    app.add_exception_handler(HTTPException, _respond_to_http_error)
+    app.add_exception_handler(RequestValidationError, _respond_to_invalid_request)
 
 
 def problems(*statuses: HTTPStatus) -> Responses:
-    """Return the `responses` of a route that documents these problems in OpenAPI."""
+    """Return the `responses` argument of a route, which documents these problems in OpenAPI."""
     return {status.value: _problem(status) for status in statuses}
 
 
@@ -180,7 +180,7 @@ def _problem(status: HTTPStatus) -> dict[str, Any]:
     }
 
 
-# The `responses` of a resource's routes. What FastAPI validates is documented as `INVALID` without being stated.
+# The `responses` of routes of resources. Routes with validated input document `INVALID` automatically.
 UNAVAILABLE = problems(HTTPStatus.SERVICE_UNAVAILABLE)
 INVALID = problems(HTTPStatus.UNPROCESSABLE_ENTITY)
 BAD_BODY = problems(HTTPStatus.BAD_REQUEST, CONTENT_TOO_LARGE)

@@ -19,11 +19,11 @@ NDJSON = "application/x-ndjson"
 
 
 def _sends(*names: str) -> dict[str, Any]:
-    """Return what a response says of its headers in OpenAPI; app.forge.http.openapi describes them."""
+    """Return the OpenAPI description of a response with these headers; `app.forge.http.openapi` defines them."""
     return {"headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names}}
 
 
-# The `responses` of routes that return documents. The one of a single row may come from the cache.
+# The `responses` of routes that return documents. A single row may come from the cache.
 CREATED: Responses = {201: _sends("ETag", "Location")}
 CHANGED: Responses = {200: _sends("ETag")}
 NOT_MODIFIED: Responses = {200: _sends("ETag"), 304: _sends("ETag")}
@@ -31,7 +31,7 @@ READ: Responses = {200: _sends("ETag", "X-Cache"), 304: _sends("ETag", "X-Cache"
 
 
 def lines_of(model: type[BaseModel]) -> Responses:
-    """Return the `responses` of a route that streams such documents."""
+    """Return the `responses` of a route that streams rows of this model."""
     lines = {"type": "array", "items": {"$ref": f"#/components/schemas/{model.__name__}"}}
     schema = {"type": "string", "contentMediaType": NDJSON, "contentSchema": lines}
     return {200: {"content": {NDJSON: {"schema": schema}}}}

@@ -77,7 +77,7 @@ class RoutingMiddleware:
         send = _relative_redirects(scope, send)
         try:
             if scope["method"] == "HEAD" and self._is_head_of_get(scope):
-                await _answer_head(self.app, scope, receive, send)
+                await _respond_to_head(self.app, scope, receive, send)
             else:
                 await self.app(scope, receive, send)
         finally:
@@ -130,7 +130,7 @@ def _without_host(location: bytes) -> bytes:
     return parts._replace(scheme="", netloc="", path=path).geturl().encode("latin-1")
 
 
-async def _answer_head(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+async def _respond_to_head(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """Call the app with GET, and send only the status and headers of its response."""
     asgi = {**scope.get("asgi", {}), "spec_version": SPEC_VERSION_OF_DISCONNECTS}
     inner: MutableMapping[str, Any] = {**scope, "method": "GET", "asgi": asgi}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.forge.server.runtime_directory import hold, runtime_directory
 
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (a directory of our own is made in it)
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (a private directory is created in it)
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 

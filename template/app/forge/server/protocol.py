@@ -111,7 +111,7 @@ class HttpProtocol(HttpToolsProtocol):
             is_url = self._in_head and not self.headers and len(self.url) > MAX_URL_BYTES
             self._refuse(URL_TOO_LONG if is_url else HEAD_TOO_LONG)
         elif self._in_head and self._head_timer is None:
-            # In two halves: after a pause, the event loop runs timers before it reads data that arrived during the pause.
+            # In two halves, because after a pause the event loop runs timers before it reads new data.
             self._head_timer = self.loop.call_later(HEAD_SECONDS / 2, self._start_second_half)
 
     def _start_second_half(self) -> None:

@@ -114,7 +114,7 @@ def direct_route(context: RouteContext) -> DirectRoute:
         _refuse_no_scalar(parameter, endpoint)
     _refuse_other_bodies(dependant.body_params)
     if context.max_body_size is not None:
-        raise UseFastAPI("It has a `max_body_size` of its own.")
+        raise UseFastAPI("It sets `max_body_size`.")
     return DirectRoute(
         route=route,
         path=str(context.path_format),

@@ -1,0 +1,1 @@
+"""Comparisons with published generators, and with `copier update`."""

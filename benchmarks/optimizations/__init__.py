@@ -1,0 +1,1 @@
+"""Measurements of each optimization of the template, on and off."""

@@ -1,0 +1,1 @@
+"""CPU time by layer, and the cost of diagnostics."""

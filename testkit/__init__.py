@@ -1,0 +1,1 @@
+"""Servers, interpreters and checkouts that tests and benchmarks share."""

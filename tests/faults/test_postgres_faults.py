@@ -188,7 +188,9 @@ def test_a_mistake_in_sql_is_500_and_logged_with_its_stack_and_request(
         back = ("ALTER TABLE items DROP COLUMN tags", "ALTER TABLE items RENAME COLUMN labels TO tags")
         stack.callback(execute, url, *back)
         # A column that is not there would be one that a migration is to make.
-        execute(url, "ALTER TABLE items RENAME COLUMN tags TO labels", "ALTER TABLE items ADD COLUMN tags date")
+        execute(
+            url, "ALTER TABLE items RENAME COLUMN tags TO labels", "ALTER TABLE items ADD COLUMN tags date"
+        )
         failed = create(client)
         mistaken = json.loads(failed.text)
     with new_client(service.url) as client:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pexpect
@@ -84,6 +85,93 @@ def test_json_is_one_document_with_every_figure_and_verdict(fastforge: RunFastFo
     assert (optimization["cpu_without_it"] is None) == (optimization["verdict"] == "inconclusive")
     assert len(optimization["rounds"]) == 6
     assert [str(page) for page in pages(project)] == [document["page"]]
+
+
+ORDER_LINE = """order_line number:str:max=40:unique item:ref=items parent:ref=order_lines:optional
+    status:enum=open,paid:default=open token:uuid:unique
+    total:decimal:digits=9:places=2 note:str:max=9:optional"""
+SHOP = ("item name:str:max=200:unique price_cents:int:min=0", ORDER_LINE, "code short:str:max=12:unique")
+
+
+@pytest.fixture(scope="module")
+def shop(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with three resources."""
+    flags = [word for resource in SHOP for word in ("--resource", resource)]
+    return generate(installation, tmp_path_factory.mktemp("bench-shop") / "shop", *flags)
+
+
+def measured_paths(document: dict[str, Any]) -> set[str]:
+    """Return the paths of the resources that were measured without an error."""
+    assert [each["name"] for each in document["endpoints"] if each["error_percent"]] == []
+    paths = {each["endpoint"].split()[1] for each in document["endpoints"]}
+    return {path for path in paths if path.startswith("/api/v1/") and path.count("/") == 3}
+
+
+@pytest.mark.parametrize(
+    ("flags", "path"),
+    [
+        ([], "/api/v1/items"),
+        (["--resource", "order-lines"], "/api/v1/order-lines"),
+        (["--resource", "order_line"], "/api/v1/order-lines"),
+    ],
+)
+def test_any_resource_is_measured_and_by_default_the_first_answer(
+    fastforge: RunFastForge, shop: Path, flags: list[str], path: str
+) -> None:
+    document = fastforge("bench", str(shop), "--json", *BRIEFLY, "--optimizations=none", *flags).document
+
+    assert measured_paths(document) == {path}
+    assert len(document["endpoints"]) == 13
+    assert document["obstacles"] == []
+
+
+def test_an_optimization_is_measured_with_any_resource(fastforge: RunFastForge, shop: Path) -> None:
+    flags = ("--resource=order_line", "--endpoints=none", "--optimizations=direct-routes", "--json")
+
+    (optimization,) = fastforge("bench", str(shop), *BRIEFLY, *flags).document["optimizations"]
+
+    assert (optimization["obstacle"], len(optimization["rounds"])) == (None, 6)
+
+
+def test_an_endpoint_whose_unique_text_is_too_short_to_vary_is_left_out_with_the_reason(
+    fastforge: RunFastForge, shop: Path
+) -> None:
+    flags = ("--resource=code", "--optimizations=none", "--json")
+
+    document = fastforge("bench", str(shop), *BRIEFLY, *flags).document
+
+    assert measured_paths(document) == {"/api/v1/codes"}
+    assert len(document["endpoints"]) == 11
+    assert [each.partition(":")[0] for each in document["obstacles"]] == [
+        "create one",
+        "create 20 in a batch",
+    ]
+
+
+def test_an_unknown_resource_is_named_with_those_there_are(fastforge: RunFastForge, shop: Path) -> None:
+    errors = refused(fastforge("bench", str(shop), "--resource", "orders", "--optimizations=none"), 2)
+
+    assert "'orders'" in errors
+    assert "codes, items, order-lines" in errors
+
+
+def test_a_service_without_resources_is_measured(installation: Installation, tmp_path: Path) -> None:
+    project = generate(installation, tmp_path / "gateway", "--no-resources")
+    command = [
+        *installation.command,
+        "bench",
+        str(project),
+        "--json",
+        *BRIEFLY,
+        "--optimizations=direct-routes",
+    ]
+
+    done = subprocess.run(command, env=installation.environment, check=True, capture_output=True, text=True)
+
+    document = Result(done.returncode, done.stdout, done.stderr).document
+    assert measured_paths(document) == set()
+    assert "GET /health/live" in {each["endpoint"] for each in document["endpoints"]}
+    assert [each["verdict"] for each in document["optimizations"]] == ["not measured"]
 
 
 def test_a_pipe_gets_tables_and_nothing_that_moves(fastforge: RunFastForge, project: Path) -> None:

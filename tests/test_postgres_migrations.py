@@ -15,8 +15,8 @@ import pytest
 from fastforge.grammar import grammar
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from testkit.servers.postgres import PostgresServer
 from tests.repository import REPOSITORY, TEMPLATE
-from tests.servers.postgres import PostgresServer
 
 VERSIONS = "template/migrations/postgres/versions"
 ITEMS: dict[str, Any] = {"name": "item", "fields": ["name:str:unique"]}

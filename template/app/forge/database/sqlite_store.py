@@ -1,4 +1,4 @@
-"""The rows of a table in SQLite."""
+"""A table in SQLite."""
 
 import sqlite3
 import time
@@ -72,7 +72,7 @@ class SqliteStore:
             except sqlite3.IntegrityError as error:
                 raise self._refusals.of_row(connection, error, row) from None
 
-        # A serializer is quicker than SQLite's RETURNING.
+        # Where both write the same JSON, the serializer is faster than RETURNING.
         returned = await self._connections.write(write)
         written = returned[0][0].encode() if returned else self._values.in_order(row)
         return document_of(self._serializer.one(written))
@@ -120,7 +120,7 @@ class SqliteStore:
             if self._dependents.changed is None:
                 self._delete(connection, row_id)
                 return
-            # Any number of rows may go with it.
+            # Any number of rows may depend on it.
             with interrupted_at(deadline, connection):
                 changed = connection.execute(self._dependents.changed, (str(row_id),)).fetchall()
                 self._delete(connection, row_id)
@@ -129,7 +129,7 @@ class SqliteStore:
         try:
             await self._connections.write(write)
         finally:
-            # After the commit: what is read from now on is new.
+            # After the commit, so that reads from now on see the change.
             await self._tell(scope)
 
     async def page(
@@ -138,10 +138,10 @@ class SqliteStore:
         before = AFTER_ALL_IDS if after is None else str(after)
         names = self._sql.in_order(filters)
         sql = self._sql.page_of(names, tuple(expand))
-        # One row more than asked for says whether there is a next page.
+        # One row more than requested shows whether there is a next page.
         parameters = (*[self._values.of_filter(name, filters[name]) for name in names], before, limit + 1)
         if len(names) > 1:
-            # No index has all of them: finding one row may take a walk through the whole table.
+            # No index covers them together, so finding one row may mean reading the whole table.
             rows = await self._connections.scan(sql, parameters)
         else:
             rows = self._connections.read(sql, parameters)
@@ -152,7 +152,7 @@ class SqliteStore:
 
     async def export(self) -> AsyncIterator[bytes]:
         last, sql = AFTER_ALL_IDS, self._sql.page_of((), ())
-        # Page by page, because a read that stays open keeps the write-ahead log from being cleared.
+        # Page by page, because the write-ahead log cannot be reset during a long read.
         while rows := await self._connections.scan(sql, (last, EXPORT_CHUNK_ROWS)):
             yield b"".join([self._serializer.one(row.encode()) + b"\n" for _, row in rows])
             last = rows[-1][0]

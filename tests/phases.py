@@ -42,7 +42,7 @@ def phase_of(nodeid: str) -> Phase:
 def is_quick(item: pytest.Item) -> bool:
     """Return whether a quick run has the test.
 
-    Faults, updates and clients run if they are marked as quick. All others run, but thorough ones only for the
+    Faults, updates and clients run if they are marked as quick. All others run; thorough ones only for the
     variants of a quick run.
     """
     parameters = _parameters(item)

@@ -71,11 +71,12 @@ def workflow_notes(project: Path, files: Sequence[str], surroundings: Path) -> l
     inside = project.resolve().relative_to(top.resolve()).as_posix()
     if inside == ".":
         return []
+    check = shlex.join(["fastforge", "check", inside])
     note = f"""\
 GitHub runs only the workflows at the top of a repository, not {inside}/{_WORKFLOW}. Copy it there:
   cd {shlex.quote(str(top))} && mkdir -p .github/workflows
   {_copy_of_workflow(inside)}
-template-update.yml is for a repository of its own; here, run: {shlex.join(["fastforge", "check", inside])}"""
+To see whether a newer template is available, run: {check}"""
     return [note]
 
 

@@ -98,7 +98,7 @@ CHANGES_OF_1_2 = [
     ("pyproject.toml", 'readme = "README.md"\n', 'readme = "README.md"\nkeywords = ["api"]\n'),
     ("deploy/gunicorn/gunicorn.conf.py", "\ntimeout = 30\n", "\ntimeout = 45\n"),
     ("deploy/nginx/nginx.conf", "keepalive 64;", "keepalive 96;"),
-    ("renovate.json", "{\n", '{\n  "timezone": "UTC",\n'),
+    ("benchmarks/targets.toml", "p50_ms = 50\n", "p50_ms = 40\n"),
     ("compose.yaml", "restart: unless-stopped\n", "restart: always\n"),
     ("README.md", "## Start\n", "## How to start\n"),
     (".env.example", "\n\n", "\n# See the README as well.\n\n"),

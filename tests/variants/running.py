@@ -29,6 +29,8 @@ from tests.variants.space import Variant
 WORKERS = 2
 CACHE_TTL_SECONDS = 1
 STEP_SECONDS = 300
+# A variant by itself runs all tests of the machinery that apply to it.
+MACHINERY_SECONDS = 900
 BOOT_SECONDS = 30
 STOP_SECONDS = 20
 LEFT_BEHIND_SECONDS = 5
@@ -156,7 +158,8 @@ class Run:
         self.make_shop(renderer)
         found = [path for file in files for path in sorted(self.shop.glob(file))]
         named = [str(path.relative_to(self.shop)) for path in found]
-        self._step("machinery", [".venv/bin/python", "-m", "pytest", "-q", *named], cwd=self.shop)
+        pytest = [".venv/bin/python", "-m", "pytest", "-q", *named]
+        self._step("machinery", pytest, cwd=self.shop, seconds=MACHINERY_SECONDS)
         passed, skipped = self._counted("machinery")
         if skipped:
             raise self._failed("machinery", f"it skipped {skipped} tests")
@@ -236,8 +239,16 @@ class Run:
     def _environment(self, **more: str) -> dict[str, str]:
         return clean_environment(**self.servers, **more)
 
-    def _step(self, step: str, command: list[str], cwd: Path | None = None, **variables: str) -> None:
+    def _step(
+        self,
+        step: str,
+        command: list[str],
+        cwd: Path | None = None,
+        seconds: float | None = None,
+        **variables: str,
+    ) -> None:
         """Run a command to its end, and raise `StepFailed` where that is not 0."""
+        limit = seconds or STEP_SECONDS
         with self._timed(step), self.log(step).open("wb") as log:
             process = subprocess.Popen(
                 command,
@@ -249,12 +260,12 @@ class Run:
                 start_new_session=True,
             )
             try:
-                code = process.wait(STEP_SECONDS)
+                code = process.wait(limit)
             except BaseException as end:
                 # Servers that it has started may have sessions of their own.
                 kill_processes_in(self.folder)
                 if isinstance(end, subprocess.TimeoutExpired):
-                    raise self._failed(step, f"it did not end within {STEP_SECONDS} s") from end
+                    raise self._failed(step, f"it did not end within {limit} s") from end
                 raise
             finally:
                 _kill_group(process)

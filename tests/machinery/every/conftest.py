@@ -14,8 +14,12 @@ from app.settings import Settings
 @pytest.fixture(scope="session")
 def environment(settings: Settings) -> dict[str, str]:
     """Return the environment of a service that runs as a process of its own."""
-    secrets = {name: value.get_secret_value() for name, value in settings if isinstance(value, SecretStr)}
-    return {**os.environ, **{name.upper(): secret for name, secret in secrets.items()}}
+    urls = {name.upper(): value for name, value in settings if name.endswith("_url") and value}
+    told = {
+        name: value.get_secret_value() if isinstance(value, SecretStr) else value
+        for name, value in urls.items()
+    }
+    return {**os.environ, **told}
 
 
 @pytest.fixture

@@ -32,9 +32,7 @@ def test_every_module_can_be_imported_in_the_benchmarks_environment(tmp_path: Pa
     variables = clean_environment(PYTHONPATH="generator:kit", PYTHONDONTWRITEBYTECODE="1")
 
     command = [str(python), "-c", IMPORT_ALL]
-    done = subprocess.run(
-        command, cwd=REPOSITORY, env=variables, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, cwd=REPOSITORY, env=variables, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
 

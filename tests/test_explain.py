@@ -80,11 +80,11 @@ def test_a_line_that_none_touches_names_the_nearest(fastforge: RunFastForge, pro
     assert 1 < len(document["optimizations"]) <= 3
 
 
-@pytest.mark.parametrize("readme", ["README.md", "docs/usage.md", "template/docs/operating.md"])
+@pytest.mark.parametrize("file", ["README.md", "docs/usage.md", "template/docs/operating.md"])
 def test_the_examples_in_documents_find_an_optimization(
-    fastforge: RunFastForge, project: Path, readme: str
+    fastforge: RunFastForge, project: Path, file: str
 ) -> None:
-    text = (REPOSITORY / readme).read_text()
+    text = (REPOSITORY / file).read_text()
     examples = [path for path in re.findall(r"fastforge explain (?:myapi/)?(app/[\w./:]+)", text) if path]
     assert examples
     for example in examples:

@@ -107,7 +107,7 @@ class Server(ABC):
 
 
 def checked_name(name: str) -> str:
-    """Return `name`, or raise `ValueError`: a database that is dropped and created again must be for tests."""
+    """Return `name`, or raise `ValueError`: what is dropped must be for tests."""
     if "test" not in name:
         raise ValueError(f"{name!r} does not say that it is for tests. Use a name with 'test' in it.")
     return name

@@ -89,18 +89,18 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 MEASURE = PYTHONPATH=generator:kit
 
 .PHONY: benchmarks
-benchmarks: .venv/benchmarks/installed ## Measure every goal with its limit, and write docs/performance.md, in twelve minutes
+benchmarks: .venv/benchmarks/installed ## Measure every goal and write docs/performance.md, in twelve minutes
 	$(MEASURE) .venv/benchmarks/bin/python -m benchmarks --results benchmarks/results --docs docs $(FLAGS)
 
 .PHONY: benchmarks-published
-benchmarks-published: .venv/benchmarks/installed ## Measure published generators' services beside ours; FULL_STACK names a checkout of one
+benchmarks-published: .venv/benchmarks/installed ## Measure services of other generators; FULL_STACK=… is a checkout of one
 	$(MEASURE) .venv/benchmarks/bin/python -m benchmarks --published $(if $(FULL_STACK),--full-stack "$(FULL_STACK)") \
 		--results benchmarks/results --docs docs $(FLAGS)
 
 .PHONY: benchmark-updates
-benchmark-updates: install ## Measure updates: one next to copier update, and 100 at once, in five minutes
+benchmark-updates: install ## Measure one update compared with copier update, and 100 at once, in five minutes
 	$(MEASURE) $(BIN)/python -m benchmarks.comparisons.updates --results benchmarks/results
 
 .PHONY: bench-optimizations
-bench-optimizations: .venv/benchmarks/installed ## Measure each optimization on and off, in fifteen minutes; NAMES chooses
+bench-optimizations: .venv/benchmarks/installed ## Measure each optimization on and off, in fifteen minutes; NAMES=… selects
 	$(MEASURE) .venv/benchmarks/bin/python -m benchmarks.optimizations $(NAMES)

@@ -29,7 +29,7 @@ LEFT_OVERS = {
 
 
 class TemplateBuildHook(BuildHookInterface):  # type: ignore[type-arg]
-    """Adds `copier.yml`, `macros/`, `template/`, `kit/`, `build.json` and `history.bundle` to what is built."""
+    """Adds `copier.yml`, `macros/`, `template/`, `kit/`, `build.json` and `history.bundle` to the wheel."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Fill in `force_include`. An editable install reads the checkout itself and needs nothing."""

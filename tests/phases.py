@@ -42,8 +42,8 @@ def phase_of(nodeid: str) -> Phase:
 def is_quick(item: pytest.Item) -> bool:
     """Return whether a quick run has the test.
 
-    Of faults, updates and clients those that are marked as quick; of the others all, but thorough ones only for
-    the variants of a quick run.
+    Faults, updates and clients run if they are marked as quick. All others run; thorough ones only for the
+    variants of a quick run.
     """
     parameters = _parameters(item)
     if item.nodeid.startswith(PARTS_OF_VARIANTS):

@@ -88,7 +88,8 @@ def test_json_is_one_document_with_every_figure_and_verdict(fastforge: RunFastFo
 
 
 ORDER_LINE = """order_line number:str:max=40:unique item:ref=items parent:ref=order_lines:optional
-    status:enum=open,paid:default=open token:uuid:unique total:decimal:digits=9:places=2 note:str:max=9"""
+    status:enum=open,paid:default=open token:uuid:unique
+    total:decimal:digits=9:places=2 note:str:max=9:optional"""
 SHOP = ("item name:str:max=200:unique price_cents:int:min=0", ORDER_LINE, "code short:str:max=12:unique")
 
 

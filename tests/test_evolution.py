@@ -12,7 +12,7 @@ from fastforge.errors import UserError
 from fastforge.evolution import add_field, add_resource, new_revision_id, remove_field, remove_resource
 from fastforge.grammar import grammar
 from fastforge.migrations import head_of
-from fastforge.resources import parse_line
+from fastforge.resources import changes_in_words, parse_line, revisions_in_words
 
 GRAMMAR = grammar()
 ID = "a1b2c3d4e5f6"
@@ -253,3 +253,32 @@ def test_a_circle_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(UserError, match="in a circle"):
         head_of(tmp_path)
+
+
+def test_a_change_of_resources_is_told_in_words() -> None:
+    old = answers_for("item name:str", "tag name:str", "order number:str item:ref=items note:str:optional")
+    new = answers_for("item name:str", "order without=batch number:str:max=9 item:ref=items", "box size:int")
+
+    assert list(changes_in_words(old["resources"], new["resources"])) == [
+        "+ box size:int",
+        "- tag",
+        "order: + without=batch",
+        "order: + number:str:max=9",
+        "order: - number:str",
+        "order: - note:str:optional",
+    ]
+    assert list(changes_in_words(None, [])) == []
+
+
+def test_a_change_of_revisions_is_told_in_words() -> None:
+    added = add_field(SHOP, "order", "size:int:optional", GRAMMAR, head="0001", revision=ID)
+    removed = remove_resource(added, "order", GRAMMAR, head=ID, revision="b" * 12)
+
+    assert list(revisions_in_words(SHOP["revisions"], removed["revisions"])) == [
+        f"+ {ID} after 0001: add order.size",
+        f"+ bbbbbbbbbbbb after {ID}: remove order",
+    ]
+    assert list(revisions_in_words(removed["revisions"], added["revisions"])) == [
+        f"- bbbbbbbbbbbb after {ID}: remove order"
+    ]
+    assert list(revisions_in_words(None, SHOP["revisions"])) == ["+ 0001 first: create item, create order"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -137,6 +138,15 @@ def test_every_date_time_of_rfc_3339_is_read(
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=6, min_value=-(10**12), max_value=10**12))
 def test_every_decimal_is_read_exactly(readers: Readers, number: Decimal) -> None:
     assert set(read(readers, Decimal, f"{number:f}")) == {number}
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, places=20, min_value=-1, max_value=1))
+def test_every_decimal_is_written_in_the_form_in_which_it_is_read(readers: Readers, number: Decimal) -> None:
+    ready, _ = readers[Decimal]
+    written = json.loads(ready.dump_json(ready.validate_python(f"{number:f}")))
+    assert re.fullmatch(r"-?[01]\.[0-9]{20}", written)
+    assert Decimal(written) == number
+    assert written.startswith("-") == (number < 0)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -104,6 +104,7 @@ def test_a_noun_has_its_name_in_every_spelling() -> None:
         "class": "OrderLine",
         "classes": "OrderLines",
         "constant": "ORDER_LINES",
+        "sort_key": "order_lines",
         "article": "an",
         "classes_words": "Order lines",
         "without": ["batch"],
@@ -584,3 +585,12 @@ def test_the_longest_names_fit_into_postgresql() -> None:
 
     # A table, a reference's column and the end of an index's name.
     assert limits["noun"] + len("_") + limits["name"] + len("_id") + len("_key") <= 63
+
+
+def test_sort_keys_sort_numbers_by_their_value() -> None:
+    nouns = GRAMMAR.nouns_of(
+        [resource("a:int", name=name) for name in ("order10", "order2", "order2_b11", "order2_b2")]
+    )
+
+    in_order = [noun["name"] for noun in sorted(nouns, key=lambda noun: str(noun["sort_key"]))]
+    assert in_order == ["order2_b2", "order2_b11", "order2", "order10"]

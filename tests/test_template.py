@@ -84,7 +84,8 @@ def test_only_joints_hold_jinja() -> None:
 
 
 def test_python_joints_stay_tiny() -> None:
-    joints = [path for path in template_files() if path.name.endswith(".py.jinja")]
+    # The files of a resource list its fields.
+    joints = [path for path in template_files() if path.name.endswith(".py.jinja") and "{%" not in str(path)]
 
     lines = {
         path.name: len(re.findall(r"^.*\{[{%].*$", path.read_text("utf-8"), re.MULTILINE)) for path in joints

@@ -72,12 +72,10 @@ def read_resources(answer: Sequence[Any]) -> list[Any]:
 def changes_in_words(old: object, new: object) -> Iterator[str]:
     """Yield a line for each resource and field that comes (+) or goes (-)."""
     before, after = _by_name(old), _by_name(new)
-    for name in after.keys() - before.keys():
-        yield f"+ {line_of(after[name])}"
-    for name in before.keys() - after.keys():
-        yield f"- {name}"
-    for name in sorted(before.keys() & after.keys()):
-        yield from _changed_words(before[name], after[name])
+    yield from (f"+ {line_of(each)}" for name, each in after.items() if name not in before)
+    yield from (f"- {name}" for name in before if name not in after)
+    for name in after:
+        yield from _changed_words(before[name], after[name]) if name in before else ()
 
 
 def revisions_in_words(old: object, new: object) -> Iterator[str]:

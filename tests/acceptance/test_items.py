@@ -56,8 +56,9 @@ def test_a_description_is_optional(service: Service) -> None:
 
 
 def test_a_taken_name_answers_409_and_changes_nothing(service: Service, item: Item) -> None:
-    refused = body_of(service.post(name=item["name"], price_cents=1), 409, "a name is unique")
-    assert refused["field"] == "name", f"the field that is taken is named: {refused}"
+    refused = service.post(name=item["name"], price_cents=1)
+    must_answer(refused, 409, "a name is unique")
+    assert refused.json()["field"] == "name", f"the field that is taken is named: {refused.text}"
     assert service.get(item["id"]).json() == item, "a refused item leaves the other as it was"
 
 

@@ -15,6 +15,8 @@ from tests.acceptance.service import ITEMS, PROBLEM, Json, Service, body_of, mus
 SETTLING_SECONDS = 2.0
 SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{.*\})? (\S+)( \d+)?$")
 
+# What the contract says that answers carry.
+HEADERS = {"cache-control", "etag", "location", "retry-after", "server-timing", "x-cache", "x-request-id"}
 DOCUMENTED = {
     (ITEMS, "post"): {"201", "409", "422"},
     (ITEMS, "get"): {"200", "304", "422"},
@@ -189,6 +191,32 @@ def test_documented_errors_are_problems(path: str, method: str, openapi: dict[st
             assert content == [PROBLEM], (
                 f"{method.upper()} {path} documents {status} as {PROBLEM}, not {content}"
             )
+
+
+def test_the_headers_of_the_contract_are_documented_where_they_are_sent(
+    service: Service, openapi: dict[str, Any]
+) -> None:
+    one = f"{ITEMS}/{{}}"
+    item = service.create()["id"]
+    read = service.get(item)
+    page = service.send("GET", ITEMS)
+    etags = {"If-None-Match": page.headers["ETag"]}
+    answers = [
+        (ITEMS, "post", service.post()),
+        (ITEMS, "get", page),
+        (ITEMS, "get", service.send("GET", ITEMS, headers=etags)),
+        (one, "get", read),
+        (one, "get", service.get(item, **{"If-None-Match": read.headers["ETag"]})),
+        (one, "patch", service.patch(item, price_cents=1)),
+        (one, "delete", service.delete(item)),
+        (one, "get", service.get(str(uuid.uuid4()))),
+        (f"{ITEMS}/summary", "get", service.send("GET", f"{ITEMS}/summary")),
+    ]
+    for path, method, answer in answers:
+        response = _responses(openapi, path, method)[str(answer.status_code)]
+        documented = {name.lower() for name in response["headers"]}
+        sent = {name for name in HEADERS if name in answer.headers}
+        must(sent == documented, f"what is sent is documented, not {sorted(sent ^ documented)}", answer)
 
 
 def test_the_export_is_documented_as_ndjson(openapi: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.mutants.__main__ import Mutant, chosen_mutants
 from tests.repository import TEMPLATE
+from tests.variants.machinery import shop
 from tests.variants.rendering import Renderer
 from tests.variants.space import variants_named
 
@@ -24,8 +25,9 @@ def times_in(folder: Path, mutant: Mutant) -> int:
 def test_what_a_mutant_changes_stands_once_in_its_file(renderer: Renderer, name: str) -> None:
     (variant,) = variants_named(name)
     project = renderer.render_variant(variant).folder
+    with_shop = renderer.render_variant(variant, shop()).folder
     # Tests of faults render for themselves, so their mutants are made in the template.
-    places = {"own": project, "machinery": project, "contract": project, "faults": TEMPLATE}
+    places = {"own": project, "machinery": with_shop, "contract": project, "faults": TEMPLATE}
 
     times = {
         mutant.name: times_in(places[mutant.suite], mutant) for mutant in MUTANTS if mutant.variant == name

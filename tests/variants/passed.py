@@ -14,7 +14,7 @@ from tests.variants.table import Outcome
 
 ANSWERS_FILE = ".copier-answers.yml"
 # With the project itself, all that a run's outcome comes from.
-HARNESS = ("acceptance", "machinery", "servers", "variants")
+HARNESS = ("tests/acceptance", "tests/machinery", "tests/variants", "testkit")
 
 
 def outcome_before(run: Run) -> Outcome | None:
@@ -44,7 +44,7 @@ def fingerprint(run: Run) -> str:
 
 @cache
 def _harness() -> str:
-    return _hash_of(path for name in HARNESS for path in (REPOSITORY / "tests" / name).rglob("*.py"))
+    return _hash_of(path for name in HARNESS for path in (REPOSITORY / name).rglob("*.py"))
 
 
 def _hash_of(files: Iterable[Path]) -> str:

@@ -10,6 +10,7 @@ from app.forge import database as store
 from app.forge import errors
 from app.lifespan import lifespan
 from app.main import create_app
+from app.resources import RESOURCES
 
 # Alone on the variant's own database, in tables that are gone afterwards.
 TABLES = (
@@ -21,7 +22,7 @@ MOST_LINES = 10
 
 def example() -> str:
     """Return the README's example, which is as short as it says."""
-    section = Path("README.md").read_text(encoding="utf-8").partition("## Transactions\n")[2]
+    section = Path("docs/changing.md").read_text(encoding="utf-8").partition("## Transactions\n")[2]
     code = re.findall(r"```python\n(.*?)```", section, re.DOTALL)[0]
     assert len(code.splitlines()) <= MOST_LINES, code
     return str(code)
@@ -111,6 +112,7 @@ KINDS = {"sqlite": Sqlite, "postgres": Postgres, "mongodb": Mongodb}
 async def main() -> None:
     """Order twice: of what there is, and of what there is not."""
     names: dict[str, Any] = {**vars(store), **vars(errors), "UUID": UUID}
+    names |= {each.table.name.upper(): each.table for each in RESOURCES}
     exec(compile(example(), "README.md", "exec"), names)
     tables = KINDS[store.Database.__module__.rpartition(".")[2].partition("_")[0]]()
     item_id = uuid4()

@@ -62,12 +62,12 @@ def named_project(request: pytest.FixtureRequest, renderer: Renderer) -> Project
 
 @pytest.fixture
 def name(named_project: Project) -> str:
-    return named_project.answers["project_name"]
+    return str(named_project.answers["project_name"])
 
 
 @pytest.fixture
 def description(named_project: Project) -> str:
-    return named_project.answers["description"]
+    return str(named_project.answers["description"])
 
 
 def test_they_come_out_of_the_answers_file(named_project: Project, name: str, description: str) -> None:

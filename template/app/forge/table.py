@@ -50,7 +50,7 @@ class Column:
     # The number of decimal places; 0 except for decimals.
     places: int = 0
     reference: Reference | None = None
-    # The value of rows that omit the field, including rows stored before the field existed in MongoDB.
+    # The value of rows that omit the field, including rows stored before a field was added without a migration.
     default: Any = field(default=None, compare=False)
 
     @property

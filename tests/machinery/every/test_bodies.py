@@ -273,7 +273,7 @@ def test_the_json_schema_has_one_form_for_each_type() -> None:
 
 
 def test_a_type_that_json_has_is_not_read_from_text() -> None:
-    with pytest.raises(TypeError, match="no text in JSON"):
+    with pytest.raises(TypeError, match="no text format in JSON"):
         TypeAdapter(Annotated[int, FromText()])
 
 

@@ -16,6 +16,8 @@ from app.forge.summaries import Count, Figures
 from app.main import create_app
 from app.settings import Settings
 
+AXES: tuple[str, ...] = ()
+
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 

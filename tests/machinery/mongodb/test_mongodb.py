@@ -224,6 +224,22 @@ async def test_a_migration_takes_all_the_time_it_needs(
     assert bounded == {"ping": True, "createIndexes": False, "hello": False, "update": False}
 
 
+async def test_rows_do_not_meet_in_a_unique_field_that_their_resource_has_lost(
+    shop: Shop, settings: Settings
+) -> None:
+    await shop.order_lines.insert(shop.line("of before"))
+    table = RESOURCE["order_lines"].table
+    fewer = Table("order_lines", "order line", tuple(each for each in table.columns if each.name != "number"))
+    tables = [fewer, RESOURCE["items"].table, RESOURCE["customers"].table]
+    async with open_database(settings, tables) as database:
+        store = database.store(fewer, RESOURCE["order_lines"].serializer())
+        rows = [shop.line("left out") for _ in range(2)]
+        for row in rows:
+            del row["number"]
+        await store.insert_many(rows)
+    assert await shop.lines.count_documents({}) == 3
+
+
 async def test_rows_that_leave_a_unique_field_out_do_not_meet(shop: Shop) -> None:
     rows = [shop.line(number) for number in "abc"]
     await shop.order_lines.insert_many(rows)

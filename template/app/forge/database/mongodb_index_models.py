@@ -33,7 +33,8 @@ def indexes_of(table: Table) -> list[IndexModel]:
 def _unique(column: Column) -> IndexModel:
     key = [(column.name, ASCENDING)]
     if not column.is_optional:
-        return IndexModel(key, unique=True)
-    # Any number of rows may have none. A sparse index leaves out a field that is missing, but not one that is null.
+        # Sparse, so that rows without the field do not meet after a resource has lost it.
+        return IndexModel(key, unique=True, sparse=True)
+    # Any number of rows may have no value, and a sparse index has those where it is null.
     has_value = {column.name: {"$type": BSON_TYPES[column.kind]}}
     return IndexModel(key, unique=True, partialFilterExpression=has_value)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from hashlib import sha1
 from typing import Any
 
 from app.forge.fields import json_text
@@ -47,11 +46,8 @@ def quoted(name: str) -> str:
 
 
 def constraint_name(table: str, column: str, suffix: str) -> str:
-    """Return the name that macros/postgres.jinja gives to a constraint or an index of a column."""
-    name = f"{table}_{column}_{suffix}"
-    if len(name) <= MAX_NAME_BYTES:
-        return name
-    return f"{name[:50]}_{sha1(name.encode(), usedforsecurity=False).hexdigest()[:12]}"
+    """Return the name that migrations give to a constraint of a column, as PostgreSQL keeps it."""
+    return f"{table}_{column}_{suffix}"[:MAX_NAME_BYTES]
 
 
 def parameter(number: int, column: Column) -> str:

@@ -18,7 +18,7 @@ from app.forge.database.sqlite_writer import GroupCommitWriter
 from app.forge.fields import json_text
 from app.forge.table import Table
 
-# Each connection keeps as many statements prepared: with a few for each of many tables, the driver's 128 are too few.
+# Prepared statements per connection. The default, 128, is too small for many tables with several each.
 CACHED_STATEMENTS = 1_000
 
 
@@ -91,9 +91,9 @@ def _writer(settings: DatabaseSettings, busy_seconds: float) -> sqlite3.Connecti
 
 @asynccontextmanager
 async def open_database(settings: DatabaseSettings, tables: Sequence[Table]) -> AsyncIterator[Database]:
-    """Yield the database with these tables and close its connections in the end.
+    """Yield the database with these tables, and close its connections on exit.
 
-    The file may be unavailable in between.
+    The file does not have to exist yet, and may become unavailable.
     """
     timeout = settings.database_timeout_seconds
     async with AsyncExitStack() as stack:

@@ -1,8 +1,8 @@
 """SQLite's connections: one on the event loop, some in threads that read, one in the thread that writes.
 
-What runs on the event loop is bounded: point reads and pages walk an index for at most 101 rows, quicker than
-a thread could be asked. Whatever reads more runs in a reader thread with a deadline. All writes of a process
-go through one thread that commits those that wait together, so that one flush to disk serves many requests.
+Statements on the event loop are bounded: point reads and pages read at most 101 rows through an index, which
+takes less time than a call to a thread. All other reads run in a reader thread with a deadline. All writes of
+a process go through one thread, which commits waiting writes together: one flush serves many requests.
 """
 
 import asyncio
@@ -28,7 +28,10 @@ Result = TypeVar("Result")
 
 
 class Connections:
-    """Runs statements where they belong. Methods raise `Unavailable`, and the driver's errors for mistakes in SQL."""
+    """Runs reads and writes on the right connection.
+
+    Methods raise `Unavailable`, or the driver's error if the SQL is wrong.
+    """
 
     def __init__(
         self,
@@ -38,20 +41,20 @@ class Connections:
         timeout_seconds: float,
         schema: Sequence[str],
     ) -> None:
-        """Take statements that succeed if the schema is the one that the service needs."""
+        """`schema` has statements that fail if a table or column is missing."""
         self.readers = readers
         self.writer = writer
         self.timeout_seconds = timeout_seconds
         self._schema = schema
         self._open_reader = open_reader
         self._on_loop: sqlite3.Connection | None = None
-        # For the threads; each is opened by the first that needs it.
+        # Readers for the threads; None is one that is not open yet.
         self._idle: queue.SimpleQueue[sqlite3.Connection | None] = queue.SimpleQueue()
         for _ in range(READER_THREADS):
             self._idle.put(None)
 
     def read(self, sql: str, parameters: tuple[Any, ...]) -> list[Any]:
-        """Return the rows of a statement that an index bounds, here and now."""
+        """Run a statement that is bounded by an index on the event loop, and return its rows."""
         try:
             connection = self._on_loop or self._open_on_loop()
             return connection.execute(sql, parameters).fetchall()
@@ -60,11 +63,11 @@ class Connections:
             raise
 
     async def scan(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
-        """Return the rows of a statement that may read much."""
+        """Run a statement that may read many rows in a thread, and return its rows."""
         return await self.read_in_thread(lambda connection: connection.execute(sql, parameters).fetchall())
 
     async def read_in_thread(self, read: Callable[[sqlite3.Connection], Result]) -> Result:
-        """Return what this returns in a reader's thread, where it must end in time."""
+        """Run this in a reader thread, at most until the deadline, and return its result."""
         loop = asyncio.get_running_loop()
         deadline = time.monotonic() + self.timeout_seconds
         try:
@@ -74,9 +77,9 @@ class Connections:
             raise
 
     async def write(self, write: Callable[[sqlite3.Connection], Result]) -> Result:
-        """Return what the write returns, once it is on disk. What it raises undoes it and nothing else."""
+        """Run the write, and return its result once it is on disk. If it raises, only it is rolled back."""
         try:
-            # SQLite's own timeout is for the lock of one group; a write may have to wait for other groups first.
+            # SQLite's own timeout is for the lock of one group; a write may wait for other groups first.
             async with asyncio.timeout(self.timeout_seconds):
                 return await self.writer.run(write)
         except UNAVAILABLE_ERRORS as error:
@@ -84,7 +87,7 @@ class Connections:
             raise
 
     def borrow_reader(self) -> sqlite3.Connection:
-        """Return an idle reader, for the caller to give back; it is opened if it has never been used."""
+        """Return an idle reader, opened on first use. The caller must give it back."""
         connection = self._idle.get()
         try:
             return connection or self._open_reader(self.timeout_seconds)
@@ -93,7 +96,7 @@ class Connections:
             raise
 
     def give_back(self, connection: sqlite3.Connection) -> None:
-        """Let others have a reader that was borrowed."""
+        """Make a borrowed reader available to others."""
         self._idle.put(connection)
 
     def _open_on_loop(self) -> sqlite3.Connection:
@@ -126,7 +129,7 @@ class Connections:
 
 @contextmanager
 def interrupted_at(deadline: float, connection: sqlite3.Connection) -> Iterator[None]:
-    """Have SQLite interrupt what runs when the deadline, a time of `time.monotonic`, has passed."""
+    """Interrupt statements on this connection that run past the deadline, a value of `time.monotonic()`."""
     connection.set_progress_handler(lambda: time.monotonic() > deadline, STEPS_BETWEEN_LOOKS)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Which rows depend on one that is deleted. SQLite itself removes or changes them; these statements say which."""
+"""The rows that a delete affects through references: SQLite changes them, these statements find them."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -17,16 +17,16 @@ class Referrer(NamedTuple):
 
 
 class Dependents:
-    """Statements about the rows that depend on a row of a table; all take its id, or are None if there can be none."""
+    """Statements that find the rows depending on one, by its id; None if no such rows can exist."""
 
     def __init__(self, table: Table, tables: Mapping[str, Table]) -> None:
         found = _reachable(table.name, _referrers(tables.values()))
         gone = _gone(table.name, [each for each in found if each.on_delete == "cascade"])
         changing = [each for each in found if each.on_delete != "restrict"]
         refusing = [each for each in found if each.on_delete == "restrict"]
-        # Tables and ids of all that go or change with the row.
+        # The tables and ids of all rows that are deleted or changed with it.
         self.changed = f"{gone} {' UNION '.join(map(_changed, changing))}" if changing else None
-        # Table, column and id of one that keeps the row from being deleted.
+        # The table, column and id of one row that prevents the delete.
         self.refusing = f"{gone} {' UNION '.join(map(_refusing, refusing))} LIMIT 1" if refusing else None
 
 
@@ -40,7 +40,7 @@ def _referrers(tables: Iterable[Table]) -> list[Referrer]:
 
 
 def _reachable(table: str, referrers: list[Referrer]) -> list[Referrer]:
-    """Return those that refer to the table, or to one whose rows may go with it."""
+    """Return the referrers of the table, and of all tables to which a delete may cascade."""
     going, last = {table}, set[str]()
     while going != last:
         last = going
@@ -49,7 +49,7 @@ def _reachable(table: str, referrers: list[Referrer]) -> list[Referrer]:
 
 
 def _gone(table: str, cascades: list[Referrer]) -> str:
-    """Return the beginning of a statement, with the row and all that go with it in `gone`."""
+    """Return a common table expression, `gone`, of the row and all rows that are deleted with it."""
     first = f"SELECT {literal(table)} AS of_table, ? AS id"
     more = [f"SELECT {literal(each.table)}, referrer.id {_of_gone(each)}" for each in cascades]
     return f"WITH RECURSIVE gone AS ({' UNION '.join([first, *more])})"
@@ -66,6 +66,6 @@ def _refusing(each: Referrer) -> str:
 
 
 def _of_gone(each: Referrer) -> str:
-    # CROSS: from the rows that go to those that refer to them, by an index.
+    # CROSS JOIN: for each deleted row, look up its referrers by an index.
     found = f"{quoted(each.table)} AS referrer ON referrer.{quoted(each.column)} = gone.id"
     return f"FROM gone CROSS JOIN {found} WHERE gone.of_table = {literal(each.to)}"

@@ -1,6 +1,6 @@
-"""Why SQLite refused a write, in words of the service: it names neither the value nor, of a reference, the column.
+"""Turns SQLite's constraint errors into the errors of the service.
 
-All is looked up within the same write, so it is still true.
+SQLite does not say which value was refused, nor in which reference. It is looked up within the same write.
 """
 
 import sqlite3
@@ -16,7 +16,7 @@ from app.forge.table import Table
 
 
 class Refusals:
-    """Finds the error to raise; it is the given one if a rule is broken that the table does not know."""
+    """Finds the error to raise: the original one if no column of the table explains it."""
 
     def __init__(
         self, table: Table, tables: Mapping[str, Table], values: Values, dependents: Dependents
@@ -30,27 +30,27 @@ class Refusals:
     def of_row(
         self, connection: sqlite3.Connection, error: sqlite3.IntegrityError, row: Mapping[str, Any]
     ) -> Exception:
-        """Return why a row, or the changes of one with its id, were not written."""
+        """Return why a row was refused, or changes to one; `row` has its id."""
         return self._found(connection, error, row, None) or error
 
     def of_batch(
         self, connection: sqlite3.Connection, error: sqlite3.IntegrityError, rows: Sequence[Mapping[str, Any]]
     ) -> Exception:
-        """Return why a batch was not written. Its rows before the one that was refused are in the table."""
+        """Return why a batch was refused. The rows before the one that failed are in the table."""
         found = (self._found(connection, error, row, index) for index, row in enumerate(rows))
         return next((refusal for refusal in found if refusal is not None), error)
 
     def of_delete(
         self, connection: sqlite3.Connection, error: sqlite3.IntegrityError, row_id: UUID
     ) -> Exception:
-        """Return why a row was not deleted."""
+        """Return why a row cannot be deleted."""
         found = self._refusing and connection.execute(self._refusing, (str(row_id),)).fetchone()
         if not found:
             return error
         table, column, referrer = found
         return Referenced(
-            f"The {self._table.noun} {row_id} cannot be removed while the {self._tables[table].noun} {referrer} "
-            f"refers to it as {column}."
+            f"The {self._table.noun} {row_id} cannot be removed while "
+            f"the {self._tables[table].noun} {referrer} refers to it as {column}."
         )
 
     def _found(

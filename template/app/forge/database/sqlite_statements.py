@@ -1,23 +1,26 @@
-"""The statements for a table, each made once; SQLite itself writes rows as JSON.
+"""The statements of a table. SQLite itself writes rows as JSON.
 
-Every value is bound. Every name goes through `quoted`, and a column has its table before it: of a column that does not
-exist, SQLite would otherwise take the quoted name for a text. Ids are UUIDv7, whose order is the order of creation, so the
-primary key serves the pages too.
+All values are bound. All names are quoted, and columns have their table in front: SQLite takes an unknown
+column in double quotes for a string. Ids are UUIDv7, which sort by the time of creation, so pages use the
+primary key.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from app.forge.database.sqlite_values import all_columns
 from app.forge.table import Column, Table
 
-# The function of every connection that writes a float as the shortest text that reads back exactly, as serializers do.
+# A function of every connection: writes the shortest text that reads back exactly, as serializers do.
 FLOAT_JSON = "float_json"
-# Functions of SQLite take 127 arguments.
+# SQLite functions take at most 127 arguments.
 MEMBERS_AT_ONCE = 63
-# Sums of what is left of a decimal by this and below it are integers of 64 bits for any table that fits onto a disk.
+# Decimals are summed in two parts, above and below this unit, because a sum must fit into 64 bits.
 SUM_UNIT = 10**9
 MOST_USED = 10
-# Kinds that SQLite may write in another way than a serializer.
+# Statements cached per table, for combinations of filters and relations.
+STATEMENTS_KEPT = 256
+# Kinds whose JSON may differ between SQLite and a serializer.
 WRITTEN_BY_SQLITE = frozenset({"float", "decimal", "json"})
 
 
@@ -36,12 +39,12 @@ def _of(table: Table, column: str) -> str:
 
 
 def elements(table: Table, column: str) -> str:
-    """Return the table that triggers keep for filters by elements of a list, with `value` and `row_id`."""
+    """Return the table, maintained by triggers, of the elements of a list: `value` and `row_id`."""
     return quoted(f"{table.name}_{column}")
 
 
 class Statements:
-    """Every statement of a table that is used more than once."""
+    """The statements of one table, each built once."""
 
     def __init__(self, table: Table, tables: Mapping[str, Table]) -> None:
         self._table = table
@@ -61,37 +64,37 @@ class Statements:
         self.get = f"SELECT {row} FROM {name} WHERE {self._id} = ?"
         self.delete = f"DELETE FROM {name} WHERE {self._id} = ?"
         self._changed = f"updated_at = ? WHERE {self._id} = ? RETURNING {row}"
-        self.page = self.page_of((), ())
-        filters = [column.name for column in table.columns if column.is_filter]
-        self.filtered_pages = {filter_: self.page_of([filter_], ()) for filter_ in filters}
+        self._lists = {column.name for column in table.columns if column.is_list}
+        # Both take tuples. Building a statement can take longer than a point read.
+        self.get_expanded = lru_cache(STATEMENTS_KEPT)(self._get_expanded)
+        self.page_of = lru_cache(STATEMENTS_KEPT)(self._page_of)
 
     def update_of(self, columns: Iterable[str]) -> str:
-        """Return the statement that sets these columns and `updated_at`, and returns the row."""
+        """Return the statement that sets these columns and `updated_at`, and returns the row as JSON."""
         assignments = "".join([f"{quoted(column)} = ?, " for column in columns])
         return f"UPDATE {self._name} SET {assignments}{self._changed}"
 
-    def get_expanded(self, relations: Sequence[str]) -> str:
-        """Return the statement for a row with the rows that these relations refer to."""
+    def _get_expanded(self, relations: tuple[str, ...]) -> str:
+        """Return the statement for a row, expanded with the rows that these relations refer to."""
         return f"SELECT {self._row_with(relations)} FROM {self._name} WHERE {self._id} = ?"
 
-    def lists_first(self, filters: Iterable[str]) -> list[str]:
-        """Return the filters in the order in which `page_of` wants them."""
-        return sorted(filters, key=lambda name: not self._table.column(name).is_list)
+    def in_order(self, filters: Iterable[str]) -> tuple[str, ...]:
+        """Return the filters in the order that `page_of` requires: lists first."""
+        return tuple(sorted(filters, key=lambda name: name not in self._lists))
 
-    def page_of(self, filters: Sequence[str], relations: Sequence[str]) -> str:
-        """Return the statement for a page of the rows that match all filters, whose values come first."""
+    def _page_of(self, filters: tuple[str, ...], relations: tuple[str, ...]) -> str:
+        """Return the statement for a page of rows that match all filters. Their values come first."""
         cursor, tables, conditions = self._id, self._name, []
-        for filter_ in filters:
-            if not self._table.column(filter_).is_list:
-                conditions.append(f"{_of(self._table, filter_)} = ?")
+        for name in filters:
+            side = elements(self._table, name)
+            if name not in self._lists:
+                conditions.append(f"{_of(self._table, name)} = ?")
             elif not conditions:
-                side = elements(self._table, filter_)
                 cursor = f"{side}.row_id"
-                # Its rows are in the order of the page. CROSS keeps SQLite from beginning elsewhere and sorting.
+                # Its rows are in page order. CROSS JOIN keeps SQLite from starting elsewhere and sorting.
                 tables = f"{side} CROSS JOIN {self._name} ON {self._id} = {cursor}"
                 conditions.append(f"{side}.value = ?")
             else:
-                side = elements(self._table, filter_)
                 found = f"SELECT 1 FROM {side} AS other WHERE other.value = ? AND other.row_id = {self._id}"
                 conditions.append(f"EXISTS ({found})")
         where = " AND ".join([*conditions, f"{cursor} < ?"])
@@ -103,7 +106,7 @@ class Statements:
 
 
 def json_object(members: Sequence[tuple[str, str]]) -> str:
-    """Return an expression for a JSON object of these names and expressions."""
+    """Return an expression for a JSON object with these names and values."""
     first, rest = members[:MEMBERS_AT_ONCE], members[MEMBERS_AT_ONCE:]
     sql = f"json_object({_arguments((literal(name), value) for name, value in first)})"
     while rest:
@@ -124,7 +127,7 @@ def _row_members(table: Table, of: str) -> list[tuple[str, str]]:
 
 
 def _column_json(column: Column, value: str) -> str:
-    """Return an expression that `json_object` takes for the value of a column."""
+    """Return an expression for the value of a column in `json_object`."""
     if column.is_list or column.kind == "json":
         return f"json({value})"
     match column.kind:
@@ -147,16 +150,16 @@ def _decimal_text(value: str, places: int) -> str:
 
 
 def _expanded(name: str, column: Column, target: Table) -> str:
-    # No table has a name with a space.
+    # Table names have no spaces, so this is none of them.
     alias = quoted(f"expanded {column.relation}")
     row = json_object(_row_members(target, alias))
     source = f"{quoted(target.name)} AS {alias} WHERE {alias}.id = {name}.{quoted(column.name)}"
-    # SQLite does not promise that it knows the result of a subquery for JSON.
+    # SQLite may treat the result of a subquery as plain text.
     return f"json((SELECT {row} FROM {source}))"
 
 
 def presence(table: Table) -> str:
-    """Return the statement that succeeds if the table and its columns are there."""
+    """Return a statement that fails if the table or one of its columns is missing."""
     selected = ", ".join(_of(table, column.name) for column in all_columns(table))
     return f"SELECT {selected} FROM {quoted(table.name)} LIMIT 1"
 
@@ -172,7 +175,7 @@ def row_of(table: str) -> str:
 
 
 def figures(table: Table, columns: Iterable[Column]) -> str:
-    """Return the statement that counts the rows and sums up numbers: each in three figures, a decimal in five."""
+    """Return the statement that counts rows, and summarizes a number in three values, a decimal in five."""
     selected = ", ".join(["count(*)", *(_figures(column, _of(table, column.name)) for column in columns)])
     return f"SELECT {selected} FROM {quoted(table.name)}"
 
@@ -185,7 +188,7 @@ def _figures(column: Column, value: str) -> str:
 
 
 def most_used(table: Table, column: Column) -> str:
-    """Return the statement for the values that most rows have, each with their number."""
+    """Return the statement for the most frequent values of a column, with their counts."""
     name, value = quoted(table.name), _of(table, column.name)
     if not column.is_list:
         found = f"SELECT {value} AS value FROM {name} WHERE {value} IS NOT NULL"

@@ -1,4 +1,4 @@
-"""The rows of a table in SQLite."""
+"""A table in SQLite."""
 
 import sqlite3
 import time
@@ -57,7 +57,7 @@ class SqliteStore:
         return document_of(self._serializer.one(found[0][0].encode()))
 
     async def get_expanded(self, row_id: UUID, expand: Sequence[str]) -> Document:
-        found = self._connections.read(self._sql.get_expanded(expand), (str(row_id),))
+        found = self._connections.read(self._sql.get_expanded(tuple(expand)), (str(row_id),))
         if not found:
             raise self._not_found(row_id)
         return document_of(self._serializer.one_expanded(found[0][0].encode()))
@@ -72,7 +72,7 @@ class SqliteStore:
             except sqlite3.IntegrityError as error:
                 raise self._refusals.of_row(connection, error, row) from None
 
-        # A serializer is quicker than SQLite's RETURNING.
+        # Where both write the same JSON, the serializer is faster than RETURNING.
         returned = await self._connections.write(write)
         written = returned[0][0].encode() if returned else self._values.in_order(row)
         return document_of(self._serializer.one(written))
@@ -120,7 +120,7 @@ class SqliteStore:
             if self._dependents.changed is None:
                 self._delete(connection, row_id)
                 return
-            # Any number of rows may go with it.
+            # Any number of rows may depend on it.
             with interrupted_at(deadline, connection):
                 changed = connection.execute(self._dependents.changed, (str(row_id),)).fetchall()
                 self._delete(connection, row_id)
@@ -129,35 +129,31 @@ class SqliteStore:
         try:
             await self._connections.write(write)
         finally:
-            # After the commit: what is read from now on is new.
+            # After the commit, so that reads from now on see the change.
             await self._tell(scope)
 
     async def page(
         self, limit: int, after: UUID | None, filters: Mapping[str, Any], expand: Sequence[str]
     ) -> bytes:
         before = AFTER_ALL_IDS if after is None else str(after)
-        # One row more than asked for says whether there is a next page.
-        if len(filters) > 1:
-            # No index has all of them: finding one row may take a walk through the whole table.
-            names = self._sql.lists_first(filters)
-            parameters = (*[self._values.of_filter(name, filters[name]) for name in names], before, limit + 1)
-            rows = await self._connections.scan(self._sql.page_of(names, expand), parameters)
-        elif filters:
-            ((name, value),) = filters.items()
-            sql = self._sql.page_of([name], expand) if expand else self._sql.filtered_pages[name]
-            rows = self._connections.read(sql, (self._values.of_filter(name, value), before, limit + 1))
+        names = self._sql.in_order(filters)
+        sql = self._sql.page_of(names, tuple(expand))
+        # One row more than requested shows whether there is a next page.
+        parameters = (*[self._values.of_filter(name, filters[name]) for name in names], before, limit + 1)
+        if len(names) > 1:
+            # No index covers them together, so finding one row may mean reading the whole table.
+            rows = await self._connections.scan(sql, parameters)
         else:
-            sql = self._sql.page_of((), expand) if expand else self._sql.page
-            rows = self._connections.read(sql, (before, limit + 1))
+            rows = self._connections.read(sql, parameters)
         array = f"[{','.join([row for _, row in rows[:limit]])}]".encode()
         next_cursor = UUID(rows[limit - 1][0]) if len(rows) > limit else None
         written = self._serializer.many_expanded(array) if expand else self._serializer.many(array)
         return page_of(written, next_cursor)
 
     async def export(self) -> AsyncIterator[bytes]:
-        last = AFTER_ALL_IDS
-        # Page by page, because a read that stays open keeps the write-ahead log from being cleared.
-        while rows := await self._connections.scan(self._sql.page, (last, EXPORT_CHUNK_ROWS)):
+        last, sql = AFTER_ALL_IDS, self._sql.page_of((), ())
+        # Page by page, because the write-ahead log cannot be reset during a long read.
+        while rows := await self._connections.scan(sql, (last, EXPORT_CHUNK_ROWS)):
             yield b"".join([self._serializer.one(row.encode()) + b"\n" for _, row in rows])
             last = rows[-1][0]
 

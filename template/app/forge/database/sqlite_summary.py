@@ -1,4 +1,4 @@
-"""The figures of a table."""
+"""Statistics of a table."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from app.forge.table import Column, Table
 
 
 def summary(connection: sqlite3.Connection, table: Table) -> dict[str, Any]:
-    """Return what `app.forge.store.Store.summary` says; it reads the whole table."""
+    """Return the summary as described in `app.forge.store.Store`. Reads the whole table."""
     numbers = [column for column in table.columns if column.is_number]
     count, *found = connection.execute(figures(table, numbers)).fetchone()
     rest = iter(found)

@@ -128,11 +128,11 @@ class Database(ChangeListener):
         self._background = Background()
 
     def store(self, table: Table, serializer: Serializer) -> SqliteStore:
-        """Return the rows of a table, written by the serializer."""
+        """Return the store of a table."""
         return SqliteStore(table, self._tables, serializer, self.connections, self.tell)
 
     async def ping(self) -> None:
-        """Return if the database answers and has every table as the service needs it, or raise `Unavailable`."""
+        """Return if the database responds and has all tables and columns, or raise `Unavailable`."""
         self.connections.read("SELECT 1 FROM sqlite_schema LIMIT 1", ())
         for table in self._tables.values():
             self.connections.read(presence(table), ())

@@ -1,7 +1,7 @@
-"""How values are kept in SQLite, which has few types.
+"""How values are stored in SQLite.
 
-Ids, dates and times are text, times as both serializers write them; booleans are 0 and 1; decimals are integers, as
-many times larger as they have places; lists and JSON are text, `json` exactly as it was written.
+Ids, dates and times are text, in the format of the serializers. Booleans are 0 and 1. Decimals are integers,
+scaled by their number of places. Lists and `json` values are JSON text.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ TIMES = (Column("created_at", "datetime"), Column("updated_at", "datetime"))
 
 
 def all_columns(table: Table) -> tuple[Column, ...]:
-    """Return the columns with those that every table has, in the order of the response model."""
+    """Return all columns, including those that every table has, in the order of the response model."""
     return (ID, *table.columns, *TIMES)
 
 
@@ -31,12 +31,12 @@ def time_text(time: datetime) -> str:
 
 
 def from_decimal(units: int, places: int) -> Decimal:
-    """Return the decimal that is kept as this integer."""
+    """Return the decimal that is stored as this integer."""
     return Decimal(units).scaleb(-places, EXACT)
 
 
 def _without_sign_of_zero(value: float) -> float:
-    # SQLite loses it on the disk, but not in what it returns before.
+    # SQLite does not store it, but RETURNING would still show it.
     return value + 0.0
 
 
@@ -49,14 +49,14 @@ _CONVERTED: dict[str, Convert] = {
 
 
 def _conversion(column: Column) -> Convert | None:
-    """Return what converts a value of a column, or an element of a list; None if SQLite takes it as it is."""
+    """Return the function that converts a value, or an element of a list; None if it needs no conversion."""
     if column.kind == "decimal":
         return lambda value: int(value.scaleb(column.places, EXACT))
     return _CONVERTED.get(column.kind)
 
 
 class Values:
-    """Converts values of one table's columns for the driver; None stays None."""
+    """Converts the values of a table for the driver. None stays None."""
 
     def __init__(self, table: Table) -> None:
         columns = all_columns(table)
@@ -87,7 +87,7 @@ class Values:
         return value if convert is None or value is None else convert(value)
 
     def of_filter(self, name: str, value: Any) -> Any:
-        """Return what a filter looks for: the value of a column, or an element of a list."""
+        """Return the value of a filter: that of a column, or an element of a list."""
         convert = self._elements.get(name)
         return value if convert is None or value is None else convert(value)
 

@@ -160,7 +160,7 @@ def _operations(document: Document) -> Iterator[Document]:
 
 
 def _correct_queries(operation: Document) -> None:
-    """Take null out of what a parameter can be: it is left out instead."""
+    """Remove null from the schemas of query parameters, because clients leave a parameter out instead."""
     for parameter in operation.get("parameters", ()):
         schema = parameter.get("schema", {})
         kinds = schema.get("anyOf", ())

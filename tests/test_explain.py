@@ -80,7 +80,7 @@ def test_a_line_that_none_touches_names_the_nearest(fastforge: RunFastForge, pro
     assert 1 < len(document["optimizations"]) <= 3
 
 
-@pytest.mark.parametrize("readme", ["README.md", "template/README.md"])
+@pytest.mark.parametrize("readme", ["README.md", "template/docs/operating.md"])
 def test_the_examples_in_the_readmes_find_an_optimization(
     fastforge: RunFastForge, project: Path, readme: str
 ) -> None:

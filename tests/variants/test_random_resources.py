@@ -48,7 +48,7 @@ def check(renderer: Renderer, resources: list[Any], database: str) -> None:
 
 
 def ruff(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [environment_of_all() / "bin/ruff", *arguments, "--no-cache"]
+    command = [str(environment_of_all() / "bin/ruff"), *arguments, "--no-cache"]
     return subprocess.run(
         command, cwd=project.folder, env=clean_environment(), capture_output=True, text=True, check=False
     )

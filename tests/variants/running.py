@@ -227,7 +227,8 @@ class Run:
         where = ["--base-url", service.url, "--answers", str(answers), "--workers", str(WORKERS)]
         suite = [*pytest, *where, "--cache-ttl-seconds", str(CACHE_TTL_SECONDS)]
         # Without FastForge's own plugins, which take longer to import than the suite to run.
-        self._step("accept", [*suite, "--confcutdir", "tests/acceptance"], cwd=REPOSITORY, **NO_PLUGINS)
+        command = [*suite, "--confcutdir", "tests/acceptance"]
+        self._step("accept", command, cwd=REPOSITORY, seconds=None, **NO_PLUGINS)
         return self._counted("accept")
 
     def keep_logs(self) -> None:

@@ -23,6 +23,7 @@ QUESTIONS = [
     "into JSON",
     "compressed",
     "in production",
+    "newer templates",
     "serve",
 ]
 
@@ -75,6 +76,7 @@ def test_arrow_keys_choose_and_a_choice_brings_its_question(terminal: Terminal, 
         ("MongoDB driver", f"{DOWN}\r"),
         ("compressed", "\r"),
         ("in production", f"{DOWN}\r"),
+        ("newer templates", "\r"),
         ("serve", "\r"),
     ]:
         child.expect(question)
@@ -89,7 +91,7 @@ def test_arrow_keys_choose_and_a_choice_brings_its_question(terminal: Terminal, 
 
 
 def test_an_invalid_name_is_refused_at_the_question(terminal: Terminal, work: Path) -> None:
-    child = terminal("orders", "--preset", "minimal", "--description", "x")
+    child = terminal("orders", "--preset", "minimal", "--updates", "none", "--description", "x")
     child.expect("called")
     child.send("/\r")
     child.expect("has a slash")
@@ -104,7 +106,9 @@ def test_an_invalid_name_is_refused_at_the_question(terminal: Terminal, work: Pa
 
 
 def test_a_path_that_is_missing_is_asked_for(terminal: Terminal, work: Path) -> None:
-    child = terminal("--preset", "minimal", "--description", "x", "--project-name", "Orders")
+    child = terminal(
+        "--preset", "minimal", "--updates", "none", "--description", "x", "--project-name", "Orders"
+    )
     child.expect("Where does the project go")
     child.send("orders\r")
     child.expect("serve")
@@ -116,7 +120,7 @@ def test_a_path_that_is_missing_is_asked_for(terminal: Terminal, work: Path) -> 
     assert answers_of(work / "orders")["project_name"] == "Orders"
 
 
-@pytest.mark.parametrize("answered", [0, 2, 5, 7])
+@pytest.mark.parametrize("answered", [0, 2, 5, 8])
 def test_ctrl_c_at_a_question_leaves_nothing(terminal: Terminal, work: Path, answered: int) -> None:
     child = terminal("orders")
     for question in QUESTIONS[:answered]:
@@ -133,7 +137,9 @@ def test_ctrl_c_at_a_question_leaves_nothing(terminal: Terminal, work: Path, ans
 
 
 def test_resources_are_typed_line_by_line(terminal: Terminal, work: Path) -> None:
-    child = terminal("shop", "--preset", "minimal", "--description", "x", "--project-name", "Shop")
+    child = terminal(
+        "shop", "--preset", "minimal", "--updates", "none", "--description", "x", "--project-name", "Shop"
+    )
     child.expect("serve")
     child.send("item name:str\r")
     child.expect("Another resource")
@@ -153,7 +159,9 @@ def test_resources_are_typed_line_by_line(terminal: Terminal, work: Path) -> Non
 
 
 def test_a_line_is_checked_as_it_is_typed(terminal: Terminal, work: Path) -> None:
-    child = terminal("shop", "--preset", "minimal", "--description", "x", "--project-name", "Shop")
+    child = terminal(
+        "shop", "--preset", "minimal", "--updates", "none", "--description", "x", "--project-name", "Shop"
+    )
     child.expect("serve")
     child.send("item name:strr")
     child.expect('"strr" is not a type')
@@ -180,6 +188,7 @@ def test_typed_resources_go_with_what_was_answered_before(terminal: Terminal, wo
         ("into JSON", "\r"),
         ("compressed", "\r"),
         ("in production", "\r"),
+        ("newer templates", "\r"),
         ("serve", "item name:str\r"),
         ("Another resource", "\r"),
     ]:
@@ -196,7 +205,7 @@ def test_typed_resources_go_with_what_was_answered_before(terminal: Terminal, wo
 
 @pytest.mark.parametrize("given", [["--no-resources"], ["--resource", "item name:str"]])
 def test_resources_that_are_given_are_not_asked_for(terminal: Terminal, work: Path, given: list[str]) -> None:
-    named = ["--preset", "minimal", "--description", "x", "--project-name", "Shop"]
+    named = ["--preset", "minimal", "--updates", "none", "--description", "x", "--project-name", "Shop"]
     child = terminal("shop", *named, *given)
     child.expect(pexpect.EOF)
     child.close()
@@ -206,7 +215,9 @@ def test_resources_that_are_given_are_not_asked_for(terminal: Terminal, work: Pa
 
 
 def test_ctrl_d_at_the_resources_says_what_to_do(terminal: Terminal, work: Path) -> None:
-    child = terminal("shop", "--preset", "minimal", "--description", "x", "--project-name", "Shop")
+    child = terminal(
+        "shop", "--preset", "minimal", "--updates", "none", "--description", "x", "--project-name", "Shop"
+    )
     child.expect("serve")
     child.send("\x04")
     child.expect("add --defaults")

@@ -1,4 +1,4 @@
-"""What goes wrong with a server, in words that name it and the next step."""
+"""Errors of servers; their messages name the server and the next step."""
 
 from collections.abc import Iterable
 

@@ -1,7 +1,7 @@
 """Becomes a server: `python launcher.py PARENT UID COMMAND ...`.
 
-Gives up root where UID asks for it, and asks Linux to kill the server when PARENT ends, however that ends.
-A program of its own because Python may not run code between fork and exec in a process that has threads.
+Gives up root if UID is another user, and lets Linux kill the server when PARENT ends for any reason.
+A separate program, because Python may not run code between fork and exec in a process that has threads.
 """
 
 import ctypes

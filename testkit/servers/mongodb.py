@@ -49,7 +49,7 @@ class MongoServer(Server):
 
     @property
     def is_stand_in(self) -> bool:
-        """Whether this is not a real mongod."""
+        """True if this is not a real mongod."""
         return self.version.startswith("SecantusDB")
 
     def handshake(self) -> str:

@@ -160,7 +160,7 @@ def _here() -> Iterator[Path]:
 
 
 def _debians(release: Release) -> list[str]:
-    """Return the command of Debian's PgBouncer, run with the libraries of its own release."""
+    """Return the command of Debian's PgBouncer, run with the libraries of the same release."""
     folder = server_home() / f"pgbouncer-{release.suite}"
     with locked(folder.with_suffix(".lock")):
         if not (folder / "complete").exists():

@@ -8,7 +8,7 @@ NOBODY = 65534
 
 
 def server_uid() -> int:
-    """Return who a server runs as: nobody where we are root (PostgreSQL refuses root), else ourselves."""
+    """Return the user of a server: an unprivileged one for root (PostgreSQL refuses root), else our own."""
     return os.geteuid() or NOBODY
 
 

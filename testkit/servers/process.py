@@ -1,4 +1,4 @@
-"""One server process: started unprivileged, found again by its folder, ended with whoever started it."""
+"""One server process: started unprivileged, found by its folder, and ended with its parent."""
 
 import os
 import secrets
@@ -20,7 +20,7 @@ POLL_SECONDS = 0.03
 
 
 def free_port() -> int:
-    """Return a loopback port nobody listens on.
+    """Return a free loopback port.
 
     It is below the range that outgoing connections are given: a client that retries while the server is down
     would otherwise, sooner or later, be connected to itself.
@@ -86,7 +86,7 @@ class ServerProcess:
         return self.folder.with_suffix(".log")
 
     def launch(self) -> None:
-        """Start the process; `wait_until_ready` says when it answers."""
+        """Start the process; `wait_until_ready` waits for its first response."""
         launch = [
             sys.executable,
             "-I",

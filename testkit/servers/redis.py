@@ -57,7 +57,7 @@ class RedisServer(Server):
         return f"{name} {told.get('valkey_version') or told['redis_version']}"
 
     def database(self) -> str:
-        """Return the URL of an empty database that nobody else was given, or raise `NotUsable`."""
+        """Return the URL of an empty database that no other caller has, or raise `NotUsable`."""
         with self._client(0) as client:
             count = int(client.config_get("databases")["databases"])
             for _ in range(1, count):

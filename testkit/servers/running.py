@@ -1,4 +1,4 @@
-"""Servers side by side: started together in a folder of their own, gone at the end with all they wrote."""
+"""Servers side by side: started together in a separate folder, which is removed at the end."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""What every kind of server has in common: how it is started and controlled."""
+"""The common part of all servers: starting and controlling them."""
 
 import os
 import signal
@@ -107,7 +107,7 @@ class Server(ABC):
 
 
 def checked_name(name: str) -> str:
-    """Return `name`, or raise `ValueError`: what is dropped and made anew must say that it is for tests."""
+    """Return `name`, or raise `ValueError`: what is dropped must be for tests."""
     if "test" not in name:
         raise ValueError(f"{name!r} does not say that it is for tests. Use a name with 'test' in it.")
     return name

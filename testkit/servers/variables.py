@@ -9,7 +9,7 @@ ServerOf = Callable[[str], Any]
 
 
 def variables_for(answers: Mapping[str, str], server_of: ServerOf, name: str) -> dict[str, str]:
-    """Return the variables for a project with these answers, over empty databases that it shares with nobody.
+    """Return the variables for a project with these answers, with empty databases that no other project uses.
 
     `name` tells them from those of others. A server is asked for only where an answer needs it.
     """

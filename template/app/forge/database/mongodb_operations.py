@@ -104,7 +104,7 @@ class Operations:
     async def _ping(self) -> None:
         await self.prepare()
         for name in self.tables:
-            # One is enough: a collection that is not there has no documents, and that is no error.
+            # One is enough: MongoDB reads a collection that does not exist as an empty one.
             await self.database[name].find_one({}, ["_id"])
             return
         await self.database.command("ping")

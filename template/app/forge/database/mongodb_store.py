@@ -104,7 +104,7 @@ class MongoStore:
         self, limit: int, after: UUID | None, filters: Mapping[str, Any], expand: Sequence[str]
     ) -> bytes:
         wanted = self._documents.wanted(filters)
-        # One row more than asked for tells whether there is a next page.
+        # There is a next page if there is one row more than asked for.
         if expand:
             found = await self._newest_expanded(wanted, after, limit + 1, expand)
             rows = [self._expanded(document, expand) for document in found[:limit]]

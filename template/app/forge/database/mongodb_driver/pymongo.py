@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 
 SNAPSHOT, DURABLE = ReadConcern("snapshot"), WriteConcern("majority", j=True)
 
-# Operations under way, those that nobody waits for any more too.
+# Operations under way, also those whose callers have given up.
 _running: set[asyncio.Future[Any]] = set()
 
 
@@ -49,7 +49,7 @@ async def in_time(operation: Awaitable[Result], seconds: float) -> Result:
 def _end(operation: asyncio.Future[Any]) -> None:
     _running.discard(operation)
     if not operation.cancelled():
-        operation.exception()  # Nobody may be waiting, and that is no reason for a warning.
+        operation.exception()  # If its caller has given up, that is not worth a warning.
 
 
 async def aggregate(collection: Collection, pipeline: list[Document], **options: Any) -> list[Document]:

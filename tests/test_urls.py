@@ -23,7 +23,7 @@ AWKWARD = st.text("/?#@:%&=[]; ab1", max_size=6)
 
 def loaded(name: str) -> Any:
     """Return a module of the template that needs nothing of its application."""
-    path = TEMPLATE / "app" / name
+    path = TEMPLATE / "app/forge" / name
     spec = spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
@@ -33,8 +33,8 @@ def loaded(name: str) -> Any:
 
 
 redis_url = loaded("cache/redis_url.py")
-mongodb_url = loaded("store/mongodb_url.py")
-sqlite_url = loaded("store/sqlite_url.py")
+mongodb_url = loaded("database/mongodb_url.py")
+sqlite_url = loaded("database/sqlite_url.py")
 
 
 @given(parts=st.lists(st.text(min_size=1, max_size=8).filter(lambda text: "\0" not in text), min_size=1))

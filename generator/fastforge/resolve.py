@@ -228,11 +228,15 @@ def _resolve(project: Project, path: str, rendered: Mapping[str, Path], scratch:
         own, was = _stage(project, path, _STAGES[side]), rendered[side] / path
         if own is None or not was.is_file():
             return False
-        sides.append(_merge_file(scratch, own, was.read_bytes(), new.read_bytes()))
-    if None in sides or (both := _merge_file(scratch, sides[0], new.read_bytes(), sides[1])) is None:
-        return False
-    target.write_bytes(both)
-    return True
+        merged = _merge_file(scratch, own, was.read_bytes(), new.read_bytes())
+        if merged is None:
+            return False
+        sides.append(merged)
+    ours, theirs = sides
+    both = _merge_file(scratch, ours, new.read_bytes(), theirs)
+    if both is not None:
+        target.write_bytes(both)
+    return both is not None
 
 
 def _merge_file(scratch: Path, ours: bytes, base: bytes, theirs: bytes) -> bytes | None:

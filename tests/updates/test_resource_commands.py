@@ -1,4 +1,4 @@
-"""`fastforge add`, `remove` and `resolve` change a project's resources, and lose nothing that its owners wrote."""
+"""`fastforge add`, `remove` and `resolve` lose nothing that a project's owners wrote."""
 
 from __future__ import annotations
 
@@ -9,10 +9,23 @@ from typing import Any
 
 import pytest
 import yaml
+from fastforge.cli import run as run_here
+from fastforge.errors import UserError
 from fastforge.migrations import head_of
 
-from tests.conftest import Result, git
-from tests.updates.conftest import Run, answers_of, append, commit, commit_new, contents, edit, prepend, state
+from tests.conftest import Result, commit_all, git
+from tests.updates.conftest import (
+    URL,
+    Run,
+    answers_of,
+    append,
+    commit,
+    commit_new,
+    contents,
+    edit,
+    prepend,
+    state,
+)
 
 Fastforge = Callable[..., Result]
 
@@ -28,6 +41,16 @@ OWN_ROUTE = """
     async def ours() -> str:
         return "ours"
 
+"""
+OLD_QUESTIONS = """
+_subdirectory: template
+_templates_suffix: .jinja
+_envops: {undefined: jinja2.StrictUndefined}
+database:
+  type: str
+  help: Where?
+  choices: {Lite: sqlite, Great: postgres}
+  default: sqlite
 """
 OWN_REVISION = '''"""Count visits."""
 
@@ -262,7 +285,7 @@ def test_the_last_resource_is_removed(fastforge: Fastforge, project: Path) -> No
     result = fastforge("remove", "resource", "item", "--json")
 
     assert result.exit_code == 0, result.errors
-    assert answers_of(project)["resources"] == []
+    assert names_of(project) == []
     assert not (project / "app/items").exists()
     listed = fastforge("resources")
     assert (listed.exit_code, listed.output) == (0, "")
@@ -311,12 +334,12 @@ def test_two_heads_are_refused_until_they_are_joined(fastforge: Fastforge, proje
 REFUSALS = {
     "a required field": (("add", "field", "item", "weight:int"), ("required", "weight:int:default=VALUE")),
     "what is referred to": (("remove", "resource", "item"), ("order refers to item", "remove field order")),
-    "an unknown resource": (("add", "field", "itme", "weight:int:optional"), ("'itme'", "Did you mean item?")),
+    "an unknown resource": (("add", "field", "itme", "w:int:optional"), ("'itme'", "Did you mean item?")),
     "an unknown field": (("remove", "field", "item", "nmae"), ("'nmae'", "Did you mean name?")),
     "a resource that is there": (("add", "resource", *ORDER), ('"order"',)),
     "an unknown type": (("add", "field", "item", "weight:number"), ('"number"', "fastforge options")),
     "nothing": (("add", "resource"), ("No resource was given", "fastforge add resource order")),
-    "no project": (("add", "field", "item", "w:int:optional", "--project", "app"), ("no .copier-answers.yml",)),
+    "no project": (("add", "field", "item", "w:int:optional", "-p", "app"), ("no .copier-answers.yml",)),
 }  # fmt: skip
 
 
@@ -344,8 +367,30 @@ def test_a_project_without_resources_in_its_answers_is_refused(fastforge: Fastfo
     result = fastforge("add", "field", "item", "weight:int:optional")
 
     assert result.exit_code == 2
-    assert "resources" in result.errors
-    assert "fastforge update" in result.errors
+    assert "no answer for resources" in result.errors
+    assert state(project) == before
+
+
+def test_a_template_from_before_there_were_resources_is_refused(
+    tmp_path: Path, newest: Callable[..., None]
+) -> None:
+    template = tmp_path / "old"
+    (template / "template").mkdir(parents=True)
+    (template / "copier.yml").write_text(OLD_QUESTIONS)
+    answers_file = template / "template/{{ _copier_conf.answers_file }}.jinja"
+    answers_file.write_text("{{ _copier_answers|to_nice_yaml }}")
+    commit_all(template, "v0.9.0")
+    newest("v0.9.0", template)
+    project = tmp_path / "orders"
+    project.mkdir()
+    (project / ".copier-answers.yml").write_text(f"_commit: v0.9.0\n_src_path: {URL}\ndatabase: sqlite\n")
+    commit_new(project)
+    before = state(project)
+
+    with pytest.raises(UserError, match="before FastForge had resources") as refused:
+        run_here(["add", "field", "item", "weight:int:optional", "--project", str(project)])
+
+    assert "fastforge update" in refused.value.hint
     assert state(project) == before
 
 

@@ -334,8 +334,8 @@ def test_two_heads_are_refused_until_they_are_joined(fastforge: Fastforge, proje
 REFUSALS = {
     "a required field": (("add", "field", "item", "weight:int"), ("required", "weight:int:default=VALUE")),
     "what is referred to": (("remove", "resource", "item"), ("order refers to item", "remove field order")),
-    "an unknown resource": (("add", "field", "itme", "w:int:optional"), ("'itme'", "Did you mean item?")),
-    "an unknown field": (("remove", "field", "item", "nmae"), ("'nmae'", "Did you mean name?")),
+    "an unknown resource": (("add", "field", "items", "w:int:optional"), ("'items'", "Did you mean item?")),
+    "an unknown field": (("remove", "field", "item", "names"), ("'names'", "Did you mean name?")),
     "a resource that is there": (("add", "resource", *ORDER), ('"order"',)),
     "an unknown type": (("add", "field", "item", "weight:number"), ('"number"', "fastforge options")),
     "nothing": (("add", "resource"), ("No resource was given", "fastforge add resource order")),

@@ -22,6 +22,7 @@ ODD = {
     "FORWARDED_ALLOW_IPS": "192.0.2.1",
     "LOG_LEVEL": "ERROR",
     "PROFILE_SECRET": "x" * 16,
+    "PUBLIC_URL": "https://api.example.com/shop",
     "SLOW_QUERY_MS": "1",
     "WORKERS": "7",
 }

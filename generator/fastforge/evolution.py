@@ -30,7 +30,7 @@ def add_resource(
     Raises:
         UserError: The resource is invalid, alone or beside the others.
     """
-    resources = [*_resources(answers), resource]
+    resources = [*resources_of(answers), resource]
     _refuse(grammar.fault_of(resources))
     table = {name: value for name, value in resource.items() if name != "without"}
     return _changed(answers, resources, grammar, head, revision, [{"create": table}])
@@ -44,7 +44,7 @@ def add_field(
     Raises:
         UserError: There is no such resource, the field is invalid, or rows that exist would lack a value.
     """
-    old = _find(_resources(answers), name)
+    old = _find(resources_of(answers), name)
     new = {**old, "fields": [*old["fields"], field]}
     resources = _replaced(answers, old, new)
     _refuse(grammar.fault_of(resources))
@@ -64,7 +64,7 @@ def remove_field(
     Raises:
         UserError: There is no such resource or field, or it is the only one.
     """
-    old = _find(_resources(answers), name)
+    old = _find(resources_of(answers), name)
     text = _find_field(old, field)
     if len(old["fields"]) == 1:
         raise UserError(
@@ -84,7 +84,7 @@ def remove_resource(
     Raises:
         UserError: There is no such resource, or another one refers to it.
     """
-    resources = _resources(answers)
+    resources = resources_of(answers)
     old = _find(resources, name)
     nouns = {noun["name"]: noun for noun in grammar.nouns_of(resources)}
     for noun in nouns.values():
@@ -99,7 +99,12 @@ def remove_resource(
     return _changed(answers, left, grammar, head, revision, [{"remove": table}])
 
 
-def _resources(answers: Answers) -> list[Resource]:
+def resources_of(answers: Answers) -> list[Resource]:
+    """Return the resources of the project.
+
+    Raises:
+        UserError: Its template had none.
+    """
     if "resources" not in answers:
         raise UserError(
             "The project was made before FastForge had resources.", "Take a newer template: fastforge update"
@@ -147,7 +152,7 @@ def _refuse_no_value(noun: Mapping[str, Any], field: Mapping[str, Any], grammar:
 
 
 def _replaced(answers: Answers, old: Resource, new: Mapping[str, Any]) -> list[Any]:
-    return [new if each is old else each for each in _resources(answers)]
+    return [new if each is old else each for each in resources_of(answers)]
 
 
 def _changed(

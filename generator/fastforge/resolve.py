@@ -14,13 +14,13 @@ from typing import Any
 import yaml
 
 from fastforge.errors import UserError, WorkFailed
-from fastforge.git import run_git, run_git_bytes
+from fastforge.git import GitFailed, run_git, run_git_bytes
 from fastforge.grammar import grammar
-from fastforge.history import open_history
+from fastforge.history import History, open_history
 from fastforge.project import ANSWERS_FILE, Project, find_folder_of_project
 from fastforge.render import Order, render
 from fastforge.source import Source
-from fastforge.update import TEMPLATE_PATHS, git_failures_in_words, temporary_folder
+from fastforge.update import git_failures_in_words, temporary_folder, unpack_template
 
 _STAGES = {"base": 1, "ours": 2, "theirs": 3}
 _MERGED_BY_NAME = ("resources", "revisions")
@@ -77,13 +77,13 @@ def resolve_project(path: str) -> Resolution:
             )
         answers = {side: _answers(project, stage) for side, stage in _STAGES.items()}
         answers["merged"] = _merge(answers["base"], answers["ours"], answers["theirs"])
-        version, url = answers["merged"]["_commit"], answers["merged"].get("_src_path", "")
-        commit = history.recorded_commit(version, url)
-        template = history.unpack(commit, *TEMPLATE_PATHS, into=folder / "template")
-        _refuse_faults(answers["merged"], template)
+        # Each at its own version: one of the branches may have been updated.
+        sides = ("ours", "theirs", "merged")
+        templates = {side: _template(answers[side], history, folder / side) for side in sides}
+        _refuse_faults(answers["merged"], templates["merged"])
         rendered = {
-            side: _render(answers[side], template, folder / side / project.folder.name, Source(url, version))
-            for side in ("ours", "theirs", "merged")
+            side: _render(answers[side], templates[side], folder / side / "rendered" / project.folder.name)
+            for side in sides
         }
         scratch = folder / "files"
         scratch.mkdir()
@@ -202,7 +202,13 @@ def _refuse_faults(answers: Mapping[str, Any], template: Path) -> None:
         )
 
 
-def _render(answers: Mapping[str, Any], template: Path, folder: Path, source: Source) -> Path:
+def _template(answers: Mapping[str, Any], history: History, folder: Path) -> Path:
+    commit = history.recorded_commit(str(answers.get("_commit", "")), answers.get("_src_path", ""))
+    return unpack_template(history, commit, folder)
+
+
+def _render(answers: Mapping[str, Any], template: Path, folder: Path) -> Path:
+    source = Source(answers.get("_src_path", ""), str(answers["_commit"]))
     asked = {name: value for name, value in answers.items() if not name.startswith("_")}
     render(Order({}, asked, ask=False, source=source, template=template), folder, lambda _count: None)
     return folder
@@ -222,23 +228,25 @@ def _resolve(project: Project, path: str, rendered: Mapping[str, Path], scratch:
         own, was = _stage(project, path, _STAGES[side]), rendered[side] / path
         if own is None or not was.is_file():
             return False
-        merged, is_clean = _merge_file(scratch, own, was.read_bytes(), new.read_bytes())
-        if not is_clean:
+        merged = _merge_file(scratch, own, was.read_bytes(), new.read_bytes())
+        if merged is None:
             return False
         sides.append(merged)
-    merged, is_clean = _merge_file(scratch, sides[0], new.read_bytes(), sides[1])
-    if is_clean:
-        target.write_bytes(merged)
-    return is_clean
+    ours, theirs = sides
+    both = _merge_file(scratch, ours, new.read_bytes(), theirs)
+    if both is not None:
+        target.write_bytes(both)
+    return both is not None
 
 
-def _merge_file(scratch: Path, ours: bytes, base: bytes, theirs: bytes) -> tuple[bytes, bool]:
-    """Return git's three-way merge of a file, and whether it has no conflict."""
+def _merge_file(scratch: Path, ours: bytes, base: bytes, theirs: bytes) -> bytes | None:
+    """Return git's three-way merge of a file, or None if it has a conflict."""
     for name, content in (("ours", ours), ("base", base), ("theirs", theirs)):
         (scratch / name).write_bytes(content)
-    command = ("merge-file", "-p", "--quiet", "ours", "base", "theirs")
-    merged = run_git_bytes(scratch, *command, expected=range(128))
-    return merged, b"<<<<<<< " not in merged or b"<<<<<<< " in ours + theirs
+    try:
+        return run_git_bytes(scratch, "merge-file", "-p", "--quiet", "ours", "base", "theirs")
+    except GitFailed:
+        return None
 
 
 def _two_heads(project: Project, answers: Mapping[str, Any]) -> str:

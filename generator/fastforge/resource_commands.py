@@ -212,8 +212,11 @@ def _make(path: str, change: Change, *, dry_run: bool, json: bool) -> int:
     from fastforge.update import Wanted, update_project
 
     def of_project(project: Project, template: Path) -> Answers:
+        from fastforge.evolution import resources_of
         from fastforge.grammar import grammar
 
+        # First, because a template without resources has no grammar of them.
+        resources_of(project.answers)
         changed = change(project.answers, grammar(template), _head(project))
         return {name: changed[name] for name in ("resources", "revisions")}
 

@@ -33,8 +33,8 @@ from fastforge.transplant import recover, refuse_blocked, transplant, undo
 from fastforge.verify import Verification, measure, run_tests
 
 # The first versions had no macros.
-TEMPLATE_PATHS = ("copier.yml", "template")
-MACROS = "macros"
+_TEMPLATE_PATHS = ("copier.yml", "template")
+_MACROS = "macros"
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,8 @@ def _plan(wanted: Wanted, project: Project, history: History, scratch: Scratch) 
             "Go back with git, or upgrade FastForge.",
         )
     templates = [
-        _unpack(history, commit, scratch.folder / name) for name, commit in (("old", old), ("new", new))
+        unpack_template(history, commit, scratch.folder / name)
+        for name, commit in (("old", old), ("new", new))
     ]
     before = _render_recorded(project, templates[0], scratch)
     changes = wanted.change(project, templates[1]) if wanted.change else wanted.changes
@@ -177,9 +178,10 @@ def _plan(wanted: Wanted, project: Project, history: History, scratch: Scratch) 
     )
 
 
-def _unpack(history: History, commit: str, folder: Path) -> Path:
-    macros = [MACROS] if history.has(commit, MACROS) else []
-    return history.unpack(commit, *TEMPLATE_PATHS, *macros, into=folder)
+def unpack_template(history: History, commit: str, folder: Path) -> Path:
+    """Put the template, as it was at the commit, into the folder, and return it."""
+    macros = [_MACROS] if history.has(commit, _MACROS) else []
+    return history.unpack(commit, *_TEMPLATE_PATHS, *macros, into=folder)
 
 
 def _render_recorded(project: Project, template: Path, scratch: Scratch) -> _Rendering:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,9 +21,10 @@ from fastforge.render import Order, render
 from fastforge.source import Source
 from fastforge.update import Update, Wanted, update_project
 
-from tests.conftest import GIT_IDENTITY, build, commit_all, copy_checkout, git, pip_install
+from tests.conftest import GIT_IDENTITY, Result, build, commit_all, copy_checkout, git, pip_install
 from tests.shared import shared_folder
 
+Run = Callable[..., Result]
 URL = "git+https://example.org/fastforge"
 UNPACK = History.unpack
 TAGS = ("v1.0.0", "v1.1.0", "v1.2.0")
@@ -91,9 +94,9 @@ def release_1_2(clone: Path) -> None:
 
 
 CHANGES_OF_1_2 = [
-    ("app/forge/database/sqlite.py", "EXPORT_CHUNK_ROWS = 500", "EXPORT_CHUNK_ROWS = 600"),
-    ("app/forge/database/postgres.py", "EXPORT_CHUNK_ROWS = 1_000", "EXPORT_CHUNK_ROWS = 2_000"),
-    ("app/forge/database/mongodb.py", "EXPORT_CHUNK_ITEMS = 1_000", "EXPORT_CHUNK_ITEMS = 2_000"),
+    ("app/forge/database/sqlite_store.py", "EXPORT_CHUNK_ROWS = 500", "EXPORT_CHUNK_ROWS = 600"),
+    ("app/forge/database/postgres_store.py", "EXPORT_CHUNK_ROWS = 1_000", "EXPORT_CHUNK_ROWS = 2_000"),
+    ("app/forge/database/mongodb_store.py", "EXPORT_CHUNK_ROWS = 1_000", "EXPORT_CHUNK_ROWS = 2_000"),
     ("app/settings.py", '= "INFO"\n', '= "INFO"\n    log_source: bool = False\n'),
     ("pyproject.toml", 'readme = "README.md"\n', 'readme = "README.md"\nkeywords = ["api"]\n'),
     ("deploy/gunicorn/gunicorn.conf.py", "\ntimeout = 30\n", "\ntimeout = 45\n"),
@@ -158,6 +161,23 @@ def wheels(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
     folder = shared_folder(tmp_path_factory, "wheels", make)
     return {tag: folder / f"{tag}-site" for tag in tags}
+
+
+@pytest.fixture
+def run(wheels: dict[str, Path], tmp_path: Path) -> Run:
+    """Return a function that runs one release's command, with a home folder and no network of its own."""
+
+    def call(version: str, *arguments: str, cwd: Path = tmp_path, home: str = "nobody") -> Result:
+        (tmp_path / home).mkdir(exist_ok=True)
+        command = [sys.executable, "-m", "fastforge", *arguments]
+        variables = {"PYTHONPATH": str(wheels[version]), "HOME": str(tmp_path / home)}
+        done = subprocess.run(
+            command, cwd=cwd, env=os.environ | variables, capture_output=True, text=True, check=False
+        )
+        assert "Traceback" not in done.stderr
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    return call
 
 
 @pytest.fixture(autouse=True)

@@ -13,27 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Result, git, pip_install
-from tests.updates.conftest import append, commit, contents, state
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(wheels: dict[str, Path], tmp_path: Path) -> Run:
-    """Return a function that runs one release's command, with a home folder and no network of its own."""
-
-    def call(version: str, *arguments: str, cwd: Path = tmp_path, home: str = "nobody") -> Result:
-        (tmp_path / home).mkdir(exist_ok=True)
-        command = [sys.executable, "-m", "fastforge", *arguments]
-        variables = {"PYTHONPATH": str(wheels[version]), "HOME": str(tmp_path / home)}
-        done = subprocess.run(
-            command, cwd=cwd, env=os.environ | variables, capture_output=True, text=True, check=False
-        )
-        assert "Traceback" not in done.stderr
-        return Result(done.returncode, done.stdout, done.stderr)
-
-    return call
+from tests.conftest import git, pip_install
+from tests.updates.conftest import Run, append, commit, contents, state
 
 
 def test_from_an_old_wheel_to_a_newer_one_on_another_machine(

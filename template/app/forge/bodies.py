@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic.config import JsonDict
 from pydantic_core import CoreSchema, core_schema
 
 from app.forge.fields import IS_READ, read_from, read_from_text, text_of
@@ -26,6 +27,9 @@ SCALARS: dict[type, CoreSchema] = {
 }
 # Keys of a schema that never hold other schemas.
 NO_SCHEMAS = frozenset({"metadata", "serialization", "config", "default", "expected", "members", "cls"})
+
+# Values by name, as in an example.
+JsonObject = JsonDict
 
 TypedDictType = TypeVar("TypedDictType")
 
@@ -122,3 +126,15 @@ def body(typed_dict: type[TypedDictType]) -> type[TypedDictType]:
     typed_dict.__pydantic_config__ = {**stated, **STRICT}  # type: ignore[attr-defined]
     typed_dict.__get_pydantic_core_schema__ = schema_from_json  # type: ignore[attr-defined]
     return typed_dict
+
+
+def documented(example: JsonObject) -> ConfigDict:
+    """Return the configuration of a model that shows the example in the OpenAPI document."""
+    return ConfigDict(json_schema_extra={"examples": [example]})
+
+
+def documented_row(fields: JsonObject) -> ConfigDict:
+    """Return the configuration of a response model: the fields with an id and times make its example."""
+    id_ = {"id": "019b76da-a800-7000-8000-000000000000"}
+    times = {"created_at": "2026-01-31T12:00:00.000Z", "updated_at": "2026-01-31T12:00:00.000Z"}
+    return documented({**id_, **fields, **times})

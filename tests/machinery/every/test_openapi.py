@@ -162,8 +162,7 @@ def test_every_tag_is_listed(app: FastAPI) -> None:
     assert all(tag["description"] for tag in tags if tag["name"] != "orders")
 
 
-def test_a_document_has_no_headers_that_nothing_sends() -> None:
-    app = create_app(Settings(_env_file=None))
+def test_a_document_has_no_headers_that_nothing_sends(app: FastAPI) -> None:
     app.router.routes[:] = [route for route in app.router.routes if not isinstance(route, APIRoute)]
     used = str(app.openapi()["paths"])
 

@@ -18,9 +18,9 @@ DOWN = "\x1b[B"
 QUESTIONS = [
     "called",
     "one sentence",
-    "items live",
-    "kept",
-    "into JSON",
+    "stores the data",
+    "be cached",
+    "writes the JSON",
     "compressed",
     "in production",
     "newer templates",
@@ -72,7 +72,7 @@ def test_arrow_keys_choose_and_a_choice_brings_its_question(terminal: Terminal, 
     child = terminal("orders", "--cache", "none", "--description", "x", "--serializer", "orjson")
     for question, keys in [
         ("called", " API\r"),
-        ("items live", f"{DOWN}{DOWN}\r"),
+        ("stores the data", f"{DOWN}{DOWN}\r"),
         ("MongoDB driver", f"{DOWN}\r"),
         ("compressed", "\r"),
         ("in production", f"{DOWN}\r"),
@@ -183,9 +183,9 @@ def test_typed_resources_go_with_what_was_answered_before(terminal: Terminal, wo
     for question, keys in [
         ("called", " API\r"),
         ("one sentence", "\r"),
-        ("items live", f"{DOWN}{DOWN}\r"),
+        ("stores the data", f"{DOWN}{DOWN}\r"),
         ("MongoDB driver", f"{DOWN}\r"),
-        ("into JSON", "\r"),
+        ("writes the JSON", "\r"),
         ("compressed", "\r"),
         ("in production", "\r"),
         ("newer templates", "\r"),

@@ -155,6 +155,10 @@ def test_what_a_project_prints_itself_is_in_nobody_s_way(fastforge: RunFastForge
     [
         ("def add(_app):", "cannot be made: IndentationError"),
         ("import nothing_such", "cannot be made: ModuleNotFoundError: No module named 'nothing_such'"),
+        (
+            "def add(_app):\n    raise LookupError('nothing such')",
+            "cannot be made: LookupError: nothing such",
+        ),
         ("def add(_app):\n    raise SystemExit(3)", "cannot be made: no reason given"),
     ],
 )

@@ -73,7 +73,15 @@ def _run(python: Path, folder: Path) -> str:
             "Make it again: run make install in the project.",
         ) from error
     if ran.returncode:
-        last = (ran.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise WorkFailed(f"The service of {str(folder)!r} cannot be made: {last}", by_hand)
+        raise WorkFailed(f"The service of {str(folder)!r} cannot be made: {_reason(ran.stderr)}", by_hand)
     # What the project itself prints comes before.
     return (ran.stdout.splitlines() or [""])[-1]
+
+
+def _reason(errors: str) -> str:
+    """Return the last line of a traceback, which a service that has configured its log writes as JSON."""
+    last = (errors.strip().splitlines() or ["no reason given"])[-1]
+    try:
+        return str(json.loads(last)["exception"]).splitlines()[-1]
+    except (ValueError, TypeError, LookupError):
+        return last

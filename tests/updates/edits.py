@@ -183,6 +183,10 @@ EDITS = (
         begun_with(b"# Reviewed by us.\n"), {"database": ["postgres"]},
     ),
     Edit(
+        "an edited adapter", "app/forge/database/mongodb_summary.py",
+        put_before("def summary_pipeline", "# Ours are few.\n"), {"database": ["mongodb"]},
+    ),
+    Edit(
         "an edited driver", "app/forge/database/mongodb_driver/pymongo.py",
         replaced("_running: set[", "# Few, as a rule.\n_running: set["), {"mongodb_driver": ["pymongo"]},
     ),

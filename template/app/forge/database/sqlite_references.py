@@ -24,10 +24,10 @@ class Dependents:
         gone = _gone(table.name, [each for each in found if each.on_delete == "cascade"])
         changing = [each for each in found if each.on_delete != "restrict"]
         refusing = [each for each in found if each.on_delete == "restrict"]
-        # The tables and ids of all rows that are deleted or changed with it.
-        self.changed = f"{gone} {' UNION '.join(map(_changed, changing))}" if changing else None
+        # The tables and ids of all rows that are deleted or changed with it, some more than once.
+        self.changed = f"{gone} {' UNION ALL '.join(map(_changed, changing))}" if changing else None
         # The table, column and id of one row that prevents the delete.
-        self.refusing = f"{gone} {' UNION '.join(map(_refusing, refusing))} LIMIT 1" if refusing else None
+        self.refusing = f"{gone} {' UNION ALL '.join(map(_refusing, refusing))} LIMIT 1" if refusing else None
 
 
 def _referrers(tables: Iterable[Table]) -> list[Referrer]:

@@ -339,7 +339,7 @@ async def test_a_delete_with_more_dependents_than_there_is_time_for_is_undone(
     await groups.insert(top)
     other_writer.execute(
         f"""
-        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30000)
         INSERT INTO "group" SELECT hex(i), hex(i), '[]', NULL, NULL, '{top["id"]}', '', '' FROM n
         """
     )
@@ -347,7 +347,7 @@ async def test_a_delete_with_more_dependents_than_there_is_time_for_is_undone(
     with pytest.raises(Unavailable):
         await groups.delete(top["id"])
     await groups.insert(group("later"))
-    assert await count_of(groups) == 3_002
+    assert await count_of(groups) == 30_002
 
 
 async def test_what_another_program_refers_to_is_not_called_a_resource(

@@ -42,7 +42,7 @@ def add_field(
     """Return the answers with the field at the end of the resource, and with a revision that adds its column.
 
     Raises:
-        UserError: There is no such resource, the field is invalid, or rows that exist would lack a value.
+        UserError: The resource does not exist, the field is invalid, or existing rows would lack a value.
     """
     old = _find(resources_of(answers), name)
     new = {**old, "fields": [*old["fields"], field]}
@@ -62,7 +62,7 @@ def remove_field(
     The field is named as in the grammar or, if it is a reference, with its `_id`.
 
     Raises:
-        UserError: There is no such resource or field, or it is the only one.
+        UserError: The resource or field does not exist, or it is the only field.
     """
     old = _find(resources_of(answers), name)
     text = _find_field(old, field)
@@ -82,7 +82,7 @@ def remove_resource(
     """Return the answers without the resource, and with a revision that drops its table.
 
     Raises:
-        UserError: There is no such resource, or another one refers to it.
+        UserError: The resource does not exist, or another one refers to it.
     """
     resources = resources_of(answers)
     old = _find(resources, name)

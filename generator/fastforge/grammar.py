@@ -9,9 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from fastforge.questions import SafeLoader
+from fastforge.questions import read_config
 from fastforge.resources import EXAMPLE
 from fastforge.source import template_folder
 
@@ -21,7 +19,7 @@ _TABLES = ("field_types", "resource_limits", "reserved_in_resources")
 
 @dataclass(frozen=True)
 class Tables:
-    """What `copier.yml` says of resources: the types of fields with their options, limits, and the sample."""
+    """The tables of `copier.yml` about resources: field types with their options, limits, and the sample."""
 
     types: Mapping[str, Any]
     limits: Mapping[str, int]
@@ -35,7 +33,7 @@ class Grammar:
         from jinja2 import FileSystemLoader, StrictUndefined
         from jinja2.sandbox import SandboxedEnvironment
 
-        config = _config(template)
+        config = read_config(template)
         options = {name: value for name, value in config["_envops"].items() if name != "undefined"}
         environment = SandboxedEnvironment(
             loader=FileSystemLoader(template),
@@ -80,7 +78,7 @@ def grammar(template: Path | None = None) -> Grammar:
 
 def load_tables() -> Tables:
     """Return the tables of the template that FastForge came with."""
-    config = _config(template_folder())
+    config = read_config(template_folder())
     return Tables(
         *(config[name]["default"] for name in ("field_types", "resource_limits", "sample_resources"))
     )
@@ -110,8 +108,3 @@ def _option_in_words(option: str, spec: object) -> str:
             return f"{option}={spec['default']}"
         case _:
             return f"{option}="
-
-
-def _config(template: Path) -> dict[str, Any]:
-    config: dict[str, Any] = yaml.load((template / "copier.yml").read_bytes(), Loader=SafeLoader)  # noqa: S506 (it is safe)
-    return config

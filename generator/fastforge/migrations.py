@@ -6,10 +6,12 @@ import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fastforge.errors import UserError
 
 _NAMES = ("revision", "down_revision")
+_DATABASES_WITH_FILES = ("sqlite", "postgres")
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,19 @@ class _Revision:
     id: str
     downs: frozenset[str]
     file: Path
+
+
+def head_of_project(folder: Path, answers: Mapping[str, Any]) -> str:
+    """Return the revision after which a new one comes: of the files, or of the answers if there are no files.
+
+    Raises:
+        UserError: See `head_of`.
+    """
+    database = answers.get("database")
+    if database in _DATABASES_WITH_FILES:
+        return head_of(folder / "migrations" / database / "versions")
+    recorded = answers.get("revisions") or []
+    return str(recorded[-1]["id"]) if recorded else ""
 
 
 def head_of(directory: Path) -> str:

@@ -87,12 +87,17 @@ def load_questions(template: Path | None = None) -> tuple[Question, ...]:
 
     `template` is the folder of another version of the template; None is the one that FastForge came with.
     """
-    config = yaml.load(((template or template_folder()) / "copier.yml").read_bytes(), Loader=SafeLoader)  # noqa: S506 (it is safe)
     return tuple(
         _question(name, details)
-        for name, details in config.items()
+        for name, details in read_config(template or template_folder()).items()
         if not name.startswith("_") and details.get("when") is not False
     )
+
+
+def read_config(template: Path) -> Mapping[str, Any]:
+    """Return what `copier.yml` of the template in the folder holds."""
+    config: dict[str, Any] = yaml.load((template / "copier.yml").read_bytes(), Loader=SafeLoader)  # noqa: S506 (it is safe)
+    return config
 
 
 def check_answers(

@@ -23,7 +23,6 @@ from fastforge.source import Source
 from fastforge.update import git_failures_in_words, temporary_folder, unpack_template
 
 _STAGES = {"base": 1, "ours": 2, "theirs": 3}
-_MERGED_BY_NAME = ("resources", "revisions")
 
 
 @dataclass(frozen=True)
@@ -193,7 +192,7 @@ def _by_name(resource: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _refuse_faults(answers: Mapping[str, Any], template: Path) -> None:
-    resources, revisions = (answers.get(name, []) for name in _MERGED_BY_NAME)
+    resources, revisions = (answers.get(name, []) for name in ("resources", "revisions"))
     rules = grammar(template)
     if fault := rules.fault_of(resources) or rules.replay_fault(resources, revisions):
         raise UserError(
@@ -250,13 +249,10 @@ def _merge_file(scratch: Path, ours: bytes, base: bytes, theirs: bytes) -> bytes
 
 
 def _two_heads(project: Project, answers: Mapping[str, Any]) -> str:
-    from fastforge.migrations import head_of
+    from fastforge.migrations import head_of_project
 
-    database = answers.get("database")
-    if database not in ("sqlite", "postgres"):
-        return ""
     try:
-        head_of(project.folder / "migrations" / database / "versions")
+        head_of_project(project.folder, answers)
     except UserError as error:
         return f"{error.message} {error.hint}"
     return ""

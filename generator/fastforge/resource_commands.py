@@ -214,31 +214,23 @@ def _make(path: str, change: Change, *, dry_run: bool, json: bool) -> int:
     def of_project(project: Project, template: Path) -> Answers:
         from fastforge.evolution import resources_of
         from fastforge.grammar import grammar
+        from fastforge.migrations import head_of_project
 
         # First, because a template without resources has no grammar of them.
         resources_of(project.answers)
-        changed = change(project.answers, grammar(template), _head(project))
+        head = head_of_project(project.folder, project.answers)
+        changed = change(project.answers, grammar(template), head)
         return {name: changed[name] for name in ("resources", "revisions")}
 
     last_exit = interrupts.pass_the_point_of_no_return
     done = update_project(Wanted(path, change=of_project, dry_run=dry_run, last_exit=last_exit))
+    migrations = _migrations(done)
     if json:
-        write_json({**done.document(), "migrations": _migrations(done)})
+        write_json({**done.document(), "migrations": migrations})
     elif dry_run and done.diff:
         print(done.diff)
-    tell(*change_lines(done, _migrations(done)))
+    tell(*change_lines(done, migrations))
     return EXIT_ATTENTION if done.conflicts else 0
-
-
-def _head(project: Project) -> str:
-    """Return the revision after which a new one comes: of the files if there are any, else of the answers."""
-    from fastforge.migrations import head_of
-
-    database = project.answers.get("database")
-    if database in ("sqlite", "postgres"):
-        return head_of(project.folder / "migrations" / database / "versions")
-    recorded = project.answers.get("revisions") or []
-    return str(recorded[-1]["id"]) if recorded else ""
 
 
 def _migrations(done: Update) -> list[str]:

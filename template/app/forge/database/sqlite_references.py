@@ -25,7 +25,7 @@ class Dependents:
         changing = [each for each in found if each.on_delete != "restrict"]
         refusing = [each for each in found if each.on_delete == "restrict"]
         # The tables and ids of all rows that are deleted or changed with it, some more than once.
-        self.changed = f"{gone} {' UNION ALL '.join(map(_changed, changing))}" if changing else None
+        self.changed = f"{gone} {' UNION ALL '.join(map(_depending, changing))}" if changing else None
         # The table, column and id of one row that prevents the delete.
         self.refusing = f"{gone} {' UNION ALL '.join(map(_refusing, refusing))} LIMIT 1" if refusing else None
 
@@ -51,11 +51,10 @@ def _reachable(table: str, referrers: list[Referrer]) -> list[Referrer]:
 def _gone(table: str, cascades: list[Referrer]) -> str:
     """Return a common table expression, `gone`, of the row and all rows that are deleted with it."""
     first = f"SELECT {literal(table)} AS of_table, ? AS id"
-    more = [f"SELECT {literal(each.table)}, referrer.id {_of_gone(each)}" for each in cascades]
-    return f"WITH RECURSIVE gone AS ({' UNION '.join([first, *more])})"
+    return f"WITH RECURSIVE gone AS ({' UNION '.join([first, *map(_depending, cascades)])})"
 
 
-def _changed(each: Referrer) -> str:
+def _depending(each: Referrer) -> str:
     return f"SELECT {literal(each.table)}, referrer.id {_of_gone(each)}"
 
 

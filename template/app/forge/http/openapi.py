@@ -20,6 +20,7 @@ from app.forge.summaries import INLINE
 Document = dict[str, Any]
 
 NULL = {"type": "null"}
+REQUEST_ID = {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"}
 # The host that serves the document.
 HERE = {"url": "/"}
 
@@ -29,7 +30,7 @@ OPTIONAL = {"X-Cache"}
 HEADERS: Document = {
     "X-Request-ID": {
         "description": "The id of the request in the service's log.",
-        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
+        "schema": REQUEST_ID,
     },
     "Server-Timing": {
         "description": "The time that the service took, in milliseconds: `app;dur=1.234`.",
@@ -61,7 +62,7 @@ PARAMETERS: Document = {
         "name": "X-Request-ID",
         "in": "header",
         "description": "An id for the request. By default the service generates one.",
-        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
+        "schema": REQUEST_ID,
     },
     "If-None-Match": {
         "name": "If-None-Match",

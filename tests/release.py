@@ -9,9 +9,9 @@ import tempfile
 import tomllib
 from pathlib import Path
 
-from fastforge.history import History, release_number
-from fastforge.questions import load_questions
-from fastforge.releases import RECORDS, Release, read_release
+from fastforge.template.history import History, release_number
+from fastforge.template.questions import load_questions
+from fastforge.template.releases import RECORDS, Release, read_release
 
 ROOT = Path(__file__).parents[1]
 

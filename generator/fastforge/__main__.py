@@ -20,7 +20,7 @@ def _run(arguments: list[str]) -> int:
     try:
         interrupts.watch()
         _never_fail_to_print()
-        from fastforge.cli import run
+        from fastforge.cli.app import run
 
         exit_code = run(arguments)
         _flush()

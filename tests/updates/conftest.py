@@ -11,15 +11,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import fastforge.check
-import fastforge.many
-import fastforge.update
+import fastforge.update.check
+import fastforge.update.batch
+import fastforge.update.run
 import pytest
 import yaml
-from fastforge.history import History
-from fastforge.render import Order, render
-from fastforge.source import Source
-from fastforge.update import Update, Wanted, update_project
+from fastforge.template.history import History
+from fastforge.template.render import Order, render
+from fastforge.template.source import Source
+from fastforge.update.run import Update, Wanted, update_project
 
 from tests.conftest import GIT_IDENTITY, Result, build, commit_all, copy_checkout, git, pip_install
 from tests.shared import shared_folder
@@ -200,7 +200,7 @@ def newest(monkeypatch: pytest.MonkeyPatch, releases: Path) -> Callable[..., Non
         def history() -> Iterator[History]:
             yield History(repository, version)
 
-        for module in (fastforge.update, fastforge.check, fastforge.many):
+        for module in (fastforge.update.run, fastforge.update.check, fastforge.update.batch):
             monkeypatch.setattr(module, "open_history", history)
 
     use("v1.1.0")
@@ -263,7 +263,7 @@ def rendered_once(
         return into
 
     monkeypatch.setattr(History, "unpack", unpacked_once)
-    monkeypatch.setattr(fastforge.update, "render", once)
+    monkeypatch.setattr(fastforge.update.run, "render", once)
 
 
 @pytest.fixture

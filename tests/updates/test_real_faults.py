@@ -15,8 +15,8 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from fastforge.check import check_project
-from fastforge.cli import run
+from fastforge.update.check import check_project
+from fastforge.cli.app import run
 from fastforge.errors import answer_error
 
 from tests.conftest import git
@@ -27,7 +27,7 @@ FASTFORGE = [sys.executable, "-m", "fastforge"]
 # Runs a command that kills itself at the given one of its steps that touch the project or its repository.
 DYING = """
 import os, signal, sys
-from fastforge import transplant
+from fastforge.update import apply
 from fastforge.__main__ import main
 
 left = int(sys.argv.pop(1))
@@ -42,7 +42,7 @@ def dying(step):
     return counted
 
 for name in ("_copy_objects", "_lay_out", "_write_index", "_write_journal", "_bring", "_remove"):
-    setattr(transplant, name, dying(getattr(transplant, name)))
+    setattr(apply, name, dying(getattr(apply, name)))
 main()
 """
 WITHOUT_PRIVILEGES = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
@@ -126,11 +126,11 @@ def test_after_a_kill_the_next_update_starts_from_before(
 
 
 def test_two_updates_at_once_do_not_meet(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fastforge import transplant
+    from fastforge.update import apply
     from fastforge.errors import WorkFailed
 
     refusals = []
-    bring = transplant._bring
+    bring = apply._bring
 
     def meanwhile(source: Path, target: Path) -> None:
         with pytest.raises(WorkFailed, match="is under way") as refusal:
@@ -138,7 +138,7 @@ def test_two_updates_at_once_do_not_meet(project: Path, monkeypatch: pytest.Monk
         refusals.append(refusal)
         bring(source, target)
 
-    monkeypatch.setattr(transplant, "_bring", meanwhile)
+    monkeypatch.setattr(apply, "_bring", meanwhile)
     update(project)
 
     assert refusals

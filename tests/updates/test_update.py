@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fastforge.check import check_project
+from fastforge.update.check import check_project
 from fastforge.errors import UserError, WorkFailed
-from fastforge.project import find_project
-from fastforge.transplant import _keep_permissions, undo
+from fastforge.project.locate import find_project
+from fastforge.update.apply import _keep_permissions, undo
 
 from tests.conftest import git
 from tests.updates.conftest import append, commit, commit_new, contents, edit, prepend, release, state, update

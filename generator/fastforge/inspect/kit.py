@@ -1,0 +1,147 @@
+"""The measuring kit and the optimizations, as the template had them at a project's version."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import yaml
+
+from fastforge.errors import Interrupted, UserError, WorkFailed
+from fastforge.git import GitFailed
+from fastforge.template.history import open_history
+from fastforge.project.locate import ANSWERS_FILE
+from fastforge.template.source import SourceUnknown, build_facts, template_folder
+
+KIT = "kit"
+OPTIMIZATIONS = "optimizations"
+# Of FastForge's own Python, which the project's must not see.
+_NOT_PASSED_ON = {"PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH", "VIRTUAL_ENV"}
+
+
+@contextmanager
+def kit_of(project: Path) -> Iterator[Path]:
+    """Yield a folder with the kit of the project's version and the optimizations that apply to its answers.
+
+    Raises:
+        UserError: The answers file cannot be read.
+        WorkFailed: That version had no kit yet, or FastForge does not know it.
+    """
+    recorded = _recorded(project)
+    with tempfile.TemporaryDirectory(prefix="fastforge-") as scratch:
+        kit = _unpacked(
+            str(recorded.get("_commit") or ""), str(recorded.get("_src_path") or ""), Path(scratch)
+        )
+        applying = set(applying_folders(recorded))
+        for folder in (kit / OPTIMIZATIONS).iterdir():
+            if folder.name not in applying:
+                shutil.rmtree(folder)
+        yield kit
+
+
+def applying_folders(answers: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the folders of optimizations that apply to a project with these answers."""
+    behind_nginx = answers.get("deployment") == "nginx"
+    compression = "none" if behind_nginx else answers.get("compression")
+    yield "every"
+    yield from (str(answers.get(name)) for name in ("database", "cache", "serializer", "deployment"))
+    yield str(compression)
+    if answers.get("cache") != "none":
+        yield "any_cache"
+    if compression != "none":
+        yield "any_compression"
+    if behind_nginx and answers.get("compression") != "none":
+        yield "nginx_compression"
+
+
+def run_kit(project: Path, module: str, arguments: Sequence[str], stdout: IO[str] | None = None) -> int:
+    """Run a module of the kit with the project's Python, and return its exit code; it prints by itself.
+
+    Raises:
+        WorkFailed: The project has no environment, or its version no kit.
+        Interrupted: A signal came before the kit could handle it.
+    """
+    python = project_python(project)
+    with kit_of(project) as kit:
+        return _run([str(python), "-m", module, *arguments], project, kit, stdout)
+
+
+def first_resource(project: Path) -> str:
+    """Return the name of the first resource in the project's answers, or nothing if none is recorded.
+
+    Raises:
+        UserError: The answers file cannot be read.
+    """
+    resources = _recorded(project).get("resources")
+    first = resources[0] if isinstance(resources, list) and resources else {}
+    return str(first.get("name", "")) if isinstance(first, dict) else ""
+
+
+def project_python(project: Path) -> Path:
+    """Return the project's interpreter, or raise `WorkFailed` if it has none."""
+    python = project / ".venv" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    if not python.exists():
+        raise WorkFailed(f"{str(project)!r} has no .venv.", "Make it: run make install in the project.")
+    return python
+
+
+def project_environment() -> dict[str, str]:
+    """Return the environment of a program that the project's interpreter runs."""
+    return {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
+
+
+def _run(command: Sequence[str], project: Path, kit: Path, stdout: IO[str] | None) -> int:
+    paths = os.pathsep.join([str(kit), str(project)])
+    environment = project_environment() | {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
+    with subprocess.Popen(
+        command, cwd=project, env=environment, stdin=subprocess.DEVNULL, stdout=stdout
+    ) as process:
+        try:
+            return process.wait()
+        except Interrupted as interrupt:
+            # It ends what it has started, prints what it has measured so far, and ignores a second signal.
+            process.send_signal(interrupt.exit_code - 128)
+            if process.wait() < 0:
+                raise
+            return interrupt.exit_code
+
+
+def _recorded(project: Path) -> dict[str, Any]:
+    file = project / ANSWERS_FILE
+    try:
+        recorded = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{str(file)!r} cannot be read: {reason}.", f"Restore it: git restore {ANSWERS_FILE}"
+        ) from error
+    return recorded if isinstance(recorded, dict) else {}
+
+
+def _unpacked(version: str, url: str, scratch: Path) -> Path:
+    if not version or version == _installed_version():
+        ignored = shutil.ignore_patterns("__pycache__", ".*_cache")
+        return Path(shutil.copytree(template_folder() / KIT, scratch / KIT, ignore=ignored))
+    with open_history() as history:
+        commit = history.recorded_commit(version, url)
+        try:
+            return history.unpack(commit, KIT, into=scratch) / KIT
+        except GitFailed as error:
+            raise WorkFailed(
+                f"The template had no measuring kit at the project's version, {version}.",
+                "Take a newer one: fastforge update",
+            ) from error
+
+
+def _installed_version() -> str:
+    try:
+        return str(build_facts()["commit"])
+    except SourceUnknown:
+        return ""

@@ -11,15 +11,17 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import fastforge.update.check
 import fastforge.update.batch
+import fastforge.update.check
+import fastforge.update.plan
 import fastforge.update.run
 import pytest
 import yaml
 from fastforge.template.history import History
-from fastforge.template.render import Order, render
+from fastforge.template.render import RenderRequest, render
 from fastforge.template.source import Source
-from fastforge.update.run import Update, Wanted, update_project
+from fastforge.update.plan import UpdateOptions
+from fastforge.update.run import Update, update_project
 
 from tests.conftest import GIT_IDENTITY, Result, build, commit_all, copy_checkout, git, pip_install
 from tests.shared import shared_folder
@@ -218,8 +220,8 @@ def rendered(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
             folder = tmp_path_factory.mktemp("rendered")
             history = History(releases, version)
             template = UNPACK(history, version, "copier.yml", "macros", "template", into=folder / "t")
-            order = Order(answers, answers, ask=False, source=Source(URL, version), template=template)
-            render(order, folder / "orders", lambda _: None)
+            request = RenderRequest(answers, answers, source=Source(URL, version), template=template)
+            render(request, folder / "orders")
             made[key] = folder / "orders"
         return made[key]
 
@@ -240,13 +242,13 @@ def rendered_once(
 ) -> None:
     """Let updates render each version with the same answers only once."""
 
-    def once(order: Order, project: Path, on_file: Callable[[int], None]) -> dict[str, str]:
-        asked = (order.source, sorted(order.given.items()), sorted(order.answers.items()), project.name)
+    def once(request: RenderRequest, project: Path) -> dict[str, str]:
+        asked = (request.source, sorted(request.given.items()), sorted(request.answers.items()), project.name)
         key = repr(asked)
         if key not in renderings:
             # Copier refuses links.
-            template = (order.template / "copier.yml").resolve().parent if order.template else None
-            answers = render(replace(order, template=template), project, on_file)
+            template = (request.template / "copier.yml").resolve().parent if request.template else None
+            answers = render(replace(request, template=template), project)
             kept = tmp_path_factory.mktemp("kept")
             renderings[key] = Path(shutil.copytree(project, kept / project.name)), answers
         folder, answers = renderings[key]
@@ -263,7 +265,7 @@ def rendered_once(
         return into
 
     monkeypatch.setattr(History, "unpack", unpacked_once)
-    monkeypatch.setattr(fastforge.update.run, "render", once)
+    monkeypatch.setattr(fastforge.update.plan, "render", once)
 
 
 @pytest.fixture
@@ -293,7 +295,7 @@ def commit(folder: Path) -> Path:
 
 def update(folder: Path, **wanted: object) -> Update:
     """Update the project in this process."""
-    return update_project(Wanted(str(folder), **wanted))  # type: ignore[arg-type]
+    return update_project(UpdateOptions(str(folder), **wanted))  # type: ignore[arg-type]
 
 
 def contents(folder: Path) -> dict[str, tuple[str, bytes]]:

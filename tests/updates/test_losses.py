@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import fastforge.git
-import fastforge.update.run
 import pytest
-from fastforge.update import apply
 from fastforge.errors import Interrupted, UserError
 from fastforge.git import GitFailed
 from fastforge.project.locate import find_project
+from fastforge.update import apply
+from fastforge.update.apply import UpdateTransaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -188,9 +188,10 @@ def fail_in_git(monkeypatch: pytest.MonkeyPatch, countdown: Countdown) -> None:
 
 
 def fail_in_file_operations(monkeypatch: pytest.MonkeyPatch, countdown: Countdown) -> None:
-    steps = ("_copy_objects", "_lay_out", "_keep_old_files", "_link", "_write_index", "_bring", "_remove")
+    steps = ("_copy_objects", "_write_new_files", "_keep_old_files", "_write_index")
     for owner, name in (
-        *((apply, step) for step in (*steps, "_write_journal", "_hash")),
+        *((UpdateTransaction, step) for step in steps),
+        *((apply, step) for step in ("_link", "_bring", "_remove", "_write_journal", "_hash")),
         (Path, "rename"),
         (Path, "replace"),
         (os, "fsync"),
@@ -227,20 +228,22 @@ def test_a_fault_at_any_file_operation_changes_nothing(
     before = state(project)
     counts = []
 
+    run = UpdateTransaction.run
+
     def with_every_fault(*arguments: Any) -> None:
         for at in range(1, 1000):
             countdown = Countdown(at, fault)
             with pytest.MonkeyPatch.context() as patch:
                 fail_in_file_operations(patch, countdown)
                 with suppress(OSError, Interrupted):
-                    apply.transplant(*arguments)
+                    run(*arguments)
             if countdown.calls < at:
                 counts.append(at - 1)
                 return
             assert state(project) == before
             assert not (project / ".git/index.lock").exists()
 
-    monkeypatch.setattr(fastforge.update.run, "transplant", with_every_fault)
+    monkeypatch.setattr(UpdateTransaction, "run", with_every_fault)
     update(project)
 
     print(f"{type(fault).__name__} at each of {counts} file operations")
@@ -261,7 +264,7 @@ def test_after_a_power_cut_at_any_move_the_next_update_starts_from_before(projec
         with pytest.MonkeyPatch.context() as monkeypatch:
             for name in ("_bring", "_remove", "_write_journal"):
                 monkeypatch.setattr(apply, name, countdown.wrap(getattr(apply, name)))
-            monkeypatch.setattr(apply, "_put_back", lambda *_: None)
+            monkeypatch.setattr(apply, "_put_back", lambda *_, **__: None)
             monkeypatch.setattr(shutil, "rmtree", unless_cut(countdown))
             try:
                 update(project)

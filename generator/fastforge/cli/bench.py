@@ -1,75 +1,84 @@
-"""The commands that measure a project. Parse and call; the measuring kit prints."""
+"""`fastforge bench` and `fastforge profile`: measure a project. The measuring kit prints the results."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
+from fastforge.cli.parameters import Json, MeasuredResource, ProjectPath
+
+_Quick = Annotated[
+    bool, typer.Option("--quick", help="Short rounds, for a first look. More results are inconclusive.")
+]
+_SecondsOfRound = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="Length of a round. Longer rounds leave fewer results inconclusive. An optimization gets three "
+        "times as many rounds, each a third as long. Default: 1",
+    ),
+]
+_Rounds = Annotated[
+    str | None,
+    typer.Option(metavar="NUMBER", help="Rounds of each endpoint, which show the noise. Default: 3"),
+]
+_Endpoints = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LIST", help="Parts of the names of endpoints, such as read,POST; or none. Default: all"
+    ),
+]
+_Optimizations = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LIST", help="Parts of the ids of optimizations; none saves most of the time. Default: all"
+    ),
+]
+_Connections = Annotated[
+    str | None, typer.Option(metavar="NUMBER", help="Number of concurrent requests. Default: 32")
+]
+_Workers = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NUMBER", help="Number of processes that serve the endpoints. Default: as in production"
+    ),
+]
+_Port = Annotated[
+    str | None, typer.Option(metavar="PORT", help="Port of the measured service. Default: any free port")
+]
+_SecondsOfSampling = Annotated[
+    str | None, typer.Option(metavar="SECONDS", help="How long to sample. Default: 12")
+]
+_Output = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="File of the flame graph, relative to the project; a table is written beside it, as .txt. "
+        "Default: var/profile.svg",
+    ),
+]
+
 
 def bench(
-    path: Annotated[
-        str, typer.Argument(metavar="[PATH]", help="The project's folder.", show_default=False)
-    ] = ".",
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Short rounds: for a first look; more stays inconclusive.")
-    ] = False,
-    seconds: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SECONDS",
-            help="Length of a round. Longer ones leave less inconclusive. An optimization gets three times "
-            "as many rounds, each a third as long. Default: 1",
-        ),
-    ] = None,
-    rounds: Annotated[
-        str | None,
-        typer.Option(metavar="NUMBER", help="Rounds of every endpoint, which show the noise. Default: 3"),
-    ] = None,
-    resource: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="The resource whose endpoints are measured, such as orders. Default: the first one",
-        ),
-    ] = None,
-    endpoints: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LIST",
-            help="Only these: parts of their names, such as read,POST; or none. Default: all",
-        ),
-    ] = None,
-    optimizations: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LIST",
-            help="Only these: parts of their ids; none saves most of the time. Default: all",
-        ),
-    ] = None,
-    connections: Annotated[
-        str | None,
-        typer.Option(metavar="NUMBER", help="Requests at once; more for a busier service. Default: 32"),
-    ] = None,
-    workers: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NUMBER",
-            help="Processes that serve the endpoints. Default: as in production",
-        ),
-    ] = None,
-    port: Annotated[
-        str | None,
-        typer.Option(metavar="PORT", help="Port of the measured service. Default: any free port"),
-    ] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="Answer with one JSON document on standard output, for programs.")
-    ] = False,
+    path: ProjectPath = ".",
+    quick: _Quick = False,
+    seconds: _SecondsOfRound = None,
+    rounds: _Rounds = None,
+    resource: MeasuredResource = None,
+    endpoints: _Endpoints = None,
+    optimizations: _Optimizations = None,
+    connections: _Connections = None,
+    workers: _Workers = None,
+    port: _Port = None,
+    json: Json = False,
 ) -> int:
-    """Measure a project on this machine: its endpoints against their targets, its optimizations on and off.
+    """Measure the endpoints and optimizations of a project.
 
-    The service runs as in production, on a database of the project's tests. That takes some
-    minutes, fewer with --quick. The targets are in benchmarks/targets.toml of the project.
+    The service runs as in production, on a test database. Endpoints are compared with the targets in
+    benchmarks/targets.toml of the project, and optimizations are measured on and off. That takes some
+    minutes, fewer with --quick.
 
     Ctrl-C keeps the finished measurements. A page with plots is written to var/benchmarks of the project.
     """
@@ -85,39 +94,25 @@ def bench(
         "--workers": workers,
         "--port": port,
     }
-    given = [f"{flag}={value}" for flag, value in values.items() if value is not None]
     switches = [flag for flag, is_on in (("--quick", quick), ("--json", json)) if is_on]
-    return bench_project(path, [*given, *switches])
+    return bench_project(path, [*_given(values), *switches])
 
 
 def profile(
-    path: Annotated[
-        str, typer.Argument(metavar="[PATH]", help="The project's folder.", show_default=False)
-    ] = ".",
-    seconds: Annotated[
-        str | None, typer.Option(metavar="SECONDS", help="How long to sample. Default: 12")
-    ] = None,
-    output: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="File of the flame graph, relative to the project; the table is beside it as .txt. "
-            "Default: var/profile.svg",
-        ),
-    ] = None,
-    resource: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="The resource whose endpoints get requests, such as orders. Default: the first one",
-        ),
-    ] = None,
+    path: ProjectPath = ".",
+    seconds: _SecondsOfSampling = None,
+    output: _Output = None,
+    resource: MeasuredResource = None,
 ) -> int:
-    """Draw a flame graph of a project under load, and print the functions that take most time.
+    """Draw a flame graph of a project under load.
 
-    py-spy samples the service from outside, so that it runs as in production.
+    Prints the functions that take most of the time. py-spy samples the service from outside, so that it runs
+    as in production.
     """
     from fastforge.inspect.bench import profile_project
 
-    given = {"--seconds": seconds, "--output": output, "--resource": resource}
-    return profile_project(path, [f"{flag}={value}" for flag, value in given.items() if value is not None])
+    return profile_project(path, _given({"--seconds": seconds, "--output": output, "--resource": resource}))
+
+
+def _given(values: Mapping[str, str | None]) -> list[str]:
+    return [f"{flag}={value}" for flag, value in values.items() if value is not None]

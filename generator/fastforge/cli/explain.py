@@ -1,4 +1,4 @@
-"""The command that explains a project's optimizations. Parse, call, print."""
+"""`fastforge explain`: show the optimizations and the routes of a project."""
 
 from __future__ import annotations
 
@@ -11,62 +11,61 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fastforge.cli.parameters import Json
 from fastforge.errors import write_json
 
 if TYPE_CHECKING:
     from fastforge.inspect.explain import Explanation, Found
+    from fastforge.inspect.optimizations import Optimization
 
 _WIDTH = 100
 
 
-def explain(
-    path: Annotated[
-        str,
-        typer.Argument(
-            metavar="[PATH]",
-            help="The project's folder, one of its files, or a line of one, such as app/main.py:12.",
-            show_default=False,
-        ),
-    ] = ".",
-    routes: Annotated[
-        bool,
-        typer.Option(
-            "--routes",
-            help="List the project's routes: which ones go the direct way, and why the others do not.",
-        ),
-    ] = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="Answer with one JSON document on standard output, for programs.")
-    ] = False,
-) -> None:
-    """List a project's optimizations: where each is, what it brings as measured, and how to undo it.
+_Place = Annotated[
+    str,
+    typer.Argument(
+        metavar="[PATH]",
+        help="The project's directory, one of its files, or a line of one, such as app/main.py:12.",
+        show_default=False,
+    ),
+]
+_Routes = Annotated[
+    bool,
+    typer.Option("--routes", help="List the routes: those on the fast path, and why the others are not."),
+]
 
-    For a file or a line, with the patch that takes each optimization out, ready for `git apply`.
+
+def explain(path: _Place = ".", routes: _Routes = False, json: Json = False) -> None:
+    """List the optimizations of a project, with their effects.
+
+    For a file or a line, the output has the patch that removes each optimization, ready for `git apply`.
+
+    Example: fastforge explain app/forge/http/middleware.py
     """
     if routes:
-        _print_routes(path, as_json=json)
+        _print_routes(path, json=json)
         return
     from fastforge.inspect.explain import explain
 
     explanation = explain(path)
     if json:
         write_json(explanation.document())
-        return
-    print("\n".join(_lines(explanation)))
+    else:
+        print("\n".join(_lines(explanation)))
 
 
-def _print_routes(path: str, *, as_json: bool) -> None:
+def _print_routes(path: str, *, json: bool) -> None:
     from fastforge.inspect.routes import routes_of
 
-    folder, routes = routes_of(path)
-    if as_json:
-        write_json({"path": str(folder), "routes": [vars(route) for route in routes]})
+    directory, routes = routes_of(path)
+    if json:
+        write_json({"path": str(directory), "routes": [vars(route) for route in routes]})
         return
     width = max((len(route.path) for route in routes), default=0)
     for route in routes:
-        print(f"{route.method:<7} {route.path:<{width}}  {route.reason or 'direct'}")
+        print(f"{route.method:<7} {route.path:<{width}}  {route.reason or 'fast path'}")
     direct = sum(route.direct for route in routes)
-    print(f"\n{direct} of {len(routes)} routes go the direct way. The others are answered by FastAPI alone.")
+    print(f"\n{direct} of {len(routes)} routes are on the fast path. FastAPI alone handles the others.")
 
 
 def _lines(explanation: Explanation) -> Iterator[str]:
@@ -124,10 +123,9 @@ def _summary(found: Found, project: Path) -> str:
     return f"Undo: -{gone} +{new} lines; fastforge explain {shlex.quote(f'{file}:{place.first_line}')}"
 
 
-def effect(optimization: object) -> str:
+def effect(optimization: Optimization) -> str:
     """Return the measured effect in words; without figures if the measurement was inconclusive."""
-    measurement = getattr(optimization, "measurement", None)
-    workload = getattr(optimization, "workload", "")
+    workload, measurement = optimization.workload, optimization.measurement
     if measurement is None:
         return f"Effect: not measured yet (workload: {workload})"
     source = f"{measurement.date}, {measurement.machine}"

@@ -1,4 +1,4 @@
-"""The commands for resources: add, remove, resources and resolve. Parse, call, print."""
+"""`fastforge add`, `remove`, `resources` and `resolve`: the resources of a project."""
 
 from __future__ import annotations
 
@@ -10,34 +10,28 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fastforge import interrupts
+from fastforge.cli.output import tell
+from fastforge.cli.parameters import DryRun, Json, ProjectOption, ProjectPath, ResourceName
+from fastforge.cli.update import changed_lines, print_update
 from fastforge.errors import EXIT_ATTENTION, UserError, write_json
 from fastforge.template.resources import EXAMPLE, Resource, line_of, parse_line, read_resources
-from fastforge.cli.update import change_lines, tell
 
 if TYPE_CHECKING:
-    from fastforge.template.grammar import Grammar
     from fastforge.project.locate import Project
+    from fastforge.template.grammar import Grammar
     from fastforge.template.questions import Answers
     from fastforge.update.run import Update
 
-    # From the answers, the grammar and the head of the migrations to the changed answers.
+    # From the answers, the grammar and the newest revision to the changed answers.
     Change = Callable[[Answers, Grammar, str], Answers]
 
-_Project = Annotated[
-    str, typer.Option("--project", "-p", metavar="PATH", help="The project's folder.", show_default=False)
-]
-_DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the difference, and change nothing.")]
-_Json = Annotated[
-    bool, typer.Option("--json", help="Answer with one JSON document on standard output, for programs.")
-]
+_FILE_EXAMPLE = '{"name": "order", "fields": ["number:str"]}'
 
 add = typer.Typer(
-    help="Add a resource, or a field to one: a changed answer, merged into the project like an update.",
+    help="Add a resource or a field, merged like an update.",
     no_args_is_help=True,
 )
-remove = typer.Typer(
-    help="Remove a resource, or a field of one, with a migration that drops it.", no_args_is_help=True
-)
+remove = typer.Typer(help="Remove a resource or a field, merged like an update.", no_args_is_help=True)
 
 
 @add.command("resource")
@@ -46,7 +40,7 @@ def add_resource(
         list[str] | None,
         typer.Argument(
             metavar="NAME FIELD...",
-            help="The singular name, then its fields. `plural=WORD` and `without=batch,export,summary` are "
+            help="The singular name, then the fields. `plural=WORD` and `without=batch,export,summary` are "
             "options of the resource.",
             show_default=False,
         ),
@@ -56,14 +50,14 @@ def add_resource(
         typer.Option(
             "--from",
             metavar="FILE",
-            help="Read resources from a YAML, JSON or TOML file; - is standard input. For many fields.",
+            help="Read resources from a YAML, JSON or TOML file; - is standard input.",
         ),
     ] = None,
-    project: _Project = ".",
-    dry_run: _DryRun = False,
-    json: _Json = False,
+    project: ProjectOption = ".",
+    dry_run: DryRun = False,
+    json: Json = False,
 ) -> int:
-    """Add a resource with its table, routes, rules, tests and migration.
+    """Add a resource: its table, routes, rules, tests and migration.
 
     Example: fastforge add resource order number:str:max=40:unique item:ref=items quantity:int:min=1
     """
@@ -81,20 +75,22 @@ def add_resource(
             head = revision
         return answers
 
-    return _make(project, change, dry_run=dry_run, json=json)
+    return _change_resources(project, change, dry_run=dry_run, json=json)
 
 
 @add.command("field")
 def add_field(
-    name: Annotated[str, typer.Argument(metavar="RESOURCE", help="Its singular name.", show_default=False)],
+    name: ResourceName,
     field: Annotated[
         str, typer.Argument(metavar="FIELD", help="The field, as NAME:TYPE:OPTIONS.", show_default=False)
     ],
-    project: _Project = ".",
-    dry_run: _DryRun = False,
-    json: _Json = False,
+    project: ProjectOption = ".",
+    dry_run: DryRun = False,
+    json: Json = False,
 ) -> int:
-    """Add a field to a resource. Rows that exist get its default, or null if it is optional.
+    """Add a field to a resource.
+
+    Existing rows get its default, or null if it is optional.
 
     Example: fastforge add field order paid_at:datetime:optional:filter
     """
@@ -104,57 +100,51 @@ def add_field(
 
         return add_field(answers, name, field, grammar, head=head, revision=new_revision_id())
 
-    return _make(project, change, dry_run=dry_run, json=json)
+    return _change_resources(project, change, dry_run=dry_run, json=json)
 
 
 @remove.command("resource")
 def remove_resource(
-    name: Annotated[str, typer.Argument(metavar="RESOURCE", help="Its singular name.", show_default=False)],
-    project: _Project = ".",
-    dry_run: _DryRun = False,
-    json: _Json = False,
+    name: ResourceName, project: ProjectOption = ".", dry_run: DryRun = False, json: Json = False
 ) -> int:
-    """Remove a resource. Its migration drops the table with all rows; files you edited become conflicts."""
+    """Remove a resource, with a migration that drops its table and rows.
+
+    Files of the resource that you edited become conflicts.
+    """
 
     def change(answers: Answers, grammar: Grammar, head: str) -> Answers:
         from fastforge.update.resource_changes import new_revision_id, remove_resource
 
         return remove_resource(answers, name, grammar, head=head, revision=new_revision_id())
 
-    return _make(project, change, dry_run=dry_run, json=json)
+    return _change_resources(project, change, dry_run=dry_run, json=json)
 
 
 @remove.command("field")
 def remove_field(
-    name: Annotated[str, typer.Argument(metavar="RESOURCE", help="Its singular name.", show_default=False)],
+    name: ResourceName,
     field: Annotated[str, typer.Argument(metavar="FIELD", help="The field's name.", show_default=False)],
-    project: _Project = ".",
-    dry_run: _DryRun = False,
-    json: _Json = False,
+    project: ProjectOption = ".",
+    dry_run: DryRun = False,
+    json: Json = False,
 ) -> int:
-    """Remove a field of a resource. Its migration drops the column with its values."""
+    """Remove a field of a resource, with a migration that drops its column."""
 
     def change(answers: Answers, grammar: Grammar, head: str) -> Answers:
         from fastforge.update.resource_changes import new_revision_id, remove_field
 
         return remove_field(answers, name, field, grammar, head=head, revision=new_revision_id())
 
-    return _make(project, change, dry_run=dry_run, json=json)
+    return _change_resources(project, change, dry_run=dry_run, json=json)
 
 
-def resources(
-    path: Annotated[
-        str, typer.Argument(metavar="[PATH]", help="The project's folder.", show_default=False)
-    ] = ".",
-    json: _Json = False,
-) -> int:
-    """List the project's resources with their fields, paths and folders."""
+def resources(path: ProjectPath = ".", json: Json = False) -> int:
+    """List the resources of a project, with their fields and paths."""
+    from fastforge.project.locate import find_directory, read_recorded
     from fastforge.template.grammar import grammar
-    from fastforge.project.locate import find_answered_folder, read_answers_file
 
-    folder = find_answered_folder(path)
-    answer = read_answers_file(folder).get("resources", [])
-    nouns = grammar().nouns_of(answer)
+    directory = find_directory(path)
+    answer = read_recorded(directory).get("resources", [])
     rows = [
         {
             "name": noun["name"],
@@ -163,27 +153,23 @@ def resources(
             "fields": [field["text"] for field in noun["fields"]],
             "without": noun["without"],
         }
-        for noun in nouns
+        for noun in grammar().nouns_of(answer)
     ]
     if json:
-        write_json({"path": str(folder), "resources": rows})
+        write_json({"path": str(directory), "resources": rows})
         return 0
     for resource, row in zip(answer, rows, strict=True):
         print(f"{row['path']}  ({row['folder']}/)\n    {line_of(resource)}")
     if not rows:
-        tell(f"{folder} has no resources.", "Add one: fastforge add resource " + EXAMPLE)
+        tell(f"{directory} has no resources.", "Add one: fastforge add resource " + EXAMPLE)
     return 0
 
 
-def resolve(
-    path: Annotated[
-        str, typer.Argument(metavar="[PATH]", help="The project's folder.", show_default=False)
-    ] = ".",
-    json: _Json = False,
-) -> int:
-    """Resolve a git merge of two branches that each changed resources: take both, and render the files again.
+def resolve(path: ProjectPath = ".", json: Json = False) -> int:
+    """Resolve a git merge of branches that changed resources.
 
-    Exit code 3 says that conflicts are left, which are marked as git marks them.
+    The changes of both are combined, and the files are rendered again. Exit code 3 means that conflicts are
+    left. They are marked as git marks them.
     """
     from fastforge.update.resolve import resolve_project
 
@@ -197,45 +183,41 @@ def resolve(
 def _resources_from(file: str) -> list[Resource]:
     from fastforge.template.answers import read_data
 
-    example = '{"name": "order", "fields": ["number:str"]}'
-    found = read_data(file, "--from", example=example)
+    found = read_data(file, "--from", example=_FILE_EXAMPLE)
     if isinstance(found, dict):
         found = found.get("resources", [found])
     if not isinstance(found, list) or not found:
-        raise UserError(f"--from: {file!r} holds no resource.", f"Write it as: {example}")
-    answer = read_resources(found)
-    assert isinstance(answer, list)
-    return answer
+        raise UserError(f"--from: {file!r} contains no resource.", f"Write it as: {_FILE_EXAMPLE}")
+    return read_resources(found)
 
 
-def _make(path: str, change: Change, *, dry_run: bool, json: bool) -> int:
-    from fastforge.update.run import Wanted, update_project
+def _change_resources(path: str, change: Change, *, dry_run: bool, json: bool) -> int:
+    from fastforge.update.plan import UpdateOptions
+    from fastforge.update.run import update_project
 
-    def of_project(project: Project, template: Path) -> Answers:
-        from fastforge.update.resource_changes import resources_of
-        from fastforge.template.grammar import grammar
+    def change_project(project: Project, template: Path) -> Answers:
         from fastforge.project.migrations import head_of_project
+        from fastforge.template.grammar import grammar
+        from fastforge.update.resource_changes import resources_of
 
-        # First, because a template without resources has no grammar of them.
+        # First, because a template without resources has no grammar.
         resources_of(project.answers)
-        head = head_of_project(project.folder, project.answers)
+        head = head_of_project(project.directory, project.answers)
         changed = change(project.answers, grammar(template), head)
         return {name: changed[name] for name in ("resources", "revisions")}
 
     last_exit = interrupts.pass_the_point_of_no_return
-    done = update_project(Wanted(path, change=of_project, dry_run=dry_run, last_exit=last_exit))
+    options = UpdateOptions(path, change=change_project, dry_run=dry_run, last_exit=last_exit)
+    done = update_project(options)
     migrations = _migrations(done)
-    if json:
-        write_json({**done.document(), "migrations": migrations})
-    elif dry_run and done.diff:
-        print(done.diff)
-    tell(*change_lines(done, migrations))
-    return EXIT_ATTENTION if done.conflicts else 0
+    document = {**done.document(), "migrations": migrations}
+    return print_update(done, document, changed_lines(done, migrations), json=json)
 
 
 def _migrations(done: Update) -> list[str]:
     """Return the files of the migrations that the change adds."""
-    if done.merged is None:
+    if done.plan is None:
         return []
-    paths = (path for path in done.merged.changed if done.merged.kind(path) == "added")
-    return [path for path in paths if path.startswith("migrations/") and "/versions/" in path]
+    merged = done.plan.merged
+    added = (path for path in merged.changed if merged.kind(path) == "added")
+    return [path for path in added if path.startswith("migrations/") and "/versions/" in path]

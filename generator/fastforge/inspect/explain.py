@@ -15,7 +15,7 @@ from fastforge.inspect.kit import OPTIMIZATIONS, kit_of
 from fastforge.inspect.optimizations import ChangedHere, Optimization, Place, load_optimizations
 from fastforge.project.locate import ANSWERS_FILE
 
-# For a line without any, so many optimizations around it are shown.
+# The number of optimizations shown for a line that has none.
 _NEAREST = 3
 _LINE = re.compile(r"(?P<file>.+):(?P<line>\d+)")
 
@@ -101,7 +101,7 @@ class Explanation:
 
 
 def explain(path: str) -> Explanation:
-    """Return the optimizations of a project's folder, of a file in it, or of a line such as `app/main.py:12`.
+    """Return the optimizations of a project, of a file in it, or of a line such as `app/main.py:12`.
 
     Raises:
         UserError: There is no such project, file or line.
@@ -124,12 +124,12 @@ def _subject(path: str) -> Subject:
         place, line = Path(parts["file"]), int(parts["line"])
     if not place.exists():
         raise UserError(
-            f"{str(place)!r} is not a file or folder.",
-            "Give a project's folder, one of its files, or a line such as app/main.py:12.",
+            f"{str(place)!r} is not a file or directory.",
+            "Give a project's directory, one of its files, or a line such as app/main.py:12.",
         )
     if place.is_dir():
         if line is not None:
-            raise UserError(f"{str(place)!r} is a folder and has no lines.", "Give a file of it.")
+            raise UserError(f"{str(place)!r} is a directory and has no lines.", "Give a file of it.")
         return Subject(_project_of(place.resolve(), [place.resolve()]), None, None)
     file = place.resolve()
     project = _project_of(file, file.parents)
@@ -139,13 +139,13 @@ def _subject(path: str) -> Subject:
 
 
 def _project_of(place: Path, candidates: Sequence[Path]) -> Path:
-    for folder in candidates:
-        if (folder / ANSWERS_FILE).is_file():
-            return folder
-    where = "has no" if place.is_dir() else "is not in a folder with"
+    for directory in candidates:
+        if (directory / ANSWERS_FILE).is_file():
+            return directory
+    where = "has no" if place.is_dir() else "is not in a directory with"
     raise UserError(
-        f"{str(place)!r} {where} {ANSWERS_FILE}, so it is not a project of FastForge.",
-        "Give the folder of one, or a file in it: fastforge explain PATH",
+        f"{str(place)!r} {where} {ANSWERS_FILE}, so FastForge did not generate it.",
+        "Give the directory of one, or a file in it: fastforge explain PATH",
     )
 
 

@@ -12,42 +12,40 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-import yaml
-
-from fastforge.errors import Interrupted, UserError, WorkFailed
+from fastforge.errors import Interrupted, WorkFailed
 from fastforge.git import GitFailed
+from fastforge.project.locate import read_recorded
 from fastforge.template.history import open_history
-from fastforge.project.locate import ANSWERS_FILE
-from fastforge.template.source import SourceUnknown, build_facts, template_folder
+from fastforge.template.source import SourceUnknown, build_facts, template_directory
 
 KIT = "kit"
 OPTIMIZATIONS = "optimizations"
-# Of FastForge's own Python, which the project's must not see.
+# Variables of FastForge's own Python, which the project's must not see.
 _NOT_PASSED_ON = {"PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH", "VIRTUAL_ENV"}
 
 
 @contextmanager
 def kit_of(project: Path) -> Iterator[Path]:
-    """Yield a folder with the kit of the project's version and the optimizations that apply to its answers.
+    """Yield a directory with the kit of the project's version and the optimizations of its answers.
 
     Raises:
-        UserError: The answers file cannot be read.
-        WorkFailed: That version had no kit yet, or FastForge does not know it.
+        UserError: The answers file cannot be read, or FastForge does not know the version.
+        WorkFailed: That version had no kit yet.
     """
-    recorded = _recorded(project)
+    recorded = read_recorded(project)
     with tempfile.TemporaryDirectory(prefix="fastforge-") as scratch:
         kit = _unpacked(
             str(recorded.get("_commit") or ""), str(recorded.get("_src_path") or ""), Path(scratch)
         )
         applying = set(applying_folders(recorded))
-        for folder in (kit / OPTIMIZATIONS).iterdir():
-            if folder.name not in applying:
-                shutil.rmtree(folder)
+        for directory in (kit / OPTIMIZATIONS).iterdir():
+            if directory.name not in applying:
+                shutil.rmtree(directory)
         yield kit
 
 
 def applying_folders(answers: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the folders of optimizations that apply to a project with these answers."""
+    """Yield the directories of optimizations that a project with these answers includes."""
     behind_nginx = answers.get("deployment") == "nginx"
     compression = "none" if behind_nginx else answers.get("compression")
     yield "every"
@@ -62,7 +60,7 @@ def applying_folders(answers: Mapping[str, Any]) -> Iterator[str]:
 
 
 def run_kit(project: Path, module: str, arguments: Sequence[str], stdout: IO[str] | None = None) -> int:
-    """Run a module of the kit with the project's Python, and return its exit code; it prints by itself.
+    """Run a module of the kit with the project's Python, and return its exit code. It prints the results.
 
     Raises:
         WorkFailed: The project has no environment, or its version no kit.
@@ -79,7 +77,7 @@ def first_resource(project: Path) -> str:
     Raises:
         UserError: The answers file cannot be read.
     """
-    resources = _recorded(project).get("resources")
+    resources = read_recorded(project).get("resources")
     first = resources[0] if isinstance(resources, list) and resources else {}
     return str(first.get("name", "")) if isinstance(first, dict) else ""
 
@@ -88,7 +86,7 @@ def project_python(project: Path) -> Path:
     """Return the project's interpreter, or raise `WorkFailed` if it has none."""
     python = project / ".venv" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     if not python.exists():
-        raise WorkFailed(f"{str(project)!r} has no .venv.", "Make it: run make install in the project.")
+        raise WorkFailed(f"{str(project)!r} has no .venv.", "Create it: run make install in the project.")
     return python
 
 
@@ -106,29 +104,17 @@ def _run(command: Sequence[str], project: Path, kit: Path, stdout: IO[str] | Non
         try:
             return process.wait()
         except Interrupted as interrupt:
-            # It ends what it has started, prints what it has measured so far, and ignores a second signal.
+            # The kit ends its processes, prints the results so far, and ignores a second signal.
             process.send_signal(interrupt.exit_code - 128)
             if process.wait() < 0:
                 raise
             return interrupt.exit_code
 
 
-def _recorded(project: Path) -> dict[str, Any]:
-    file = project / ANSWERS_FILE
-    try:
-        recorded = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"{str(file)!r} cannot be read: {reason}.", f"Restore it: git restore {ANSWERS_FILE}"
-        ) from error
-    return recorded if isinstance(recorded, dict) else {}
-
-
 def _unpacked(version: str, url: str, scratch: Path) -> Path:
     if not version or version == _installed_version():
         ignored = shutil.ignore_patterns("__pycache__", ".*_cache")
-        return Path(shutil.copytree(template_folder() / KIT, scratch / KIT, ignore=ignored))
+        return Path(shutil.copytree(template_directory() / KIT, scratch / KIT, ignore=ignored))
     with open_history() as history:
         commit = history.recorded_commit(version, url)
         try:
@@ -136,7 +122,7 @@ def _unpacked(version: str, url: str, scratch: Path) -> Path:
         except GitFailed as error:
             raise WorkFailed(
                 f"The template had no measuring kit at the project's version, {version}.",
-                "Take a newer one: fastforge update",
+                "Update the project: fastforge update",
             ) from error
 
 

@@ -1,4 +1,4 @@
-"""Runs a project's own tests, and measures it before and after an update."""
+"""Run a project's own tests, and measure it before and after an update."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from fastforge.inspect.kit import run_kit
 
 _LAST_LINES = 20
 _SECONDS_TO_END = 10
-# A `make` around this command must not tell the project's own make what to do.
+# A `make` around this command must not influence the project's own make.
 _NOT_PASSED_ON = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "VIRTUAL_ENV"}
-# Optimizations take minutes, and an update is judged by its endpoints.
+# Measuring optimizations takes minutes, and the endpoints show the effect of an update.
 _ENDPOINTS_ONLY = ("--optimizations", "none")
 _SIGNALLED = 128
 
@@ -30,7 +30,7 @@ class TestsFailed(WorkFailed):
 
 @dataclass(frozen=True)
 class Verification:
-    """The tests passed; what `fastforge bench` printed before and after, if the project is installed."""
+    """Passed tests, and the output of `fastforge bench` before and after, if the project is installed."""
 
     bench_before: str | None
     bench_after: str | None
@@ -40,50 +40,50 @@ class Verification:
         return {"tests": "passed", "bench_before": self.bench_before, "bench_after": self.bench_after}
 
 
-def run_tests(folder: Path) -> None:
+def run_tests(directory: Path) -> None:
     """Run `make test` in the project.
 
     Raises:
         TestsFailed: They fail.
         WorkFailed: They cannot be run.
     """
-    failure = "The project's tests fail with the update, which was taken back."
-    _make(folder, ["test"], TestsFailed(failure, f"See what make test says in {str(folder)!r}."))
+    failure = "The project's tests fail with the update, which was undone."
+    _make_test(directory, TestsFailed(failure, f"Run make test in {str(directory)!r}."))
 
 
-def measure(folder: Path) -> str | None:
-    """Return what `fastforge bench` prints of the endpoints, or None if the project has no environment.
+def measure(directory: Path) -> str | None:
+    """Return the output of `fastforge bench` for the endpoints, or None if the project has no environment.
 
     Raises:
         WorkFailed: It fails.
         Interrupted: A signal ended it.
     """
-    if not (folder / ".venv").exists():
+    if not (directory / ".venv").exists():
         return None
     with tempfile.TemporaryFile("w+", encoding="utf-8") as printed:
-        code = run_kit(folder, "fastforge_kit", _ENDPOINTS_ONLY, printed)
+        code = run_kit(directory, "fastforge_kit", _ENDPOINTS_ONLY, printed)
         printed.seek(0)
         figures = printed.read()
     if code > _SIGNALLED:
         raise Interrupted(code - _SIGNALLED)
     if code:
-        raise WorkFailed("The project cannot be measured.", f"See: fastforge bench {str(folder)!r}")
+        raise WorkFailed("The project cannot be measured.", f"See: fastforge bench {str(directory)!r}")
     return figures
 
 
-def _make(folder: Path, arguments: list[str], failure: WorkFailed) -> str:
+def _make_test(directory: Path, failure: WorkFailed) -> None:
     environment = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
     try:
         process = subprocess.Popen(
-            ["make", *arguments],
-            cwd=folder,
+            ["make", "test"],
+            cwd=directory,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            # So that all that it starts can be ended with it.
+            # A process group, which can be ended with everything in it.
             start_new_session=True,
         )
     except OSError as error:
@@ -98,11 +98,10 @@ def _make(folder: Path, arguments: list[str], failure: WorkFailed) -> str:
         if sys.stderr:
             print(*printed.splitlines()[-_LAST_LINES:], sep="\n", file=sys.stderr)
         raise failure
-    return printed
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """Interrupt what runs, as Ctrl-C does; after a while, end it."""
+    """Interrupt the processes, as Ctrl-C does, and kill them after a while."""
     for number in (signal.SIGINT, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)

@@ -1,4 +1,4 @@
-"""Puts a finished project where it belongs: all of it, or nothing."""
+"""Move a finished project to its destination, completely or not at all."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastforge import interrupts
+from fastforge.directories import removed_at_end
 from fastforge.errors import UserError, WorkFailed
 
 _LONGEST_NAME_BYTES = 255
@@ -19,44 +20,44 @@ _LONGEST_NAME_BYTES = 255
 
 @dataclass(frozen=True)
 class Destination:
-    """Where the project goes. `exists` when there is a folder already, to be filled rather than made."""
+    """The place of a new project. `exists` if the directory is already there."""
 
-    folder: Path
+    directory: Path
     exists: bool
 
     @property
-    def existing_folder(self) -> Path:
-        """The nearest folder that is there before the project is."""
-        return self.folder if self.exists else self.folder.parent
+    def existing_directory(self) -> Path:
+        """The nearest directory that exists before the project does."""
+        return self.directory if self.exists else self.directory.parent
 
 
 def find_destination(path: str, *, overwrite: bool) -> Destination:
     """Return the destination that PATH names.
 
     Raises:
-        UserError: A project cannot go there.
+        UserError: A project cannot be created there.
     """
     if not path:
-        raise UserError("PATH is ''.", "Say where the project goes, such as: fastforge new myapi")
-    folder = Path(os.path.abspath(path))  # noqa: PTH100 (resolve() would follow a link and change the name)
-    _refuse_impossible(folder)
-    destination = Destination(folder, exists=folder.is_dir())
-    if destination.exists and not overwrite and any(folder.iterdir()):
-        raise UserError(f"{str(folder)!r} is not empty.", "Choose another PATH, or add --overwrite.")
+        raise UserError("PATH is ''.", "Give the directory to generate, such as: fastforge new myapi")
+    directory = Path(os.path.abspath(path))  # noqa: PTH100 (resolve() would follow a link and change the name)
+    _refuse_impossible(directory)
+    destination = Destination(directory, exists=directory.is_dir())
+    if destination.exists and not overwrite and any(directory.iterdir()):
+        raise UserError(f"{str(directory)!r} is not empty.", "Choose another PATH, or add --overwrite.")
     return destination
 
 
-def _refuse_impossible(folder: Path) -> None:
-    if len(os.fsencode(folder.name)) > _LONGEST_NAME_BYTES:
-        raise UserError(f"The folder's name {folder.name[:40]!r}... is too long.", "Choose a shorter one.")
-    if not folder.parent.is_dir():
+def _refuse_impossible(directory: Path) -> None:
+    if len(os.fsencode(directory.name)) > _LONGEST_NAME_BYTES:
+        raise UserError(f"The name {directory.name[:40]!r}... is too long.", "Choose a shorter one.")
+    if not directory.parent.is_dir():
         raise UserError(
-            f"The folder {str(folder.parent)!r} does not exist.",
-            f"Make it first: mkdir -p {str(folder.parent)!r}",
+            f"The directory {str(directory.parent)!r} does not exist.",
+            f"Create it first: mkdir -p {str(directory.parent)!r}",
         )
-    if os.path.lexists(folder) and not folder.is_dir():
-        raise UserError(f"{str(folder)!r} is there already, and no folder.", "Choose another PATH.")
-    existing = folder if folder.is_dir() else folder.parent
+    if os.path.lexists(directory) and not directory.is_dir():
+        raise UserError(f"{str(directory)!r} exists, and is not a directory.", "Choose another PATH.")
+    existing = directory if directory.is_dir() else directory.parent
     if not os.access(existing, os.R_OK | os.W_OK | os.X_OK):
         raise UserError(
             f"You may not write into {str(existing)!r}.", "Choose another PATH, or get permission."
@@ -64,41 +65,21 @@ def _refuse_impossible(folder: Path) -> None:
 
 
 @contextmanager
-def staging(destination: Destination) -> Iterator[Path]:
-    """Yield the path at which to make the project; it has the destination's name and file system.
+def staging(destination: Destination, *, dry_run: bool) -> Iterator[Path]:
+    """Yield the path at which to build the project. It is removed at the end.
 
-    Whatever is there in the end is removed.
+    It has the destination's name, and its file system unless this is a dry run.
     """
-    folder = destination.existing_folder / f".fastforge-{secrets.token_hex(4)}"
-    with _removed_in_the_end(folder):
-        yield folder / destination.folder.name
-
-
-@contextmanager
-def dry_staging(destination: Destination) -> Iterator[Path]:
-    """Yield a path as `staging` does, but far from the destination."""
-    folder = Path(tempfile.gettempdir()) / f"fastforge-{secrets.token_hex(8)}"
-    with _removed_in_the_end(folder):
-        yield folder / destination.folder.name
-
-
-@contextmanager
-def _removed_in_the_end(folder: Path) -> Iterator[None]:
-    # Twice, because the first and only `Interrupted` may come on the way into the first `finally`.
-    try:
-        try:
-            yield
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    parent = Path(tempfile.gettempdir()) if dry_run else destination.existing_directory
+    with removed_at_end(parent / f".fastforge-{secrets.token_hex(4)}") as directory:
+        yield directory / destination.directory.name
 
 
 def place(project: Path, destination: Destination) -> None:
-    """Move the finished project to its destination. From here on no signal interrupts the command.
+    """Move the finished project to its destination. From now on, no signal interrupts the command.
 
-    In a folder that exists, files of the same name are replaced and all others are left alone; where that
-    fails, every file goes back to where it was.
+    In a directory that exists, files of the same name are replaced, and others stay unchanged. If that fails,
+    every file is restored.
 
     Raises:
         Interrupted: A signal came before anything was moved.
@@ -106,24 +87,24 @@ def place(project: Path, destination: Destination) -> None:
     """
     interrupts.pass_the_point_of_no_return()
     if destination.exists:
-        _merge(project, destination.folder)
+        _merge(project, destination.directory)
         return
     try:
-        project.rename(destination.folder)
+        project.rename(destination.directory)
     except OSError as error:
         raise WorkFailed(
-            f"{str(destination.folder)!r} could not be made: {error.strerror}.", "Choose another PATH."
+            f"{str(destination.directory)!r} could not be created: {error.strerror}.", "Choose another PATH."
         ) from error
 
 
-def _merge(project: Path, folder: Path) -> None:
-    # Beside the staging folder, not in it: should the way back fail too, the user's files stay.
-    replaced = folder / f"{project.parent.name}-replaced"
+def _merge(project: Path, directory: Path) -> None:
+    # Not in the staging directory, so that the user's files survive even if restoring them fails.
+    replaced = directory / f"{project.parent.name}-replaced"
     replaced.mkdir()
     moves: list[tuple[Path, Path]] = []
     try:
-        for source in _entries_to_move(project, folder):
-            target = folder / source.relative_to(project)
+        for source in _entries_to_move(project, directory):
+            target = directory / source.relative_to(project)
             if os.path.lexists(target):
                 _move(target, replaced / str(len(moves)), moves)
             _move(source, target, moves)
@@ -140,14 +121,16 @@ def _move(source: Path, target: Path, moves: list[tuple[Path, Path]]) -> None:
     moves.append((source, target))
 
 
-def _entries_to_move(project: Path, folder: Path) -> Iterator[Path]:
-    """Yield what to move: files, and whole folders where the destination has none of that name."""
+def _entries_to_move(project: Path, directory: Path) -> Iterator[Path]:
+    """Yield what to move: files, and whole directories that the destination does not have."""
     for entry in sorted(project.iterdir()):
-        target = folder / entry.name
-        both_are_folders = entry.is_dir() and target.is_dir() and not target.is_symlink()
-        if both_are_folders:
+        target = directory / entry.name
+        both_are_directories = entry.is_dir() and target.is_dir() and not target.is_symlink()
+        if both_are_directories:
             yield from (entry / inner.name for inner in _entries_to_move(entry, target))
         elif target.is_dir() and not target.is_symlink():
-            raise WorkFailed(f"{str(target)!r} is a folder where the project has a file.", "Move it away.")
+            raise WorkFailed(
+                f"{str(target)!r} is a directory, but in the project it is a file.", "Move it away."
+            )
         else:
             yield entry

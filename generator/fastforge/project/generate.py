@@ -1,10 +1,10 @@
-"""What `fastforge new` does, from answers to a project on disk."""
+"""Generate a project: render it, commit it, and move it to its destination."""
 
 from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,50 +12,68 @@ from typing import Any
 
 import typer
 
-from fastforge.project.destination import Destination, dry_staging, place, staging
-from fastforge.template.questions import Answers
-from fastforge.template.render import Order, render
+from fastforge.project.destination import Destination, place, staging
 from fastforge.project.git_init import NoRepository, commit_project, workflow_notes
+from fastforge.template.questions import Answers
+from fastforge.template.render import RenderRequest, render
 from fastforge.template.resources import line_of
 from fastforge.template.source import Source, SourceUnknown, find_source
 
 
 @dataclass(frozen=True)
-class NewProject:
-    """What was generated. `commit` is None without a repository, `source` without a way to update."""
+class NewOptions:
+    """The options of a new project."""
 
     path: str
-    folder: Path
+    destination: Destination
+    given: Answers
+    preset: Answers
+    ask: bool
     dry_run: bool
+    git: bool
+    overwrite: bool
+
+
+@dataclass(frozen=True)
+class NewProject:
+    """A generated project. `commit` is None without a repository, `source` if it cannot be updated."""
+
+    options: NewOptions
     answers: Answers
     files: Sequence[str]
     source: Source | None
     commit: str | None
     notes: Sequence[str]
-    flags: Sequence[str]
+
+    @property
+    def directory(self) -> Path:
+        """The project's directory."""
+        return self.options.destination.directory
 
     @property
     def command(self) -> str:
-        """The one-line command that gives the same answers without asking."""
+        """The command that gives the same answers without asking."""
+        switches = {"--no-git": not self.options.git, "--overwrite": self.options.overwrite}
+        flags = [flag for flag, is_on in switches.items() if is_on]
         answers = [word for name, value in self.answers.items() for word in _words(name, value)]
-        path = ["--", self.path] if self.path.startswith("-") else [self.path]
-        return shlex.join(["fastforge", "new", "--defaults", *self.flags, *answers, *path])
+        return shlex.join(["fastforge", "new", "--defaults", *flags, *answers, *self._safe_path])
 
     @property
     def next_commands(self) -> list[str]:
-        """What to type next in a shell."""
-        enter = [] if self.folder == Path.cwd() else [shlex.join(["cd", *self._safe_path])]
+        """The next commands to type in a shell."""
+        enter = [] if self.directory == Path.cwd() else [shlex.join(["cd", *self._safe_path])]
         return [*enter, "make test", "make dev"]
 
     @property
     def _safe_path(self) -> list[str]:
-        return ["--", self.path] if self.path.startswith("-") else [self.path]
+        path = self.options.path
+        return ["--", path] if path.startswith("-") else [path]
 
     def document(self) -> dict[str, Any]:
-        """Return the answer of `--json`."""
+        """Return the output of `--json`."""
         return {
-            "path": str(self.folder),
-            "dry_run": self.dry_run,
+            "path": str(self.directory),
+            "dry_run": self.options.dry_run,
             "answers": dict(self.answers),
             "files": list(self.files),
             "source": {"url": self.source.url, "commit": self.source.commit} if self.source else None,
@@ -66,56 +84,32 @@ class NewProject:
         }
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What the command line asked for."""
-
-    path: str
-    destination: Destination
-    given: Answers
-    preset: Answers
-    ask: bool
-    dry_run: bool
-    git: bool
-    flags: Sequence[str]
-
-
-def make_project(wanted: Wanted) -> NewProject:
-    """Generate the project, and put it in its place unless it is a dry run.
+def make_project(options: NewOptions) -> NewProject:
+    """Generate the project, and move it to its destination unless it is a dry run.
 
     Raises:
         UserError: See `render`.
         WorkFailed: See `render` and `place`.
         Interrupted: Ctrl-C or SIGTERM; nothing was changed.
     """
-    source, notes = _source_to_record(dry_run=wanted.dry_run)
-    stage = dry_staging if wanted.dry_run else staging
-    order = Order(wanted.given, {**wanted.preset, **wanted.given}, wanted.ask, source)
-    with stage(wanted.destination) as project:
+    destination, dry_run = options.destination, options.dry_run
+    source, notes = _source_to_record(dry_run=dry_run)
+    commit = None
+    answers = {**options.preset, **options.given}
+    request = RenderRequest(answers, options.given, source=source, ask=options.ask)
+    with staging(destination, dry_run=dry_run) as project:
         with _progress() as on_file:
-            answers = render(order, project, on_file)
+            answers = render(request, project, on_file)
         files = sorted(
             path.relative_to(project).as_posix() for path in project.rglob("*") if not path.is_dir()
         )
-        commit = None
-        if not wanted.dry_run:
-            if wanted.git:
-                commit, git_notes = _first_commit(project, wanted.destination, files)
+        if not dry_run:
+            if options.git:
+                commit, git_notes = _first_commit(project, destination, files)
                 notes += git_notes
-            place(project, wanted.destination)
-            destination = wanted.destination
-            notes += workflow_notes(destination.folder, files, destination.existing_folder)
-    return NewProject(
-        wanted.path,
-        wanted.destination.folder,
-        wanted.dry_run,
-        answers,
-        files,
-        source,
-        commit,
-        notes,
-        wanted.flags,
-    )
+            place(project, destination)
+            notes += workflow_notes(destination.directory, files, destination.existing_directory)
+    return NewProject(options, answers, files, source, commit, notes)
 
 
 def _source_to_record(*, dry_run: bool) -> tuple[Source | None, list[str]]:
@@ -126,9 +120,8 @@ def _source_to_record(*, dry_run: bool) -> tuple[Source | None, list[str]]:
 
             keep_repository(source.commit)
     except SourceUnknown as why:
-        lost = "The project records no template source, so it cannot be updated later"
-        remedy = "Install it from a clone, or with pip install git+URL, to change that."
-        return None, [f"{lost}: FastForge does not know its own, because {why}. {remedy}"]
+        lost = f"The project cannot be updated later: FastForge does not know its own source, because {why}."
+        return None, [f"{lost} Install FastForge from a clone, or with pip install git+URL, to change that."]
     return source, []
 
 
@@ -136,22 +129,22 @@ def _first_commit(
     project: Path, destination: Destination, files: Sequence[str]
 ) -> tuple[str | None, list[str]]:
     try:
-        return commit_project(project, destination.existing_folder, files), []
+        return commit_project(project, destination.existing_directory, files), []
     except NoRepository as why:
         return None, [str(why)]
 
 
 @contextmanager
-def _progress() -> Iterator[Any]:
-    """Yield what to call per file: it moves a bar on a terminal, and does nothing elsewhere."""
+def _progress() -> Iterator[Callable[[int], None]]:
+    """Yield a function to call for each file. On a terminal, it moves a bar."""
     if not (sys.stderr and sys.stderr.isatty()):
-        yield lambda _: None
+        yield lambda _total: None
         return
     bars: list[Any] = []
     with ExitStack() as shown:
 
         def on_file(total: int) -> None:
-            # Not before the first file: the questions come first, on the same terminal.
+            # Not before the first file, because the questions use the same terminal.
             if not bars:
                 bars.append(
                     shown.enter_context(typer.progressbar(length=total, label="Rendering", file=sys.stderr))
@@ -167,5 +160,5 @@ def _words(name: str, value: Any) -> list[str]:  # noqa: ANN401 (text or a list)
     if name == "resources":
         lines = [word for resource in value for word in ("--resource", line_of(resource))]
         return lines or ["--no-resources"]
-    # They follow from the resources of a new project.
+    # The revisions follow from the resources of a new project.
     return [] if name == "revisions" else [f"--{name.replace('_', '-')}", value]

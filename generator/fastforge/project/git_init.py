@@ -1,4 +1,4 @@
-"""Makes the new project a git repository with a first commit, so that its first change can be seen."""
+"""Create the git repository of a new project, with a first commit to compare changes with."""
 
 from __future__ import annotations
 
@@ -9,50 +9,43 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastforge.git import GitFailed, run_git
+from fastforge.git import UNATTENDED, GitFailed, identity, run_git
 
-FALLBACK_NAME = "FastForge"
-FALLBACK_EMAIL = "fastforge@localhost"
 _WORKFLOW = ".github/workflows/ci.yml"
-_SETTINGS = (
-    # Hooks, signatures and line-ending checks are the user's, for commits that the user makes.
-    "-c", "core.hooksPath=/dev/null",
-    "-c", "commit.gpgSign=false",
-    "-c", "core.autocrlf=false",
-    "-c", "core.safecrlf=false",
-)  # fmt: skip
+# Line-ending checks, too, are for commits that the user makes.
+_SETTINGS = (*UNATTENDED, "-c", "core.autocrlf=false", "-c", "core.safecrlf=false")
 
 
 class NoRepository(Exception):
-    """The project has no repository of its own; the message says why, and what is lost."""
+    """No repository was created; the message has the reason, and the consequences."""
 
 
 def commit_project(project: Path, surroundings: Path, files: Sequence[str]) -> str:
-    """Make `project` a repository, commit exactly these files, and return the commit's short hash.
+    """Create a repository in `project`, commit exactly these files, and return the commit's short hash.
 
     Raises:
         NoRepository: `surroundings` belongs to a repository already, or git is missing or broken.
     """
     try:
         if is_in_repository(surroundings):
-            raise NoRepository("No repository was made: the project lies inside one. Commit it there.")
+            raise NoRepository("No repository was created: the project is inside one. Commit it there.")
         return _commit(project, files)
     except GitFailed as error:
         shutil.rmtree(project / ".git", ignore_errors=True)
         raise NoRepository(
-            f"No repository was made: {error}. The project has no first commit to compare changes with, and "
-            "updates need one: repair git, then run git init, git add . and git commit in it."
+            f"No repository was created: {error}. Updates need a first commit: fix git, then run git init, "
+            "git add . and git commit in the project."
         ) from error
 
 
-def is_in_repository(folder: Path) -> bool:
-    """Tell whether the folder lies in a git repository.
+def is_in_repository(directory: Path) -> bool:
+    """Return True if the directory is in a git repository.
 
     Raises:
-        GitFailed: Git could not tell.
+        GitFailed: Git cannot read it.
     """
     try:
-        run_git(folder, "rev-parse", "--git-dir")
+        run_git(directory, "rev-parse", "--git-dir")
     except GitFailed as error:
         if "not a git repository" in str(error):
             return False
@@ -61,7 +54,7 @@ def is_in_repository(folder: Path) -> bool:
 
 
 def workflow_notes(project: Path, files: Sequence[str], surroundings: Path) -> list[str]:
-    """Return how to make GitHub run the project's workflow, if the project is part of a larger repository."""
+    """Return the instructions that make GitHub run the workflow of a project inside a larger repository."""
     if _WORKFLOW not in files:
         return []
     try:
@@ -81,7 +74,7 @@ To see whether a newer template is available, run: {check}"""
 
 
 def _copy_of_workflow(inside: str) -> str:
-    """Return the shell command that writes the workflow of this folder for the repository around it."""
+    """Return the shell command that writes the workflow of this directory for the repository around it."""
     in_sed = re.sub(r"([\\&|])", r"\\\1", inside)
     paths = f"s|: requirements-dev.txt|: {in_sed}/requirements-dev.txt|"
     defaults = f"defaults: {json.dumps({'run': {'working-directory': inside}})}"
@@ -91,8 +84,9 @@ def _copy_of_workflow(inside: str) -> str:
 
 
 def _commit(project: Path, files: Sequence[str]) -> str:
-    run_git(project, "-c", f"init.defaultBranch={_default_branch(project)}", "init", "--quiet")
-    # By name and by force: a global ignore file must not drop files, and a .env that lies around stays out.
+    branch = _setting(project, "init.defaultBranch") or "main"
+    run_git(project, "-c", f"init.defaultBranch={branch}", "init", "--quiet")
+    # By name and with --force: a global ignore file must not drop files, and a user's .env must not be added.
     add = ("add", "--force", "--pathspec-from-file=-", "--pathspec-file-nul")
     run_git(project, "--literal-pathspecs", *_SETTINGS, *add, stdin="\0".join(files))
     message = "Generate the project with FastForge"
@@ -102,23 +96,14 @@ def _commit(project: Path, files: Sequence[str]) -> str:
     return run_git(project, "rev-parse", "--short", "HEAD")
 
 
-def _default_branch(project: Path) -> str:
-    return _setting(project, "init.defaultBranch") or "main"
-
-
 def committer(project: Path) -> dict[str, str]:
-    """Return the variables that make a commit possible where the user has not told git who they are."""
+    """Return variables with an identity if the user has none in git, so that a commit is possible."""
     try:
         for role in ("AUTHOR", "COMMITTER"):
             run_git(project, "-c", "user.useConfigOnly=true", "var", f"GIT_{role}_IDENT")
     except GitFailed:
-        name = _setting(project, "user.name") or FALLBACK_NAME
-        email = _setting(project, "user.email") or FALLBACK_EMAIL
-        return {
-            f"GIT_{role}_{part}": value
-            for role in ("AUTHOR", "COMMITTER")
-            for part, value in (("NAME", name), ("EMAIL", email))
-        }
+        known = {"name": _setting(project, "user.name"), "email": _setting(project, "user.email")}
+        return identity(**{key: value for key, value in known.items() if value})
     return {}
 
 

@@ -1,9 +1,9 @@
-"""A generated project as an update finds it: where it lies, and what it was made from."""
+"""Find a generated project, its repository, and the answers that it records."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,30 +16,36 @@ from fastforge.git import GitFailed, run_git
 from fastforge.template.questions import Answers
 
 ANSWERS_FILE = ".copier-answers.yml"
-_UNFINISHED = {
+# What git leaves while something is unfinished.
+UNFINISHED = {
     "MERGE_HEAD": "a merge",
     "CHERRY_PICK_HEAD": "a cherry-pick",
     "REVERT_HEAD": "a revert",
     "rebase-merge": "a rebase",
     "rebase-apply": "a rebase",
 }
-_GIT_PATHS = ("index", "index.lock", "objects", *_UNFINISHED)
+_GIT_PATHS = ("index", "index.lock", "objects", *UNFINISHED)
 
 
 @dataclass(frozen=True)
 class Project:
-    """One project: `top` is its repository's work tree, `prefix` its place in it (empty, or ends in a slash).
+    """A project. `top` is the work tree of its repository, `prefix` its path there, empty or with a slash.
 
-    `version` and `url` are those of the template, as recorded; `url` is empty where none was.
+    `version` and `url` are those of the template, as recorded; `url` is empty if none was.
     """
 
-    folder: Path
+    directory: Path
     top: Path
     prefix: str
-    git_folder: Path
-    version: str
-    url: str
-    answers: Answers
+    git_directory: Path
+    version: str = ""
+    url: str = ""
+    answers: Answers = field(default_factory=dict)
+
+    @property
+    def root(self) -> Path:
+        """The project's directory, as git sees it."""
+        return self.top / self.prefix
 
     @property
     def head(self) -> str:
@@ -52,9 +58,9 @@ class Project:
         return run_git(self.top, "rev-parse", f"HEAD:{self.prefix.rstrip('/')}")
 
     @property
-    def state_folder(self) -> Path:
-        """Where an update keeps what undoes it; in the git folder, one for each project."""
-        return self.git_folder / "fastforge" / f"update-{quote(self.prefix, safe='')}"
+    def state_directory(self) -> Path:
+        """The place for what undoes an update: in the git directory, one for each project."""
+        return self.git_directory / "fastforge" / f"update-{quote(self.prefix, safe='')}"
 
     @cached_property
     def _git_paths(self) -> dict[str, Path]:
@@ -63,20 +69,25 @@ class Project:
         return {name: self.top / path for name, path in zip(_GIT_PATHS, found, strict=True)}
 
     def git_path(self, name: str) -> Path:
-        """Return where git keeps what it calls `name`; linked worktrees share some of it."""
+        """Return the path of git's own file; linked worktrees share some of them."""
         return self._git_paths[name]
 
 
 def find_project(path: str) -> Project:
-    """Return the project in the folder.
+    """Return the project in the directory.
 
     Raises:
-        UserError: There is none, or what it was made from is not recorded.
-        WorkFailed: It is under no git repository, or git cannot be run.
+        UserError: There is none, or it does not record its template's version.
+        WorkFailed: It is not in a git repository, or git cannot be run.
     """
-    recorded = read_answers_file(_absolute(path))
+    recorded = read_recorded(find_directory(path))
+    if not recorded.get("_commit"):
+        raise UserError(
+            f"{path!r} records no version of the template, because FastForge did not know its own.",
+            f"Add _commit: with the version that generated the project to {ANSWERS_FILE}.",
+        )
     return replace(
-        find_folder_of_project(path),
+        find_repository(path),
         version=str(recorded["_commit"]),
         url=str(recorded.get("_src_path", "")),
         answers={
@@ -87,127 +98,67 @@ def find_project(path: str) -> Project:
     )
 
 
-def find_folder_of_project(path: str) -> Project:
-    """Return the project without what its answers file records, which a conflict may have broken.
+def find_repository(path: str) -> Project:
+    """Return the project without its recorded answers, which a conflict may have broken.
 
     Raises:
-        WorkFailed: It is under no git repository, or git cannot be run.
+        WorkFailed: It is not in a git repository, or git cannot be run.
     """
-    folder = _absolute(path)
-    if not folder.is_dir():
-        raise UserError(f"{str(folder)!r} is no folder.", "Give the project's folder.")
+    directory = _absolute(path)
     try:
-        places = run_git(folder, "rev-parse", "--show-toplevel", "--absolute-git-dir", "--show-prefix")
+        places = run_git(directory, "rev-parse", "--show-toplevel", "--absolute-git-dir", "--show-prefix")
     except GitFailed as error:
-        raise _no_repository(folder, error) from error
-    top, git_folder, prefix = [*places.split("\n"), ""][:3]
-    return Project(folder, Path(top), prefix, Path(git_folder), version="", url="", answers={})
+        raise _no_repository(directory, error) from error
+    top, git_directory, prefix = [*places.split("\n"), ""][:3]
+    return Project(directory, Path(top), prefix, Path(git_directory))
 
 
-def find_answered_folder(path: str) -> Path:
-    """Return the folder of a project, whether or not it is under git and says of which version it is.
-
-    Raises:
-        UserError: It is no project.
-    """
-    folder = _absolute(path)
-    if not folder.is_dir():
-        raise UserError(f"{str(folder)!r} is no folder.", "Give the project's folder.")
-    _refuse_stranger(folder)
-    return folder
-
-
-def _absolute(path: str) -> Path:
-    return Path(os.path.abspath(path))  # noqa: PTH100 (a message names what was typed)
-
-
-def refuse_unready(project: Project) -> None:
-    """Refuse a repository whose state an update would be lost in, or would make worse.
+def find_directory(path: str) -> Path:
+    """Return the directory of a project, which need not be in a git repository.
 
     Raises:
-        WorkFailed: It has no commit, the project is not committed, or something is unfinished.
+        UserError: It is not a project.
     """
-    if not _succeeds(project.top, "rev-parse", "--verify", "--quiet", "HEAD"):
-        raise WorkFailed(
-            f"The repository {str(project.top)!r} has no commit yet.", "Commit the project, then update."
-        )
-    for name, what in _UNFINISHED.items():
-        if project.git_path(name).exists():
-            raise WorkFailed(
-                f"{what.capitalize()} is in progress in {str(project.top)!r}.", "Finish it first."
-            )
-    if unmerged := run_git(project.top, "diff", "--name-only", "--diff-filter=U", "-z"):
-        raise WorkFailed(
-            f"{unmerged.split(chr(0))[0]!r} has an unresolved conflict.",
-            "Resolve and git add it, or go back with: fastforge update --abort",
-        )
-    if not _succeeds(project.top, "cat-file", "-e", f"HEAD:{project.prefix}{ANSWERS_FILE}"):
-        raise WorkFailed(
-            f"The project in {str(project.folder)!r} is not committed.", "Commit it, then update."
-        )
-
-
-def refuse_detached(project: Project) -> None:
-    """Refuse a repository in which no branch is checked out.
-
-    Raises:
-        WorkFailed: None is.
-    """
-    # A submodule is detached as a rule; its superproject names the commit.
-    if _succeeds(project.top, "symbolic-ref", "--quiet", "HEAD"):
-        return
-    if not run_git(project.top, "rev-parse", "--show-superproject-working-tree"):
-        raise WorkFailed(
-            f"No branch is checked out in {str(project.top)!r}.", "Make one first: git switch -c update"
-        )
-
-
-def _refuse_stranger(folder: Path) -> None:
-    if not (folder / ANSWERS_FILE).is_file():
+    directory = _absolute(path)
+    if not (directory / ANSWERS_FILE).is_file():
         raise UserError(
-            f"{str(folder)!r} has no {ANSWERS_FILE}, so it is no project that FastForge made.",
-            "Give the folder of one as PATH.",
+            f"{str(directory)!r} has no {ANSWERS_FILE}, so FastForge did not generate it.",
+            "Give the directory of a generated project as PATH.",
         )
+    return directory
 
 
-def read_answers_file(folder: Path) -> dict[str, Any]:
-    """Return what the project records, with `_commit` and `_src_path`.
+def read_recorded(directory: Path) -> dict[str, Any]:
+    """Return the answers that the project records, with `_commit` and `_src_path` if they are known.
 
     Raises:
-        UserError: It is no project, or its record is broken.
+        UserError: The answers file cannot be read.
     """
-    _refuse_stranger(folder)
-    file = folder / ANSWERS_FILE
+    file = directory / ANSWERS_FILE
     try:
         recorded = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise _broken(file, " ".join(str(error).split())[:200]) from error
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise _unreadable(file, " ".join(str(error).split())[:200]) from error
     if not isinstance(recorded, dict) or not all(isinstance(name, str) for name in recorded):
-        raise _broken(file, "it holds no mapping of questions to answers")
-    if not recorded.get("_commit"):
-        raise UserError(
-            f"{str(file)!r} records no version of the template: FastForge did not know its own.",
-            "Add _commit: with the version that the project was made from.",
-        )
+        raise _unreadable(file, "it is not a mapping of questions to answers")
     return recorded
 
 
-def _broken(file: Path, problem: str) -> UserError:
+def _absolute(path: str) -> Path:
+    directory = Path(os.path.abspath(path))  # noqa: PTH100 (a message names what was typed)
+    if not directory.is_dir():
+        raise UserError(f"{str(directory)!r} is not a directory.", "Give the project's directory.")
+    return directory
+
+
+def _unreadable(file: Path, problem: str) -> UserError:
     return UserError(f"{str(file)!r} cannot be read: {problem}.", f"Restore it: git restore {ANSWERS_FILE}")
 
 
-def _no_repository(folder: Path, error: GitFailed) -> WorkFailed:
+def _no_repository(directory: Path, error: GitFailed) -> WorkFailed:
     if "not a git repository" in str(error):
         return WorkFailed(
-            f"{str(folder)!r} is under no git repository, which an update needs to merge.",
-            "Make one: git init && git add --all && git commit -m Start",
+            f"{str(directory)!r} is not in a git repository, which an update needs to merge.",
+            "Create one: git init && git add --all && git commit -m Start",
         )
-    return WorkFailed(f"git cannot read the repository of {str(folder)!r}: {error}.", "Repair that first.")
-
-
-def _succeeds(folder: Path, *arguments: str) -> bool:
-    try:
-        run_git(folder, *arguments)
-    except GitFailed:
-        return False
-    return True
+    return WorkFailed(f"git cannot read the repository of {str(directory)!r}: {error}.", "Fix that first.")

@@ -1,4 +1,4 @@
-"""The head of a project's migrations, found by reading them. Nothing of the project is run or imported."""
+"""Find the head of a project's migrations by reading them. No code of the project runs."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ class _Revision:
     file: Path
 
 
-def head_of_project(folder: Path, answers: Mapping[str, Any]) -> str:
-    """Return the revision after which a new one comes: of the files, or of the answers if there are no files.
+def head_of_project(directory: Path, answers: Mapping[str, Any]) -> str:
+    """Return the newest revision: that of the files, or of the answers if the database has no files.
 
     Raises:
         UserError: See `head_of`.
     """
     database = answers.get("database")
     if database in _DATABASES_WITH_FILES:
-        return head_of(folder / "migrations" / database / "versions")
+        return head_of(directory / "migrations" / database / "versions")
     recorded = answers.get("revisions") or []
     return str(recorded[-1]["id"]) if recorded else ""
 
 
 def head_of(directory: Path) -> str:
-    """Return the id of the revision that no other comes after; empty if the directory has none.
+    """Return the id of the newest revision; empty if the directory has none.
 
     Raises:
         UserError: There are several heads or none, or a file cannot be read or names a missing revision.
@@ -45,7 +45,7 @@ def head_of(directory: Path) -> str:
     if missing := sorted(downs - revisions.keys()):
         file = next(each.file for each in revisions.values() if missing[0] in each.downs)
         raise UserError(
-            f"{str(file)!r} comes after the revision {missing[0]!r}, which no file has.",
+            f"{str(file)!r} comes after the revision {missing[0]!r}, but no file has that revision.",
             "Restore that file: git log --diff-filter=D --name-only -- " + str(directory),
         )
     heads = sorted(revisions.keys() - downs)
@@ -65,7 +65,7 @@ def head_of(directory: Path) -> str:
 def _revisions(directory: Path) -> dict[str, _Revision]:
     found: dict[str, _Revision] = {}
     for file in sorted(directory.glob("*.py")):
-        # Alembic takes no notice of these either.
+        # Alembic ignores these, too.
         if file.name.startswith((".", "__init__.")):
             continue
         revision = _read(file)
@@ -90,7 +90,7 @@ def _read(file: Path) -> _Revision:
 
 
 def _values(module: ast.Module) -> Iterator[tuple[str, object]]:
-    """Yield what the module assigns to the names that Alembic reads, without running it."""
+    """Yield the names that Alembic reads with the values that the module assigns to them."""
     for statement in module.body:
         match statement:
             case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in _NAMES:

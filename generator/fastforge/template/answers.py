@@ -1,4 +1,4 @@
-"""Answers that are not flags: files in YAML, JSON or TOML, standard input, and presets."""
+"""Read answers from files in YAML, JSON or TOML, from standard input, and from presets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import yaml
 from fastforge.errors import UserError, closest
 from fastforge.template.questions import alternatives
 
-# Not the C parser: brackets nested deep enough end it, and Python with it, in a segmentation fault.
+# Not the C parser: deeply nested brackets crash it, and Python with it.
 _read_yaml = yaml.safe_load
 _READERS: dict[str, tuple[Callable[[str], Any], ...]] = {
     ".json": (json.loads,),
@@ -23,13 +23,13 @@ _READERS: dict[str, tuple[Callable[[str], Any], ...]] = {
     ".yaml": (_read_yaml,),
     ".yml": (_read_yaml,),
 }
-# Most YAML is no TOML, but some TOML reads as YAML with nonsense for keys: YAML comes last.
+# YAML comes last, because some TOML can be read as YAML, with nonsense for keys.
 _ANY_READER = (json.loads, tomllib.loads, _read_yaml)
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A named set of answers, and when to use it."""
+    """A named set of answers, and its purpose."""
 
     name: str
     help: str
@@ -37,7 +37,7 @@ class Preset:
 
 
 def load_presets() -> dict[str, Preset]:
-    """Return the presets that FastForge ships, by name."""
+    """Return all presets by name."""
     text = (Path(__file__).parent / "presets.toml").read_text(encoding="utf-8")
     return {name: Preset(name, row["help"], row["answers"]) for name, row in tomllib.loads(text).items()}
 
@@ -52,30 +52,32 @@ def preset_answers(name: str) -> Mapping[str, str]:
     if name not in presets:
         meant = closest(name, presets)
         suggestion = f"Did you mean {meant}? " if meant else ""
-        raise UserError(f"--preset: {name!r} is no preset.", f"{suggestion}Choose {alternatives(presets)}.")
+        raise UserError(
+            f"--preset: {name!r} is not a preset.", f"{suggestion}Choose {alternatives(presets)}."
+        )
     return presets[name].answers
 
 
 def read_answers(file: str) -> dict[str, Any]:
-    """Return the mapping that the file holds; `-` is standard input.
+    """Return the mapping in the file; `-` is standard input.
 
     Raises:
-        UserError: It cannot be read, is empty, is no YAML, JSON or TOML, or no mapping.
+        UserError: It cannot be read, is empty, or is not a mapping in YAML, JSON or TOML.
     """
     answers = read_data(file, "--answers", example="database: postgres")
     if not isinstance(answers, dict):
         raise UserError(
-            f"--answers: {file!r} holds no mapping of questions to answers.",
+            f"--answers: {file!r} is not a mapping of questions to answers.",
             "Write one answer per line, such as: database: postgres",
         )
     return answers
 
 
 def read_data(file: str, option: str, *, example: str) -> Any:  # noqa: ANN401 (a file may hold anything)
-    """Return what the file holds; `-` is standard input. The option and the example are for messages.
+    """Return the content of the file; `-` is standard input. Messages name the option and the example.
 
     Raises:
-        UserError: It cannot be read, is empty, or is no YAML, JSON or TOML.
+        UserError: It cannot be read, is empty, or is not YAML, JSON or TOML.
     """
     text = _read_text(file, option)
     if not text.strip():
@@ -95,7 +97,7 @@ def _read_text(file: str, option: str) -> str:
             f"{option}: {file!r} cannot be read: {error.strerror}.", "Give a file that exists."
         ) from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{option}: {file!r} is no UTF-8 text.", "Save it as UTF-8.") from error
+        raise UserError(f"{option}: {file!r} is not UTF-8 text.", "Save it as UTF-8.") from error
 
 
 def _parse(text: str, file: str, option: str) -> Any:  # noqa: ANN401 (a file may hold anything)
@@ -105,4 +107,4 @@ def _parse(text: str, file: str, option: str) -> Any:  # noqa: ANN401 (a file ma
             return read(text)
         except (ValueError, RecursionError, yaml.YAMLError) as error:
             problem = " ".join(str(error).split())[:200]
-    raise UserError(f"{option}: {file!r} is no YAML, JSON or TOML: {problem}.", "Correct it and try again.")
+    raise UserError(f"{option}: {file!r} is not YAML, JSON or TOML: {problem}.", "Correct it and try again.")

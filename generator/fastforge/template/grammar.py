@@ -1,4 +1,4 @@
-"""The grammar of resources, as the template has it: the tables and macros that Copier's validators use."""
+"""The grammar of resources, from the tables and macros that Copier's validators use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from fastforge.template.questions import read_config
 from fastforge.template.resources import EXAMPLE
-from fastforge.template.source import template_folder
+from fastforge.template.source import template_directory
 
 _MACROS = "macros/resources.jinja"
 _TABLES = ("field_types", "resource_limits", "reserved_in_resources")
@@ -27,7 +27,7 @@ class Tables:
 
 
 class Grammar:
-    """The macros of one version of the template. Nothing of Copier is imported."""
+    """The macros of one version of the template. Copier is not imported."""
 
     def __init__(self, template: Path) -> None:
         from jinja2 import FileSystemLoader, StrictUndefined
@@ -46,39 +46,39 @@ class Grammar:
         self._macros: Any = environment.get_template(_MACROS).make_module(tables)
 
     def fault_of(self, resources: object) -> str:
-        """Return the first fault of the answer in one sentence, or nothing."""
+        """Return the first fault of the answer in one sentence, or an empty string."""
         return str(self._macros.fault_of(resources))
 
     def nouns_of(self, resources: object) -> list[dict[str, Any]]:
-        """Return the resources as templates see them; they must have no fault."""
+        """Return the resources as templates see them. They must have no fault."""
         return list(json.loads(self._macros.nouns_of(resources)))
 
     def in_order(self, nouns: object) -> list[dict[str, Any]]:
-        """Return the nouns, referred ones before those that refer to them."""
+        """Return the nouns, each after those that it refers to."""
         return list(json.loads(self._macros.in_order(nouns)))
 
     def revisions_of(self, resources: object) -> list[dict[str, Any]]:
-        """Return the revision that creates all of them; they must have no fault."""
+        """Return the revision that creates all of the resources. They must have no fault."""
         return list(json.loads(self._macros.revisions_of(resources)))
 
     def replay_fault(self, resources: object, revisions: object) -> str:
-        """Return the first fault of the revisions, or where they do not lead to the resources, or nothing."""
+        """Return the first fault of the revisions, or of their result, the resources; or an empty string."""
         return str(self._macros.replay_fault(resources, revisions))
 
     def migrations_of(self, revisions: object) -> list[dict[str, Any]]:
-        """Return the revisions as templates see them; they must have no fault."""
+        """Return the revisions as templates see them. They must have no fault."""
         return list(json.loads(self._macros.migrations_of(revisions)))
 
 
 @cache
 def grammar(template: Path | None = None) -> Grammar:
-    """Return the grammar of the template in the folder; None is the one that FastForge came with."""
-    return Grammar(template or template_folder())
+    """Return the grammar of the template in the directory; None is the one that FastForge carries."""
+    return Grammar(template or template_directory())
 
 
 def load_tables() -> Tables:
-    """Return the tables of the template that FastForge came with."""
-    config = read_config(template_folder())
+    """Return the tables of the template that FastForge carries."""
+    config = read_config(template_directory())
     return Tables(
         *(config[name]["default"] for name in ("field_types", "resource_limits", "sample_resources"))
     )
@@ -87,9 +87,9 @@ def load_tables() -> Tables:
 def describe_grammar(tables: Tables) -> Iterator[str]:
     """Yield the lines that explain how to write a resource."""
     yield "resources  (--resource, repeatable; --no-resources)"
-    yield "    What does it serve? The name, then its fields as NAME:TYPE:OPTION:OPTION, such as:"
+    yield "    The name of a resource, then its fields as NAME:TYPE:OPTION:OPTION, such as:"
     yield f"    {EXAMPLE}"
-    yield "    plural=WORD helps where English rules fail; without=batch,export,summary leaves endpoints out."
+    yield "    plural=WORD is for irregular plurals; without=batch,export,summary leaves endpoints out."
     width = max(len(details.get("example", name)) for name, details in tables.types.items())
     for name, details in tables.types.items():
         options = "  ".join(_option_in_words(option, spec) for option, spec in details["options"].items())

@@ -1,4 +1,4 @@
-"""The template at each of its versions, from the history that FastForge carries; no network is needed."""
+"""The versions of the template, from the history that FastForge carries. No network is needed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ from pathlib import Path
 
 from fastforge.errors import UserError, WorkFailed
 from fastforge.git import HERMETIC, GitFailed, run_git, run_git_bytes
-from fastforge.template.source import SourceUnknown, build_facts, kept_repository, packaged_history, template_folder
+from fastforge.template.source import (
+    SourceUnknown,
+    build_facts,
+    kept_repository,
+    packaged_history,
+    template_directory,
+)
 
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._+-]*")
 _RELEASE = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
@@ -24,13 +30,13 @@ _RELEASE = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 
 @dataclass(frozen=True)
 class History:
-    """The template's repository, and the version that this FastForge was made from."""
+    """The template's repository, and the version that this FastForge was built from."""
 
     repository: Path
     newest: str
 
     def commit(self, version: str) -> str:
-        """Return the full hash of the commit that the version names: a tag, with or without `v`, or a commit.
+        """Return the full hash of a version, which is a tag, with or without `v`, or a commit.
 
         Raises:
             UserError: This FastForge does not know the version.
@@ -42,7 +48,7 @@ class History:
                 continue
         raise UserError(
             f"This FastForge, {self.newest}, does not know the template's version {version!r}.",
-            "Upgrade FastForge if that version is newer; look for a typing error otherwise.",
+            "Upgrade FastForge if that version is newer. Otherwise, check the spelling.",
         )
 
     def recorded_commit(self, version: str, url: str) -> str:
@@ -54,14 +60,14 @@ class History:
         try:
             return self.commit(version)
         except UserError as error:
-            whence = f" from {url!r}" if url else ""
+            source = f" from {url!r}" if url else ""
             raise UserError(
                 error.message,
-                f"Upgrade FastForge if a newer one made the project{whence}; it updates no other template's.",
+                f"Upgrade FastForge if a newer one generated the project{source}. Others cannot be updated.",
             ) from error
 
     def is_ancestor(self, older: str, newer: str) -> bool:
-        """Tell whether the commit `older` is part of the history of `newer`."""
+        """Return True if the commit `older` is part of the history of `newer`."""
         try:
             self._git("merge-base", "--is-ancestor", older, newer)
         except GitFailed:
@@ -69,11 +75,11 @@ class History:
         return True
 
     def name(self, commit: str) -> str:
-        """Return what Copier records for the commit: its tag, or the nearest tag and its hash."""
+        """Return the name that Copier records for the commit: its tag, or the nearest tag and its hash."""
         return self._git("describe", "--tags", "--always", commit)
 
     def unpack(self, commit: str, *paths: str, into: Path) -> Path:
-        """Put these paths, as they were at the commit, into the folder, and return it."""
+        """Write these paths, as they were at the commit, to the directory, and return it."""
         archive = run_git_bytes(
             self.repository, "archive", "--format=tar", commit, "--", *paths, variables=HERMETIC
         )
@@ -82,16 +88,16 @@ class History:
         return into
 
     def has(self, commit: str, path: str) -> bool:
-        """Tell whether the commit has the file or folder."""
+        """Return True if the commit has the file or directory."""
         return bool(self._git("ls-tree", "--name-only", commit, "--", path))
 
-    def read_texts(self, commit: str, folder: str) -> dict[str, str]:
-        """Return the text files of the folder at the commit, by name; empty where there is no such folder."""
-        listed = self._git("ls-tree", "--name-only", "-z", commit, f"{folder}/").split("\0")
+    def read_texts(self, commit: str, directory: str) -> dict[str, str]:
+        """Return the text files of the directory at the commit, by name; empty if it does not exist."""
+        listed = self._git("ls-tree", "--name-only", "-z", commit, f"{directory}/").split("\0")
         return {Path(path).name: self._git("show", f"{commit}:{path}") for path in listed if path}
 
     def _git(self, *arguments: str) -> str:
-        # The checkout of an editable installation may belong to somebody else; pip has trusted it already.
+        # The checkout of an editable installation may belong to another user. pip has already trusted it.
         trust = {"GIT_CONFIG_KEY_1": "safe.directory", "GIT_CONFIG_VALUE_1": "*"}
         return run_git(self.repository, *arguments, variables={**HERMETIC, **trust})
 
@@ -101,7 +107,7 @@ def open_history() -> Iterator[History]:
     """Yield the history of the template.
 
     Raises:
-        WorkFailed: This FastForge carries none.
+        WorkFailed: This FastForge has none.
     """
     try:
         facts = build_facts()
@@ -110,21 +116,21 @@ def open_history() -> Iterator[History]:
     if facts["no_history"]:
         raise _no_history(facts["no_history"])
     if not packaged_history().is_file():
-        yield History(template_folder(), facts["commit"])
+        yield History(template_directory(), facts["commit"])
         return
-    with tempfile.TemporaryDirectory(prefix="fastforge-") as folder:
+    with tempfile.TemporaryDirectory(prefix="fastforge-") as directory:
         try:
-            run_git(Path(folder), "clone", "--quiet", "--bare", str(packaged_history()), "template.git",
+            run_git(Path(directory), "clone", "--quiet", "--bare", str(packaged_history()), "template.git",
                     variables=HERMETIC)  # fmt: skip
         except GitFailed as error:
             raise WorkFailed(
                 f"The template's history cannot be read: {error}.", "Is git installed?"
             ) from error
-        yield History(Path(folder) / "template.git", facts["commit"])
+        yield History(Path(directory) / "template.git", facts["commit"])
 
 
 def keep_repository(commit: str) -> None:
-    """Make or complete the repository that plain Copier updates from, where FastForge came from a wheel.
+    """Create or complete the repository that plain Copier updates from, if FastForge came from a wheel.
 
     Raises:
         SourceUnknown: It cannot be written.
@@ -155,7 +161,7 @@ def _rename_unless_there(made: Path, repository: Path) -> None:
 
 
 def _fetch(repository: Path, commit: str) -> None:
-    # A branch for each version, so that whoever clones the repository has every commit that was recorded.
+    # A branch for each version, so that a clone of the repository has every commit that was recorded.
     branch = f"refs/heads/built/{commit}"
     wanted = ("+refs/tags/*:refs/tags/*", f"+HEAD:{branch}")
     run_git(repository, "fetch", "--quiet", "--no-write-fetch-head", os.fspath(packaged_history()), *wanted,
@@ -165,7 +171,7 @@ def _fetch(repository: Path, commit: str) -> None:
 
 def _no_history(reason: str) -> WorkFailed:
     return WorkFailed(
-        f"This FastForge carries no history of its template, because {reason}.",
+        f"This FastForge has no history of its template, because {reason}.",
         "Install it from a full git clone, or from a wheel that was built from one.",
     )
 

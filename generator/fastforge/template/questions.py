@@ -1,4 +1,4 @@
-"""The questions of `copier.yml`, for everything that asks, checks or lists answers without Copier."""
+"""Read the questions of `copier.yml`, and check answers, without Copier."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ import yaml
 
 from fastforge.errors import UserError, closest
 from fastforge.template.resources import EXAMPLE, read_resources
-from fastforge.template.source import template_folder
+from fastforge.template.source import template_directory
 
-# The C parser reads `copier.yml` in a tenth of the time; a PyYAML built without it has only the other.
+# The C parser needs a tenth of the time, but PyYAML may be built without it.
 SafeLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-
-# What each question was answered with: text, or a list for `resources` and `revisions`.
+# The answer to each question: text, or a list for `resources` and `revisions`.
 Answers = Mapping[str, Any]
-# What to do about an answer that is a list and was refused.
+# Hints for invalid answers that are lists.
 HINTS = {
     "resources": "The types and their options: fastforge options",
     "revisions": "FastForge writes them: fastforge add, fastforge remove.",
@@ -30,11 +29,11 @@ HINTS = {
 
 @dataclass(frozen=True)
 class Question:
-    """One question: `choices` maps each value to its label, and is empty where any text will do.
+    """A question. `choices` maps each value to its label, and is empty if any text is valid.
 
-    `default` is None where it is computed, and `condition` is the Jinja expression under which the question
-    is asked, or None for always. `longest` is the most characters a text may have. The answer to one
-    that `is_list` is a list of mappings; it has no flag of its own.
+    `default` is None if it is computed. The question is asked if the Jinja expression `condition` is true, or
+    always if that is None. `longest` is the limit of a text in characters. If `is_list`, the answer is a list
+    of mappings, and there is no flag.
     """
 
     name: str
@@ -55,7 +54,7 @@ class Question:
         """Return the answer.
 
         Raises:
-            UserError: It is no text, none of the choices, or no list.
+            UserError: It is neither a text, a choice nor a list, whichever the question needs.
         """
         if self.is_list:
             return self._check_list(value, origin)
@@ -63,11 +62,11 @@ class Question:
             return value
         shown = reprlib.repr(value) if not isinstance(value, str) else repr(value[:100])
         if not self.choices:
-            raise UserError(f"{origin}: {self.name} is {shown}, which is no text.", "Put it in quotes.")
+            raise UserError(f"{origin}: {self.name} is {shown}, which is not text.", "Put it in quotes.")
         meant = closest(value, self.choices) if isinstance(value, str) else None
         suggestion = f"Did you mean {meant}? " if meant else ""
         hint = f"{suggestion}Choose {alternatives(self.choices)}."
-        raise UserError(f"{origin}: {shown} is no choice for {self.name}.", hint)
+        raise UserError(f"{origin}: {shown} is not a choice for {self.name}.", hint)
 
     def _check_list(self, value: object, origin: str) -> list[Any]:
         if isinstance(value, str):
@@ -75,7 +74,7 @@ class Question:
         if not isinstance(value, list):
             raise UserError(
                 f"{origin}: {self.name} is {reprlib.repr(value)}, which is not a list.",
-                "Write each resource on a line of its own, such as: - " + EXAMPLE
+                "Write one resource per line, such as: - " + EXAMPLE
                 if self.name == "resources"
                 else HINTS[self.name],
             )
@@ -83,19 +82,19 @@ class Question:
 
 
 def load_questions(template: Path | None = None) -> tuple[Question, ...]:
-    """Return the questions that are asked, in their order; computed ones (`when: false`) are left out.
+    """Return the questions in their order, without computed ones (`when: false`).
 
-    `template` is the folder of another version of the template; None is the one that FastForge came with.
+    `template` is the directory of another version of the template; None is the one that FastForge carries.
     """
     return tuple(
         _question(name, details)
-        for name, details in read_config(template or template_folder()).items()
+        for name, details in read_config(template or template_directory()).items()
         if not name.startswith("_") and details.get("when") is not False
     )
 
 
 def read_config(template: Path) -> Mapping[str, Any]:
-    """Return what `copier.yml` of the template in the folder holds."""
+    """Return the content of the template's `copier.yml`."""
     config: dict[str, Any] = yaml.load((template / "copier.yml").read_bytes(), Loader=SafeLoader)  # noqa: S506 (it is safe)
     return config
 
@@ -103,17 +102,17 @@ def read_config(template: Path) -> Mapping[str, Any]:
 def check_answers(
     questions: Sequence[Question], answers: Mapping[str, object], origin: str
 ) -> dict[str, Any]:
-    """Return the answers, all of them known and valid as far as one can tell without rendering.
+    """Return the answers, checked as far as possible without rendering.
 
     Raises:
-        UserError: A key is no question, or a value is no answer to it.
+        UserError: A question is unknown, or an answer is invalid.
     """
     by_name = {question.name: question for question in questions}
     for name in answers:
         if name not in by_name:
             meant = closest(str(name), by_name)
             hint = f"Did you mean {meant}?" if meant else f"The questions are {alternatives(by_name, 'and')}."
-            raise UserError(f"{origin}: {reprlib.repr(name)} is no question.", hint)
+            raise UserError(f"{origin}: {reprlib.repr(name)} is not a question.", hint)
     return {name: by_name[name].check(value, origin) for name, value in answers.items()}
 
 
@@ -134,7 +133,7 @@ def _question(name: str, details: Mapping[str, Any]) -> Question:
     if name in HINTS:
         return Question(name, details["help"].strip(), {}, None, None, None, may_be_empty=True, is_list=True)
     if details.get("type") != "str" or details.get("multiselect"):
-        raise TypeError(f"The question {name} is no plain text or choice; questions.py reads only these.")
+        raise TypeError(f"The question {name} is neither text nor a choice.")
     choices = details.get("choices", {})
     if isinstance(choices, list):
         choices = {value: value for value in choices}

@@ -1,4 +1,4 @@
-"""The record of each release: what it brings, with the evidence, and what is left to do by hand."""
+"""The records of releases: their optimizations with measurements, breaking changes and manual steps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RECORDS = "docs/releases"
 
 @dataclass(frozen=True)
 class Optimization:
-    """One tuning: its measured effect, where the measurement is kept, and which answers contain it."""
+    """An optimization: its effect, the file with the measurement, and the answers that include it."""
 
     title: str
     effect: str
@@ -23,7 +23,7 @@ class Optimization:
     only: Mapping[str, list[str]] = field(default_factory=dict)
 
     def concerns(self, answers: Answers) -> bool:
-        """Tell whether a project with these answers contains it."""
+        """Return True if a project with these answers includes it."""
         return all(answers.get(name) in values for name, values in self.only.items())
 
 
@@ -44,7 +44,7 @@ def read_release(text: str) -> Release:
     """Return the release that a record describes.
 
     Raises:
-        ValueError: It is no TOML, its version is none, or a key is missing or unknown.
+        ValueError: It is not TOML, its version is invalid, or a key is missing or unknown.
     """
     record: dict[str, Any] = tomllib.loads(text)
     try:
@@ -53,12 +53,12 @@ def read_release(text: str) -> Release:
     except TypeError as error:
         raise ValueError(str(error).partition("() ")[2]) from error
     if release_number(release.version) is None:
-        raise ValueError(f"{release.version!r} is no version such as 1.2.3")
+        raise ValueError(f"{release.version!r} is not a version such as 1.2.3")
     return release
 
 
 def releases_between(history: History, old: str, new: str) -> list[Release]:
-    """Return the releases that are recorded at the commit `new` and were not at `old`, oldest first."""
+    """Return the releases that are recorded at the commit `new` but not at `old`, oldest first."""
     known = history.read_texts(old, RECORDS)
     texts = {name: text for name, text in history.read_texts(new, RECORDS).items() if name.endswith(".toml")}
     releases = [read_release(text) for name, text in texts.items() if name not in known]
@@ -66,7 +66,7 @@ def releases_between(history: History, old: str, new: str) -> list[Release]:
 
 
 def describe_releases(releases: Iterable[Release], answers: Answers) -> dict[str, Any]:
-    """Return what the releases bring to a project with these answers, ready for JSON."""
+    """Return the effect of the releases on a project with these answers, for JSON."""
     releases = list(releases)
     return {
         "releases": [
@@ -87,7 +87,7 @@ def describe_releases(releases: Iterable[Release], answers: Answers) -> dict[str
 
 
 def release_lines(brings: Mapping[str, Any]) -> list[str]:
-    """Return for people what `describe_releases` returned."""
+    """Return the output of `describe_releases` as lines for people."""
     optimizations = [
         f"  {each['title']}: {each['effect']} (since {each['release']}; {each['receipt']})"
         for each in brings["optimizations"]
@@ -96,7 +96,7 @@ def release_lines(brings: Mapping[str, Any]) -> list[str]:
     sections = {
         "Optimizations:": optimizations,
         "Breaking changes:": [f"  {text}" for text in brings["breaking"]],
-        "By hand:": [f"  {text}" for text in brings["manual_steps"]],
+        "Manual steps:": [f"  {text}" for text in brings["manual_steps"]],
         "Renamed settings:": renamed,
     }
     return [line for title, lines in sections.items() if lines for line in ["", title, *lines]]

@@ -1,4 +1,4 @@
-"""Renders the template with Copier. The only module that imports it, and only when something is rendered."""
+"""Render the template with Copier. Only this module imports Copier, and only when something is rendered."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from math import prod
 from pathlib import Path
@@ -15,13 +15,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from fastforge.errors import Interrupted, UserError, WorkFailed
-from fastforge.template.prompts import ask_for_resources
+from fastforge.template.prompts import ask_for_resources, prompts_on_standard_error
 from fastforge.template.questions import HINTS, Answers
-from fastforge.template.source import Source, template_folder
+from fastforge.template.source import Source, template_directory
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from copier._main import Worker
 
 _YIELDED = re.compile(r"{%-? *yield \w+ from (\w+)")
@@ -29,31 +27,32 @@ _VALIDATION_ERROR = re.compile(r"Validation error for question '(?P<name>\w+)': 
 
 
 @dataclass(frozen=True)
-class Order:
-    """What to render. `given` holds the answers that must not be ignored, `answers` those and a preset's.
+class RenderRequest:
+    """What to render. An answer that is also in `given` is an error if its question is not asked.
 
-    `template` is the folder of another version of the template; None is the one that FastForge came with.
+    `template` is the directory of another version of the template; None is the one that FastForge carries.
     """
 
-    given: Answers
     answers: Answers
-    ask: bool
-    source: Source | None
+    given: Answers = field(default_factory=dict)
+    source: Source | None = None
     template: Path | None = None
+    ask: bool = False
 
 
-def render(order: Order, project: Path, on_file: Callable[[int], None]) -> dict[str, Any]:
-    """Render the template into the new folder `project`, and return the answers it was made from.
+def render(
+    request: RenderRequest, project: Path, on_file: Callable[[int], None] = lambda _total: None
+) -> dict[str, Any]:
+    """Render the template into the new directory `project`, and return all answers.
 
-    The folder's name is the default project name. `on_file` is called for every file, with how many there can
-    be.
+    The directory's name is the default project name. `on_file` is called for each file, with their number.
 
     Raises:
-        UserError: An answer is invalid, or answers a question that is not asked.
-        WorkFailed: The template could not be rendered.
+        UserError: An answer is invalid, or its question is not asked.
+        WorkFailed: The template cannot be rendered.
         Interrupted: The user left the questions with Ctrl-C.
     """
-    worker = _worker(order, project, on_file)
+    worker = _worker(request, project, on_file)
     from copier.errors import CopierError
     from jinja2 import TemplateError
 
@@ -63,7 +62,7 @@ def render(order: Order, project: Path, on_file: Callable[[int], None]) -> dict[
     except KeyboardInterrupt as error:
         raise Interrupted(SIGINT) from error
     except (CopierError, TemplateError) as error:
-        raise WorkFailed(f"The template cannot be rendered: {error}.", "Install FastForge anew.") from error
+        raise WorkFailed(f"The template cannot be rendered: {error}.", "Reinstall FastForge.") from error
     answers = worker._answers_to_remember()
     return {
         name: answers[name] if isinstance(answers[name], list) else str(answers[name])
@@ -72,28 +71,8 @@ def render(order: Order, project: Path, on_file: Callable[[int], None]) -> dict[
     }
 
 
-def ask_for_path() -> str:
-    """Ask where the project goes, and return the answer.
-
-    Raises:
-        UserError: Standard input ended.
-        Interrupted: The user left with Ctrl-C.
-    """
-    from questionary import text
-
-    try:
-        with _prompts_on_standard_error():
-            return str(text("Where does the project go? A folder to make, such as myapi:").unsafe_ask())
-    except EOFError as error:
-        raise UserError(
-            "PATH is missing.", "Say where the project goes, such as: fastforge new myapi"
-        ) from error
-    except KeyboardInterrupt as error:
-        raise Interrupted(SIGINT) from error
-
-
 def _count_files(template: Path, answers: Answers) -> int:
-    """Return how many files Copier will look at; a path that yields counts once for each entry."""
+    """Return the number of files that Copier will look at. A path that yields counts once for each entry."""
     files = (path.relative_to(template) for path in template.rglob("*") if path.is_file())
     return sum(_count(str(path), answers) for path in files)
 
@@ -103,29 +82,29 @@ def _count(path: str, answers: Answers) -> int:
     return prod(len(each) for each in lists if isinstance(each, list))
 
 
-def _worker(order: Order, project: Path, on_file: Callable[[int], None]) -> Worker:
-    with nullcontext() if order.ask else _prompt_libraries_left_out():
+def _worker(request: RenderRequest, project: Path, on_file: Callable[[int], None]) -> Worker:
+    with nullcontext() if request.ask else _prompt_libraries_left_out():
         from copier._main import Worker
         from copier._settings import SettingsModel
         from copier.errors import InteractiveSessionError
 
     class PackagedTemplateWorker(Worker):
-        """Renders the packaged folder as if it were the repository and commit that it was packaged from."""
+        """A worker that records the repository and commit from which the template was packaged."""
 
         def _ask(self) -> None:
             try:
-                with _prompts_on_standard_error() if order.ask else nullcontext():
-                    _ask_what_counts(order, self, super()._ask)
+                with prompts_on_standard_error() if request.ask else nullcontext():
+                    _ask_what_counts(request, self, super()._ask)
             except (InteractiveSessionError, EOFError) as error:
                 raise UserError(
                     "The questions were not answered.", "Answer them, or add --defaults."
                 ) from error
             except (ValueError, TypeError) as error:
                 raise _answer_refused(str(error)) from error
-            _refuse_unasked(order.given, self.answers.hidden, self.template.questions_data)
+            _refuse_unasked(request.given, self.answers.hidden, self.template.questions_data)
 
         def _answers_to_remember(self) -> Mapping[str, Any]:
-            return _recorded(super()._answers_to_remember(), order.source)
+            return _recorded(super()._answers_to_remember(), request.source)
 
         def _render_file(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 (passed on as they are)
             super()._render_file(*arguments, **named)
@@ -142,14 +121,14 @@ def _worker(order: Order, project: Path, on_file: Callable[[int], None]) -> Work
             return environment
 
     return PackagedTemplateWorker(
-        src_path=str(order.template or template_folder()),
+        src_path=str(request.template or template_directory()),
         dst_path=project,
-        data=dict(order.answers),
-        # The user's own Copier settings may hold other defaults; those shown by `options` must be true.
+        data=dict(request.answers),
+        # The user's settings for Copier may have other defaults than those that `fastforge options` lists.
         settings=SettingsModel(),
-        # pip compiles the packaged template; its own rules would take that along with the chosen folders.
+        # pip compiles the packaged template.
         exclude=["__pycache__"],
-        defaults=not order.ask,
+        defaults=not request.ask,
         overwrite=True,
         quiet=True,
         cleanup_on_error=False,
@@ -161,21 +140,21 @@ def _recorded(answers: Mapping[str, Any], source: Source | None) -> dict[str, An
     return recorded | ({"_commit": source.commit, "_src_path": source.url} if source else {})
 
 
-def _ask_what_counts(order: Order, worker: Worker, ask: Callable[[], None]) -> None:
-    """Ask, and once more without the answers to questions that are not asked: another database's driver.
+def _ask_what_counts(request: RenderRequest, worker: Worker, ask: Callable[[], None]) -> None:
+    """Ask the questions. Repeat that without answers whose questions are not asked, such as a driver's.
 
-    Once more, too, with the resources that a person types: Copier has no prompt for them.
+    Also repeat it with the resources that a person types, because Copier has no prompt for them.
     """
     ask()
-    if order.ask and "resources" not in order.answers:
+    if request.ask and "resources" not in request.answers:
         if resources := ask_for_resources():
             asked = {name: value for name, value in worker._answers_to_remember().items() if name[0] != "_"}
             worker.data.update({name: value for name, value in asked.items() if name not in HINTS})
             worker.data["resources"] = resources
             ask()
         return
-    unasked = worker.answers.hidden & order.answers.keys() - order.given.keys()
-    if unasked and not order.ask:
+    unasked = worker.answers.hidden & request.answers.keys() - request.given.keys()
+    if unasked and not request.ask:
         for name in unasked:
             del worker.data[name]
         ask()
@@ -201,7 +180,7 @@ def _refuse_unasked(given: Answers, hidden: set[str], questions: Mapping[str, An
 
 
 def _compile_once(environment: Any) -> Callable[[Any], Any]:  # noqa: ANN401 (Copier's own environment class)
-    """Spare Jinja what Copier has it compile over and over: one and the same text, and text without Jinja."""
+    """Return a `from_string` that compiles each text once, because Copier passes the same ones again."""
     from copier._jinja_ext import get_yield_context
 
     from_string = environment.from_string
@@ -209,7 +188,7 @@ def _compile_once(environment: Any) -> Callable[[Any], Any]:  # noqa: ANN401 (Co
     yielded = get_yield_context(environment)
 
     def compiled(text: Any) -> Any:  # noqa: ANN401 (Copier tries whatever a question holds)
-        # What compiling does besides: the part of a path before this one may have yielded.
+        # Compiling also resets this; an earlier part of the path may have yielded.
         yielded.yield_name = yielded.yield_iterable = None
         if isinstance(text, str) and "{" not in text and "\r" not in text:
             return _PlainText(text)
@@ -219,7 +198,7 @@ def _compile_once(environment: Any) -> Callable[[Any], Any]:  # noqa: ANN401 (Co
 
 
 class _PlainText:
-    """A template that renders to its own text."""
+    """A template without Jinja."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -228,21 +207,11 @@ class _PlainText:
         return self._text
 
 
-def _no_git_per_file() -> AbstractContextManager[Any]:
-    """Hide git from Copier, which would run it once per file to learn about modes of a repository to come."""
+def _no_git_per_file() -> Any:  # noqa: ANN401 (Plumbum has no types)
+    """Hide git from Copier, which would run it once per file to read modes that no repository has yet."""
     from plumbum import local
 
     return local.env(PATH="")
-
-
-@contextmanager
-def _prompts_on_standard_error() -> Iterator[None]:
-    """Draw the questions where people read, so that standard output can be redirected."""
-    from prompt_toolkit.application import create_app_session
-    from prompt_toolkit.output import create_output
-
-    with create_app_session(output=create_output(stdout=sys.stderr)):
-        yield
 
 
 class _Choice:
@@ -272,7 +241,7 @@ _PROMPT_LIBRARIES: dict[str, dict[str, object]] = {
 
 @contextmanager
 def _prompt_libraries_left_out() -> Iterator[None]:
-    """Import Copier without the libraries that only prompts need: a third of a generation's CPU time."""
+    """Import Copier without the libraries that only prompts need, which take a third of the CPU time."""
     missing = {name: names for name, names in _PROMPT_LIBRARIES.items() if name not in sys.modules}
     for name, names in missing.items():
         sys.modules[name] = ModuleType(name)

@@ -1,4 +1,4 @@
-"""Resources as people write them, one line each, and as an answer holds them.
+"""Read and write resources, as lines that people type and as mappings in an answer.
 
 A line has the name, then the fields: `order number:str:max=40:unique item:ref=items`. A word with `=` before
 any colon is an option of the resource: `plural=orders`, `without=batch,export`. The template checks the rest.
@@ -16,7 +16,7 @@ EXAMPLE = "order number:str:max=40:unique quantity:int:min=1 status:enum=open,pa
 
 
 class Resource(TypedDict):
-    """One resource of the answer `resources`."""
+    """A resource in the answer `resources`."""
 
     name: str
     plural: NotRequired[str]
@@ -25,7 +25,7 @@ class Resource(TypedDict):
 
 
 def parse_line(line: str) -> Resource:
-    """Return the resource that the line describes. A word with a space in it stands in quotes.
+    """Return the resource that the line describes. A word with a space in it must be quoted.
 
     Raises:
         UserError: The line is empty, has an open quote, or an unknown or repeated option.
@@ -65,12 +65,12 @@ def line_of(resource: Mapping[str, Any]) -> str:
 
 
 def read_resources(answer: Sequence[Any]) -> list[Any]:
-    """Return the answer with a mapping in the place of each line; what is neither stays for the template."""
+    """Return the answer with a mapping instead of each line. The template checks anything else."""
     return [parse_line(each) if isinstance(each, str) else each for each in answer]
 
 
 def changes_in_words(old: object, new: object) -> Iterator[str]:
-    """Yield a line for each resource and field that comes (+) or goes (-)."""
+    """Yield a line for each resource and field that is added (+) or removed (-)."""
     before, after = _by_name(old), _by_name(new)
     yield from (f"+ {line_of(each)}" for name, each in after.items() if name not in before)
     yield from (f"- {name}" for name in before if name not in after)
@@ -79,7 +79,7 @@ def changes_in_words(old: object, new: object) -> Iterator[str]:
 
 
 def revisions_in_words(old: object, new: object) -> Iterator[str]:
-    """Yield a line for each revision that comes (+) or goes (-)."""
+    """Yield a line for each revision that is added (+) or removed (-)."""
     before, after = _as_list(old), _as_list(new)
     for sign, revisions, others in (("+", after, before), ("-", before, after)):
         for each in revisions:

@@ -1,4 +1,4 @@
-"""A JSON Schema of the answers file, made from the questions."""
+"""The JSON Schema of the answers file, generated from the questions."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _REVISIONS: dict[str, Any] = {
 def answers_schema(
     questions: Sequence[Question], presets: Iterable[Preset], tables: Tables
 ) -> dict[str, Any]:
-    """Return a JSON Schema (2020-12) that accepts the answers files that `fastforge new` accepts.
+    """Return a JSON Schema (2020-12) of the answers files that `fastforge new` accepts.
 
-    What only Copier's validators know (reserved names, control characters, contradictions) is not in it.
+    It lacks the rules that only Copier's validators have: reserved names, control characters, contradictions.
     """
     lists = {"resources": _resources(tables), "revisions": _REVISIONS}
     return {
@@ -74,7 +74,7 @@ def _resources(tables: Tables) -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {
             "name": name | {"description": "The singular, such as order_line."},
-            "plural": name | {"description": "Where English rules do not give it."},
+            "plural": name | {"description": "If it is not formed by the rules of English."},
             "without": {
                 "type": "array",
                 "description": "The endpoints that are left out.",
@@ -118,7 +118,7 @@ def _option_pattern(option: str, spec: object) -> str:
 
 
 def _when_asked(question: Question, questions: Sequence[Question]) -> dict[str, Any]:
-    """Return the schema of the other answers under which the question is asked, by trying them all."""
+    """Return the schema of the other answers with which the question is asked, by trying all of them."""
     from jinja2 import Environment, meta
 
     environment = Environment(autoescape=True)
@@ -135,7 +135,7 @@ def _when_asked(question: Question, questions: Sequence[Question]) -> dict[str, 
 
 
 def _exactly(answers: dict[str, str], questions: Sequence[Question]) -> dict[str, Any]:
-    """Return the schema of these answers; one that is the default may be left out."""
+    """Return the schema of these answers. A default may be left out."""
     defaults = {question.name: question.default for question in questions}
     return {
         "properties": {name: {"const": value} for name, value in answers.items()},

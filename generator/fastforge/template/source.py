@@ -1,4 +1,4 @@
-"""Where the template lies on this machine, and which repository and commit it came from."""
+"""Find the template on this machine, and the repository and commit that it came from."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _TEMPLATE_PATHS = ("copier.yml", "macros", "template", "kit")
 
 @dataclass(frozen=True)
 class Source:
-    """What later updates need: a URL that Copier can clone, and the commit that is being rendered.
+    """The URL and the commit that later updates need. Copier can clone the URL.
 
-    `is_kept` where the URL is that of a repository which FastForge itself keeps (`kept_repository`).
+    `is_kept` if it is a repository that FastForge keeps itself (see `kept_repository`).
     """
 
     url: str
@@ -30,11 +30,11 @@ class Source:
 
 
 class SourceUnknown(Exception):
-    """No repository and commit can be recorded; the message says why."""
+    """No repository and commit can be recorded; the message has the reason."""
 
 
-def template_folder() -> Path:
-    """Return the folder of `copier.yml` and `template/`: packaged, or an editable install's checkout."""
+def template_directory() -> Path:
+    """Return the directory of `copier.yml`: the packaged one, or the checkout of an editable install."""
     return _PACKAGED if _PACKAGED.is_dir() else _PACKAGE.parents[1]
 
 
@@ -54,10 +54,10 @@ def find_source() -> Source:
 
 
 def template_commit() -> str:
-    """Return what `git describe --tags --always` says about the template.
+    """Return the output of `git describe --tags --always` for the template.
 
     Raises:
-        SourceUnknown: It was not under git when it was packaged, or it had uncommitted changes.
+        SourceUnknown: It was not in a git repository when it was packaged, or it had uncommitted changes.
     """
     build = build_facts()
     if build["dirty"]:
@@ -68,10 +68,7 @@ def template_commit() -> str:
 
 
 def _repository_url() -> str | None:
-    """Return the URL that pip recorded (PEP 610), in the spelling that Copier takes for a repository.
-
-    None where that was no repository, or is one no more.
-    """
+    """Return the URL that pip recorded (PEP 610), as Copier spells a repository; None if it is not one."""
     from importlib import metadata
 
     try:
@@ -88,27 +85,27 @@ def _repository_url() -> str | None:
 
 
 def packaged_history() -> Path:
-    """Return where the bundle of the template's history lies, if this FastForge carries one."""
+    """Return the path of the bundle with the template's history, which an installed FastForge carries."""
     return _PACKAGED / "history.bundle"
 
 
 def kept_repository() -> Path:
-    """Return the repository that plain Copier updates from where FastForge came from a wheel.
+    """Return the repository that plain Copier updates from if FastForge came from a wheel.
 
     Raises:
-        SourceUnknown: The user has no home folder.
+        SourceUnknown: The user has no home directory.
     """
     try:
         data = Path(os.environ.get("XDG_DATA_HOME", ""))
         return (data if data.is_absolute() else Path.home() / ".local/share") / "fastforge/template.git"
     except RuntimeError as error:
-        raise SourceUnknown(f"there is no home folder to keep it in ({error})") from error
+        raise SourceUnknown(f"no home directory was found to keep it in ({error})") from error
 
 
 def build_facts() -> dict[str, Any]:
-    """Return the template's commit, whether changes are missing in it, and why it has no history, if so."""
+    """Return the template's commit, if there were uncommitted changes, and why it has no history."""
     if not _PACKAGED.is_dir():
-        return _checkout_facts(template_folder())
+        return _checkout_facts(template_directory())
     facts: dict[str, Any] = json.loads((_PACKAGED / "build.json").read_bytes())
     return facts
 

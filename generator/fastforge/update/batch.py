@@ -1,7 +1,7 @@
-"""Updates many projects, each on a branch of its own and away from what its owners have checked out.
+"""Update many projects, each on its own branch and in a separate worktree.
 
-Nothing is remembered between runs: a branch that is there says that its project is done. A project is either
-untouched or has its branch, whenever the command is interrupted, and running it again goes on.
+No state is kept between runs: a project is done if its branch exists. After an interruption, each project is
+unchanged or has its branch, so the command can be run again.
 """
 
 from __future__ import annotations
@@ -13,20 +13,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from fastforge.errors import UserError
-from fastforge.git import GitFailed, run_git
-from fastforge.template.history import History, open_history
-from fastforge.project.locate import ANSWERS_FILE, Project, find_project
-from fastforge.template.questions import Answers
-from fastforge.project.git_init import committer
-from fastforge.update.run import Wanted, update_project
+from fastforge.git import UNATTENDED, GitFailed, run_git
 from fastforge.inspect.verify import TestsFailed, run_tests
-
-NO_HOOKS = ("-c", "core.hooksPath=/dev/null", "-c", "commit.gpgSign=false")
+from fastforge.project.git_init import committer
+from fastforge.project.locate import ANSWERS_FILE, Project, find_project
+from fastforge.template.history import History, open_history
+from fastforge.template.questions import Answers
+from fastforge.update.plan import UpdateOptions
+from fastforge.update.run import update_project
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one project: `result` is updated, current, conflict, failed tests or refused."""
+    """The outcome for one project: `result` is updated, current, conflict, failed tests or refused."""
 
     path: str
     result: str
@@ -39,23 +38,24 @@ class Outcome:
 
 
 def find_projects(places: Iterable[str]) -> list[str]:
-    """Return the projects that the places are, or hold; `@FILE` names places, one on each line.
+    """Return the projects at the places or in them. `@FILE` is a file with one place per line.
 
     Raises:
-        UserError: A place holds none.
+        UserError: A place has none.
     """
-    found: list[str] = []
-    for place in _listed(places):
-        folder = Path(place)
-        projects = [folder] if (folder / ANSWERS_FILE).is_file() else sorted(folder.glob(f"*/{ANSWERS_FILE}"))
+    found: list[Path] = []
+    for place in map(Path, _listed(places)):
+        is_project = (place / ANSWERS_FILE).is_file()
+        inside = sorted(file.parent for file in place.glob(f"*/{ANSWERS_FILE}"))
+        projects = [place] if is_project else inside
         if not projects:
-            raise UserError(f"{place!r} is no project and holds none.", "Give projects, or folders of them.")
-        found += [str(each.parent if each.name == ANSWERS_FILE else each) for each in projects]
-    return list(dict.fromkeys(found))
+            raise UserError(f"There is no project in {str(place)!r}.", "Give projects or their parent.")
+        found += projects
+    return list(dict.fromkeys(map(str, found)))
 
 
 def update_all(paths: Iterable[str], version: str | None, changes: Answers) -> Iterator[Outcome]:
-    """Update each project on a branch named after the version, run its tests, and yield what became of it."""
+    """Update each project on a branch named after the version, run its tests, and yield the outcome."""
     with open_history() as history:
         target = _name(history, version)
     for path in paths:
@@ -86,29 +86,29 @@ def _update_on_branch(path: str, version: str, changes: Answers) -> Outcome:
     # Projects of one repository do not share a branch.
     branch = "/".join(["fastforge", *project.prefix.split("/"), version]).replace("//", "/")
     if run_git(project.top, "branch", "--list", branch):
-        return Outcome(path, "updated", branch, "was there already")
+        return Outcome(path, "updated", branch, "already exists")
     with _worktree(project) as worktree:
-        folder = worktree / project.prefix
-        done = update_project(Wanted(str(folder), version, changes, on_a_branch=False))
-        if done.merged is None:
+        directory = worktree / project.prefix
+        done = update_project(UpdateOptions(str(directory), version, changes, on_a_branch=False))
+        if done.plan is None:
             return Outcome(path, "current")
         if done.conflicts:
             return Outcome(path, "conflict", detail=", ".join(done.conflicts))
-        run_tests(folder)
+        run_tests(directory)
         message = f"Update the template from {project.version} to {version}"
         commit = ("commit", "--quiet", "--no-verify", "--message", message)
-        run_git(worktree, *NO_HOOKS, *commit, variables=committer(worktree))
+        run_git(worktree, *UNATTENDED, *commit, variables=committer(worktree))
         run_git(project.top, "branch", branch, run_git(worktree, "rev-parse", "HEAD"))
-    return Outcome(path, "updated", branch, f"{len(done.merged.changed)} files, tests passed")
+    return Outcome(path, "updated", branch, f"{len(done.plan.merged.changed)} files, tests passed")
 
 
 @contextmanager
 def _worktree(project: Project) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="fastforge-", ignore_cleanup_errors=True) as folder:
-        worktree = Path(folder) / (project.folder.name if not project.prefix else "repository")
+    with tempfile.TemporaryDirectory(prefix="fastforge-", ignore_cleanup_errors=True) as directory:
+        worktree = Path(directory) / (project.directory.name if not project.prefix else "repository")
         try:
             add = ("worktree", "add", "--quiet", "--detach")
-            run_git(project.top, *NO_HOOKS, *add, str(worktree), "HEAD")
+            run_git(project.top, *UNATTENDED, *add, str(worktree), "HEAD")
             yield worktree
         finally:
             run_git(project.top, "worktree", "remove", "--force", str(worktree))

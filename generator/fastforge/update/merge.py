@@ -1,7 +1,7 @@
-"""Merges a project with what its template became: git's own three-way merge, in a repository of its own.
+"""Merge a project with a newer rendering of its template: git's three-way merge, in a separate repository.
 
 The three sides are the template rendered as it was (base), the user's committed project, and the template
-rendered as it is now. Nothing is written to the user's repository, whose objects are only read.
+rendered as it is now. The objects of the user's repository are read; nothing is written to it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from fastforge.git import HERMETIC, GitFailed, run_git, run_git_bytes
 from fastforge.project.locate import Project
 
 _GITLINK = "160000"
-# Whatever the rendered files or the user's attributes say: bytes are compared as they are.
+# Compare bytes as they are, whatever attributes the rendered files or the user set.
 _NO_CONVERSION = "* -text !eol !filter !ident !working-tree-encoding\n"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file in a tree: git's mode for it, and the hash of its content."""
+    """A file in a tree: its mode in git, and the hash of its content."""
 
     mode: str
     blob: str
@@ -33,7 +33,7 @@ Tree = Mapping[str, Entry]
 
 @dataclass(frozen=True)
 class Unmerged:
-    """One side of a conflict, as git's index has it: stage 1 is the base, 2 the user's, 3 the template's."""
+    """One side of a conflict in git's index: stage 1 is the base, 2 the user's, 3 the template's."""
 
     path: str
     stage: int
@@ -42,9 +42,9 @@ class Unmerged:
 
 @dataclass(frozen=True)
 class Merged:
-    """The outcome. `result` is the whole project, conflicts with their markers included.
+    """The outcome. `result` is the whole project, including the markers of conflicts.
 
-    `kept_deleted` are files that the template changed and the user had deleted: they stay deleted.
+    `kept_deleted` are files that the template changed and the user had deleted. They stay deleted.
     """
 
     yours: Tree
@@ -54,18 +54,18 @@ class Merged:
 
     @property
     def conflicts(self) -> list[str]:
-        """The paths that the user has to look at."""
+        """The paths that need the user's attention."""
         return sorted({each.path for each in self.unmerged})
 
     @property
     def changed(self) -> list[str]:
-        """The paths of files that come, go or change, and of conflicts."""
+        """The paths of files that are added, deleted or modified, and of conflicts."""
         paths = self.yours.keys() | self.result.keys()
         differing = {path for path in paths if self.yours.get(path) != self.result.get(path)}
         return sorted(differing | set(self.conflicts))
 
     def kind(self, path: str) -> str:
-        """Return what happens to the path: conflict, added, deleted or modified."""
+        """Return the kind of the change: conflict, added, deleted or modified."""
         if path in self.conflicts:
             return "conflict"
         if path not in self.yours:
@@ -74,33 +74,33 @@ class Merged:
 
 
 class Scratch:
-    """A bare repository in a temporary folder that sees the user's objects and keeps its own."""
+    """A bare repository in a temporary directory that reads the user's objects and writes its own."""
 
-    def __init__(self, folder: Path, project: Project) -> None:
-        self.folder = folder
-        self.git_folder = folder / "merge.git"
+    def __init__(self, directory: Path, project: Project) -> None:
+        self.directory = directory
+        self.git_directory = directory / "merge.git"
         form = run_git(project.top, "rev-parse", "--show-object-format")
         run_git(
-            folder, "init", "--quiet", "--bare", f"--object-format={form}", "merge.git", variables=HERMETIC
+            directory, "init", "--quiet", "--bare", f"--object-format={form}", "merge.git", variables=HERMETIC
         )
         objects = project.git_path("objects").resolve()
-        (self.git_folder / "objects/info/alternates").write_bytes(os.fsencode(f"{objects}\n"))
-        (self.git_folder / "info").mkdir(exist_ok=True)
-        (self.git_folder / "info/attributes").write_text(_NO_CONVERSION)
+        (self.git_directory / "objects/info/alternates").write_bytes(os.fsencode(f"{objects}\n"))
+        (self.git_directory / "info").mkdir(exist_ok=True)
+        (self.git_directory / "info/attributes").write_text(_NO_CONVERSION)
 
     def git(self, *arguments: str, stdin: str = "") -> str:
-        """Return what git prints; see `run_git`."""
+        """Return the output of git; see `run_git`."""
         return run_git(
-            self.folder, f"--git-dir={self.git_folder}", *arguments, stdin=stdin, variables=HERMETIC
+            self.directory, f"--git-dir={self.git_directory}", *arguments, stdin=stdin, variables=HERMETIC
         )
 
     def git_bytes(self, *arguments: str, stdin: bytes = b"", expected: Collection[int] = (0,)) -> bytes:
-        """Return what git prints; see `run_git_bytes`."""
-        command = (f"--git-dir={self.git_folder}", *arguments)
-        return run_git_bytes(self.folder, *command, stdin=stdin, variables=HERMETIC, expected=expected)
+        """Return the output of git; see `run_git_bytes`."""
+        command = (f"--git-dir={self.git_directory}", *arguments)
+        return run_git_bytes(self.directory, *command, stdin=stdin, variables=HERMETIC, expected=expected)
 
     def read_blobs(self, blobs: Sequence[str]) -> dict[str, bytes]:
-        """Return what each blob holds, by its hash."""
+        """Return the content of each blob, by its hash."""
         printed = self.git_bytes("cat-file", "--batch", stdin="".join(f"{blob}\n" for blob in blobs).encode())
         contents, at = {}, 0
         for blob in blobs:
@@ -109,16 +109,16 @@ class Scratch:
             contents[blob], at = printed[begin:end], end + 1
         return contents
 
-    def read_folder(self, folder: Path) -> Tree:
-        """Return the tree of everything in the folder, ignored files included."""
+    def read_directory(self, directory: Path) -> Tree:
+        """Return the tree of everything in the directory, including ignored files."""
         self.git("read-tree", "--empty")
-        work_tree = (f"--work-tree={folder}", "-c", "core.bare=false")
-        run_git(folder, f"--git-dir={self.git_folder}", *work_tree, "add", "--all", "--force", ".",
+        work_tree = (f"--work-tree={directory}", "-c", "core.bare=false")
+        run_git(directory, f"--git-dir={self.git_directory}", *work_tree, "add", "--all", "--force", ".",
                 variables=HERMETIC)  # fmt: skip
         return self.read_tree(self.git("write-tree"))
 
     def read_tree(self, tree: str) -> Tree:
-        """Return what the tree holds."""
+        """Return the files of the tree."""
         rows = self.git("ls-tree", "-r", "-z", "--full-tree", tree).split("\0")
         return {path: Entry(mode, blob) for row in rows if row for mode, blob, path in [_tree_row(row)]}
 
@@ -133,12 +133,12 @@ class Scratch:
 def merge(
     scratch: Scratch, project: Project, old: Tree, new: Tree, version: str, *, apart: Collection[str]
 ) -> Merged:
-    """Return the user's project with the step from `old` to `new` taken.
+    """Return the user's project with the changes from `old` to `new`.
 
-    The new files `apart` are no new names of old ones, however similar: what was edited there must not move.
+    The new files `apart` are never taken for renamed files, however similar, so that no edits move to them.
 
     Raises:
-        WorkFailed: Git is too old to merge so.
+        WorkFailed: Git is too old.
     """
     yours = scratch.read_tree(project.tree)
     if new == old:
@@ -183,7 +183,7 @@ def _stay_deleted(base: Tree, yours: Tree, unmerged: list[Unmerged]) -> set[str]
 def _with_line_endings(
     scratch: Scratch, old: Tree, yours: Tree, new: Tree
 ) -> tuple[dict[str, Entry], dict[str, Entry]]:
-    """Return both renderings with CRLF in the files that the user keeps so, or every line would conflict."""
+    """Return both renderings, with CRLF where the user has it. Otherwise, every line would conflict."""
     base, theirs = dict(old), dict(new)
     paths = [
         path

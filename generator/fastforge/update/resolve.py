@@ -1,7 +1,7 @@
-"""Two branches that each changed resources, merged by git with conflicts in what FastForge renders.
+"""Resolve the conflicts of a git merge of two branches that each changed resources.
 
-The entries of both branches are taken, and what they render to replaces the conflicts. The edits of each
-branch are kept: they are merged with the new rendering one after the other.
+The answers of both branches are combined and rendered. The edits of each branch are merged into the new
+rendering, one branch after the other.
 """
 
 from __future__ import annotations
@@ -13,23 +13,24 @@ from typing import Any
 
 import yaml
 
+from fastforge.directories import temporary_directory
 from fastforge.errors import UserError, WorkFailed
-from fastforge.git import GitFailed, run_git, run_git_bytes
+from fastforge.git import GitFailed, git_failures_reported, run_git, run_git_bytes
+from fastforge.project.locate import ANSWERS_FILE, Project, find_repository
 from fastforge.template.grammar import grammar
 from fastforge.template.history import History, open_history
-from fastforge.project.locate import ANSWERS_FILE, Project, find_folder_of_project
-from fastforge.template.render import Order, render
+from fastforge.template.render import RenderRequest, render
 from fastforge.template.source import Source
-from fastforge.update.run import git_failures_in_words, temporary_folder, unpack_template
+from fastforge.update.plan import unpack_template
 
 _STAGES = {"base": 1, "ours": 2, "theirs": 3}
 
 
 @dataclass(frozen=True)
 class Resolution:
-    """What became of the conflicts: paths that are resolved and staged, and paths that still have markers."""
+    """The outcome: paths that are resolved and staged, and paths that still have conflicts."""
 
-    folder: Path
+    directory: Path
     resolved: list[str]
     conflicts: list[str]
     heads: str
@@ -38,19 +39,19 @@ class Resolution:
         """Return the output of `--json`."""
         hints = [self.heads] if self.heads else []
         return {
-            "path": str(self.folder),
+            "path": str(self.directory),
             "resolved": self.resolved,
             "conflicts": self.conflicts,
             "next": hints,
         }
 
     def lines(self) -> list[str]:
-        """Return the same for people."""
+        """Return the output for people."""
         end = "Look at it with git diff --staged, run make test, then commit."
         if self.conflicts:
             end = "Conflicts (!) are marked in the files. Resolve them, then git add and commit."
         return [
-            f"Resolved {self.folder}.",
+            f"Resolved {self.directory}.",
             *(f"  ~ {path}" for path in self.resolved),
             *(f"  ! {path}" for path in self.conflicts),
             "",
@@ -66,36 +67,34 @@ def resolve_project(path: str) -> Resolution:
         UserError: The answers have no conflict, or one that only a person can decide.
         WorkFailed: The project is under no git repository, or git fails.
     """
-    with git_failures_in_words(), open_history() as history, temporary_folder() as folder:
-        project = find_folder_of_project(path)
+    with git_failures_reported(), open_history() as history, temporary_directory() as directory:
+        project = find_repository(path)
         unmerged = _unmerged(project)
         if ANSWERS_FILE not in unmerged:
             raise UserError(
-                f"{ANSWERS_FILE} in {str(project.folder)!r} has no conflict.",
-                "Use this in the middle of a git merge of two branches that each changed resources.",
+                f"{ANSWERS_FILE} in {str(project.directory)!r} has no conflict.",
+                "Use this during a git merge of two branches that each changed resources.",
             )
         answers = {side: _answers(project, stage) for side, stage in _STAGES.items()}
         answers["merged"] = _merge(answers["base"], answers["ours"], answers["theirs"])
-        # Each at its own version: one of the branches may have been updated.
+        # Each side has its own version, because one of the branches may have been updated.
         sides = ("ours", "theirs", "merged")
-        templates = {side: _template(answers[side], history, folder / side) for side in sides}
+        templates = {side: _template(answers[side], history, directory / side) for side in sides}
         _refuse_faults(answers["merged"], templates["merged"])
-        rendered = {
-            side: _render(answers[side], templates[side], folder / side / "rendered" / project.folder.name)
-            for side in sides
-        }
-        scratch = folder / "files"
+        name = project.directory.name
+        rendered = {side: _render(answers[side], templates[side], name) for side in sides}
+        scratch = directory / "files"
         scratch.mkdir()
         outcomes = {each: _resolve(project, each, rendered, scratch) for each in unmerged}
         resolved = [each for each, is_clean in outcomes.items() if is_clean]
         if resolved:
-            run_git(project.folder, "add", "--", *resolved)
+            run_git(project.directory, "add", "--", *resolved)
         conflicts = [each for each, is_clean in outcomes.items() if not is_clean]
-        return Resolution(project.folder, resolved, conflicts, _two_heads(project, answers["merged"]))
+        return Resolution(project.directory, resolved, conflicts, _two_heads(project, answers["merged"]))
 
 
 def _unmerged(project: Project) -> list[str]:
-    listed = run_git(project.folder, "diff", "--name-only", "--relative", "--diff-filter=U", "-z")
+    listed = run_git(project.directory, "diff", "--name-only", "--relative", "--diff-filter=U", "-z")
     return [each for each in listed.split("\0") if each]
 
 
@@ -103,24 +102,24 @@ def _answers(project: Project, stage: int) -> dict[str, Any]:
     recorded = yaml.safe_load(_stage(project, ANSWERS_FILE, stage) or b"")
     if not isinstance(recorded, dict):
         raise WorkFailed(
-            f"{ANSWERS_FILE} on one of the branches holds no mapping of questions to answers.",
+            f"{ANSWERS_FILE} on one of the branches is not a mapping of questions to answers.",
             "Go back with git merge --abort, and restore it there first.",
         )
     return recorded
 
 
 def _stage(project: Project, path: str, stage: int) -> bytes | None:
-    """Return the file as one side of the merge has it, or None if it does not have it."""
-    listed = run_git(project.folder, "ls-files", "--stage", "-z", "--", path)
+    """Return the file on one side of the merge, or None if that side does not have it."""
+    listed = run_git(project.directory, "ls-files", "--stage", "-z", "--", path)
     for row in listed.split("\0"):
         facts, _, _name = row.partition("\t")
         if facts and facts.split()[2] == str(stage):
-            return run_git_bytes(project.folder, "cat-file", "blob", facts.split()[1])
+            return run_git_bytes(project.directory, "cat-file", "blob", facts.split()[1])
     return None
 
 
 def _merge(base: Mapping[str, Any], ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the answers of both branches."""
+    """Return the combined answers of both branches."""
     merged = dict(ours)
     for name in [*ours, *(name for name in theirs if name not in ours)]:
         old, mine, other = (each.get(name) for each in (base, ours, theirs))
@@ -153,7 +152,7 @@ def _merge_resources(
         elif old[name] != (mine.get(name) or other[name]):
             raise UserError(
                 f"One branch removed {name}, the other changed it.",
-                "Go back with git merge --abort, and decide for one of both on one branch first.",
+                "Go back with git merge --abort, and choose one of them on one branch first.",
             )
     return merged
 
@@ -201,22 +200,23 @@ def _refuse_faults(answers: Mapping[str, Any], template: Path) -> None:
         )
 
 
-def _template(answers: Mapping[str, Any], history: History, folder: Path) -> Path:
+def _template(answers: Mapping[str, Any], history: History, directory: Path) -> Path:
     commit = history.recorded_commit(str(answers.get("_commit", "")), answers.get("_src_path", ""))
-    return unpack_template(history, commit, folder)
+    return unpack_template(history, commit, directory)
 
 
-def _render(answers: Mapping[str, Any], template: Path, folder: Path) -> Path:
+def _render(answers: Mapping[str, Any], template: Path, name: str) -> Path:
     source = Source(answers.get("_src_path", ""), str(answers["_commit"]))
     asked = {name: value for name, value in answers.items() if not name.startswith("_")}
-    render(Order({}, asked, ask=False, source=source, template=template), folder, lambda _count: None)
-    return folder
+    directory = template / "rendered" / name
+    render(RenderRequest(asked, source=source, template=template), directory)
+    return directory
 
 
 def _resolve(project: Project, path: str, rendered: Mapping[str, Path], scratch: Path) -> bool:
-    """Write the file with what both branches have of it; return whether no conflict is left."""
+    """Write the file with the edits of both branches. Return False if a conflict is left."""
     new = rendered["merged"] / path
-    target = project.folder / path
+    target = project.directory / path
     if not new.is_file():
         return False
     if path == ANSWERS_FILE:
@@ -252,7 +252,7 @@ def _two_heads(project: Project, answers: Mapping[str, Any]) -> str:
     from fastforge.project.migrations import head_of_project
 
     try:
-        head_of_project(project.folder, answers)
+        head_of_project(project.directory, answers)
     except UserError as error:
         return f"{error.message} {error.hint}"
     return ""

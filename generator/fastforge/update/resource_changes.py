@@ -1,6 +1,6 @@
-"""Changes of a project's resources: from its answers to others, which have one revision more.
+"""Change the resources in a project's answers, and add the revision that migrates its database.
 
-Each function takes the head of the project's migrations, after which the new revision comes, and its id.
+Each function takes the newest revision of the project as `head`, and the id of the new one as `revision`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LETTERS = "abcdef"
 
 
 def new_revision_id() -> str:
-    """Return twelve random hexadecimal digits, the first a letter: no YAML takes them for a number."""
+    """Return twelve random hexadecimal digits. The first is a letter, so that YAML does not read a number."""
     return secrets.choice(_LETTERS) + secrets.token_hex(6)[1:]
 
 
@@ -28,7 +28,7 @@ def add_resource(
     """Return the answers with the resource, and with a revision that creates its table.
 
     Raises:
-        UserError: The resource is invalid, alone or beside the others.
+        UserError: The resource is invalid, alone or with the others.
     """
     resources = [*resources_of(answers), resource]
     _refuse(grammar.fault_of(resources))
@@ -107,7 +107,7 @@ def resources_of(answers: Answers) -> list[Resource]:
     """
     if "resources" not in answers:
         raise UserError(
-            "The project was made before FastForge had resources.", "Take a newer template: fastforge update"
+            "The project was generated before FastForge had resources.", "Update it: fastforge update"
         )
     return list(answers["resources"])
 
@@ -117,7 +117,9 @@ def _find(resources: Sequence[Resource], name: str) -> Resource:
     if name in by_name:
         return by_name[name]
     if not by_name:
-        raise UserError(f"{name!r} is not a resource: the project has none.", "See: fastforge add resource")
+        raise UserError(
+            f"{name!r} is not a resource: the project has none.", "See: fastforge add resource -h"
+        )
     meant = closest(name, by_name)
     hint = f"Did you mean {meant}?" if meant else f"The resources are {', '.join(by_name)}."
     raise UserError(f"{name!r} is not a resource of the project.", hint)
@@ -139,14 +141,14 @@ def _refuse(fault: str) -> None:
 
 
 def _refuse_no_value(noun: Mapping[str, Any], field: Mapping[str, Any], grammar: Grammar) -> None:
-    """Refuse a column that is neither null nor a default in the rows that exist."""
+    """Refuse a required column without a default, which existing rows could not fill."""
     if field["optional"] or field["has_default"]:
         return
     type_ = field["text"].split(":")[1].partition("=")[0]
     can_default = "default" in grammar.types[type_]["options"] and not field["unique"]
     remedies = [f"{field['text']}:optional", *([f"{field['text']}:default=VALUE"] if can_default else [])]
     raise UserError(
-        f"{field['text']!r} is required, and {noun['words_plural']} that exist have no value for it.",
+        f"{field['text']!r} is required, and existing {noun['words_plural']} have no value for it.",
         f"Write it as {' or '.join(remedies)}",
     )
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
-from fastforge.template.answers import load_presets
 from fastforge.errors import UserError
+from fastforge.template.answers import load_presets
 from fastforge.template.grammar import load_tables
 from fastforge.template.questions import check_answers, load_questions
 from fastforge.template.schema import answers_schema

@@ -16,7 +16,7 @@ import copier
 import pytest
 import yaml
 from fastforge.errors import UserError
-from fastforge.template.render import Order, render
+from fastforge.template.render import RenderRequest, render
 from fastforge.template.source import Source
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -99,10 +99,10 @@ def test_both_doors_take_the_same_project_names(
 ) -> None:
     folder = tmp_path_factory.mktemp("name")
     source = Source(f"git+file://{installation.clone}", "v0.0.1")
-    order = Order({"project_name": name}, {"project_name": name}, ask=False, source=source)
+    request = RenderRequest({"project_name": name}, {"project_name": name}, source=source)
     (folder / "plain").mkdir()
     try:
-        render(order, folder / "staging/orders", lambda _: None)
+        render(request, folder / "staging/orders")
     except UserError as error:
         assert len(error.message.splitlines()) == 1
         with pytest.raises(ValueError, match="Validation error"):

@@ -13,7 +13,7 @@ import copier
 import pytest
 import yaml
 from fastforge.errors import UserError
-from fastforge.template.render import Order, render
+from fastforge.template.render import RenderRequest, render
 from fastforge.template.source import Source
 from hypothesis import HealthCheck, Phase, given, settings
 
@@ -64,7 +64,7 @@ def plain(template: Path, target: Path, answers: Mapping[str, Any]) -> Path:
 def generated(template: Path, target: Path, answers: Mapping[str, Any]) -> tuple[Path, list[int]]:
     counts: list[int] = []
     source = Source(f"git+file://{template}", "v1")
-    render(Order(answers, answers, ask=False, source=source, template=template), target, counts.append)
+    render(RenderRequest(answers, answers, source=source, template=template), target, counts.append)
     return target, counts
 
 

@@ -7,12 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastforge.update import resource_changes
 from fastforge.errors import UserError
-from fastforge.update.resource_changes import add_field, add_resource, new_revision_id, remove_field, remove_resource
-from fastforge.template.grammar import grammar
 from fastforge.project.migrations import head_of
+from fastforge.template.grammar import grammar
 from fastforge.template.resources import changes_in_words, parse_line, revisions_in_words
+from fastforge.update import resource_changes
+from fastforge.update.resource_changes import (
+    add_field,
+    add_resource,
+    new_revision_id,
+    remove_field,
+    remove_resource,
+)
 
 GRAMMAR = grammar()
 ID = "a1b2c3d4e5f6"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,14 +19,28 @@ from fastforge.template.resources import EXAMPLE, Resource, line_of, parse_line,
 
 if TYPE_CHECKING:
     from fastforge.project.locate import Project
-    from fastforge.template.grammar import Grammar
     from fastforge.template.questions import Answers
+    from fastforge.update.resource_changes import ProjectResources
     from fastforge.update.run import Update
 
-    # From the answers, the grammar and the newest revision to the changed answers.
-    Change = Callable[[Answers, Grammar, str], Answers]
 
 _FILE_EXAMPLE = '{"name": "order", "fields": ["number:str"]}'
+
+_Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="NAME FIELD...",
+        help="The singular name, then the fields. `plural=WORD` and `without=batch,export,summary` are "
+        "options of the resource.",
+        show_default=False,
+    ),
+]
+_From = Annotated[
+    str | None,
+    typer.Option(
+        "--from", metavar="FILE", help="Read resources from a YAML, JSON or TOML file; - is standard input."
+    ),
+]
 
 add = typer.Typer(
     help="Add a resource or a field, merged like an update.",
@@ -36,23 +51,8 @@ remove = typer.Typer(help="Remove a resource or a field, merged like an update."
 
 @add.command("resource")
 def add_resource(
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="NAME FIELD...",
-            help="The singular name, then the fields. `plural=WORD` and `without=batch,export,summary` are "
-            "options of the resource.",
-            show_default=False,
-        ),
-    ] = None,
-    from_: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="FILE",
-            help="Read resources from a YAML, JSON or TOML file; - is standard input.",
-        ),
-    ] = None,
+    words: _Words = None,
+    from_: _From = None,
     project: ProjectOption = ".",
     dry_run: DryRun = False,
     json: Json = False,
@@ -66,16 +66,10 @@ def add_resource(
         raise UserError(problem, f"Write it as: fastforge add resource {EXAMPLE}")
     resources = [parse_line(shlex.join(words))] if words else _resources_from(from_ or "")
 
-    def change(answers: Answers, grammar: Grammar, head: str) -> Answers:
-        from fastforge.update.resource_changes import add_resource, new_revision_id
+    def add_all(before: ProjectResources) -> ProjectResources:
+        return reduce(lambda after, resource: after.add_resource(resource), resources, before)
 
-        for resource in resources:
-            revision = new_revision_id()
-            answers = add_resource(answers, resource, grammar, head=head, revision=revision)
-            head = revision
-        return answers
-
-    return _change_resources(project, change, dry_run=dry_run, json=json)
+    return _change(project, add_all, dry_run=dry_run, json=json)
 
 
 @add.command("field")
@@ -94,13 +88,7 @@ def add_field(
 
     Example: fastforge add field order paid_at:datetime:optional:filter
     """
-
-    def change(answers: Answers, grammar: Grammar, head: str) -> Answers:
-        from fastforge.update.resource_changes import add_field, new_revision_id
-
-        return add_field(answers, name, field, grammar, head=head, revision=new_revision_id())
-
-    return _change_resources(project, change, dry_run=dry_run, json=json)
+    return _change(project, lambda before: before.add_field(name, field), dry_run=dry_run, json=json)
 
 
 @remove.command("resource")
@@ -111,13 +99,7 @@ def remove_resource(
 
     Files of the resource that you edited become conflicts.
     """
-
-    def change(answers: Answers, grammar: Grammar, head: str) -> Answers:
-        from fastforge.update.resource_changes import new_revision_id, remove_resource
-
-        return remove_resource(answers, name, grammar, head=head, revision=new_revision_id())
-
-    return _change_resources(project, change, dry_run=dry_run, json=json)
+    return _change(project, lambda before: before.remove_resource(name), dry_run=dry_run, json=json)
 
 
 @remove.command("field")
@@ -129,13 +111,7 @@ def remove_field(
     json: Json = False,
 ) -> int:
     """Remove a field of a resource, with a migration that drops its column."""
-
-    def change(answers: Answers, grammar: Grammar, head: str) -> Answers:
-        from fastforge.update.resource_changes import new_revision_id, remove_field
-
-        return remove_field(answers, name, field, grammar, head=head, revision=new_revision_id())
-
-    return _change_resources(project, change, dry_run=dry_run, json=json)
+    return _change(project, lambda before: before.remove_field(name, field), dry_run=dry_run, json=json)
 
 
 def resources(path: ProjectPath = ".", json: Json = False) -> int:
@@ -191,23 +167,25 @@ def _resources_from(file: str) -> list[Resource]:
     return read_resources(found)
 
 
-def _change_resources(path: str, change: Change, *, dry_run: bool, json: bool) -> int:
+def _change(
+    path: str, change: Callable[[ProjectResources], ProjectResources], *, dry_run: bool, json: bool
+) -> int:
     from fastforge.update.plan import UpdateOptions
     from fastforge.update.run import update_project
 
-    def change_project(project: Project, template: Path) -> Answers:
+    def changed_answers(project: Project, template: Path) -> Answers:
         from fastforge.project.migrations import head_of_project
         from fastforge.template.grammar import grammar
-        from fastforge.update.resource_changes import resources_of
+        from fastforge.update.resource_changes import ProjectResources, resources_of
 
         # First, because a template without resources has no grammar.
         resources_of(project.answers)
         head = head_of_project(project.directory, project.answers)
-        changed = change(project.answers, grammar(template), head)
-        return {name: changed[name] for name in ("resources", "revisions")}
+        answers = change(ProjectResources(project.answers, grammar(template), head)).answers
+        return {name: answers[name] for name in ("resources", "revisions")}
 
     last_exit = interrupts.pass_the_point_of_no_return
-    options = UpdateOptions(path, change=change_project, dry_run=dry_run, last_exit=last_exit)
+    options = UpdateOptions(path, change=changed_answers, dry_run=dry_run, last_exit=last_exit)
     done = update_project(options)
     migrations = _migrations(done)
     document = {**done.document(), "migrations": migrations}

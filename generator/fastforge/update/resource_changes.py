@@ -1,12 +1,10 @@
-"""Change the resources in a project's answers, and add the revision that migrates its database.
-
-Each function takes the newest revision of the project as `head`, and the id of the new one as `revision`.
-"""
+"""Change the resources in a project's answers, and add the revision that migrates its database."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fastforge.errors import UserError, closest
@@ -22,81 +20,103 @@ def new_revision_id() -> str:
     return secrets.choice(_LETTERS) + secrets.token_hex(6)[1:]
 
 
-def add_resource(
-    answers: Answers, resource: Resource, grammar: Grammar, *, head: str, revision: str
-) -> dict[str, Any]:
-    """Return the answers with the resource, and with a revision that creates its table.
+@dataclass(frozen=True)
+class ProjectResources:
+    """The answers of a project, with the grammar of its template and its newest revision, `head`.
 
-    Raises:
-        UserError: The resource is invalid, alone or with the others.
+    Each change returns the resources after it, with one revision more.
     """
-    resources = [*resources_of(answers), resource]
-    _refuse(grammar.fault_of(resources))
-    table = {name: value for name, value in resource.items() if name != "without"}
-    return _changed(answers, resources, grammar, head, revision, [{"create": table}])
 
+    answers: Answers
+    grammar: Grammar
+    head: str
 
-def add_field(
-    answers: Answers, name: str, field: str, grammar: Grammar, *, head: str, revision: str
-) -> dict[str, Any]:
-    """Return the answers with the field at the end of the resource, and with a revision that adds its column.
+    def add_resource(self, resource: Resource) -> ProjectResources:
+        """Add the resource, with a revision that creates its table.
 
-    Raises:
-        UserError: The resource does not exist, the field is invalid, or existing rows would lack a value.
-    """
-    old = _find(resources_of(answers), name)
-    new = {**old, "fields": [*old["fields"], field]}
-    resources = _replaced(answers, old, new)
-    _refuse(grammar.fault_of(resources))
-    noun = next(noun for noun in grammar.nouns_of(resources) if noun["name"] == old["name"])
-    _refuse_no_value(noun, noun["fields"][-1], grammar)
-    steps = [{"add": old["name"], "field": field}]
-    return _changed(answers, resources, grammar, head, revision, steps)
+        Raises:
+            UserError: The resource is invalid, alone or with the others.
+        """
+        return self._changed([*resources_of(self.answers), resource], {"create": _table(resource)})
 
+    def add_field(self, name: str, field: str) -> ProjectResources:
+        """Add the field at the end of the resource, with a revision that adds its column.
 
-def remove_field(
-    answers: Answers, name: str, field: str, grammar: Grammar, *, head: str, revision: str
-) -> dict[str, Any]:
-    """Return the answers without the field, and with a revision that drops its column.
+        Raises:
+            UserError: The resource does not exist, the field is invalid, or existing rows would lack a value.
+        """
+        old = self._find(name)
+        resources = self._replaced(old, [*old["fields"], field])
+        self._refuse_fault(resources)
+        noun = next(noun for noun in self.grammar.nouns_of(resources) if noun["name"] == name)
+        _refuse_no_value(noun, noun["fields"][-1], self.grammar)
+        return self._changed(resources, {"add": name, "field": field})
 
-    The field is named as in the grammar or, if it is a reference, with its `_id`.
+    def remove_field(self, name: str, field: str) -> ProjectResources:
+        """Remove the field, with a revision that drops its column.
 
-    Raises:
-        UserError: The resource or field does not exist, or it is the only field.
-    """
-    old = _find(resources_of(answers), name)
-    text = _find_field(old, field)
-    if len(old["fields"]) == 1:
-        raise UserError(
-            f"{field!r} is the only field of {old['name']}, and a resource needs one.",
-            f"Add another first, or remove all of it: fastforge remove resource {old['name']}",
-        )
-    new = {**old, "fields": [each for each in old["fields"] if each != text]}
-    steps = [{"drop": old["name"], "field": text}]
-    return _changed(answers, _replaced(answers, old, new), grammar, head, revision, steps)
+        The field is named as in the grammar or, if it is a reference, with its `_id`.
 
+        Raises:
+            UserError: The resource or field does not exist, or it is the only field.
+        """
+        old = self._find(name)
+        text = _find_field(old, field)
+        if len(old["fields"]) == 1:
+            raise UserError(
+                f"{field!r} is the only field of {name}, and a resource needs one.",
+                f"Add another first, or remove all of it: fastforge remove resource {name}",
+            )
+        resources = self._replaced(old, [each for each in old["fields"] if each != text])
+        return self._changed(resources, {"drop": name, "field": text})
 
-def remove_resource(
-    answers: Answers, name: str, grammar: Grammar, *, head: str, revision: str
-) -> dict[str, Any]:
-    """Return the answers without the resource, and with a revision that drops its table.
+    def remove_resource(self, name: str) -> ProjectResources:
+        """Remove the resource, with a revision that drops its table.
 
-    Raises:
-        UserError: The resource does not exist, or another one refers to it.
-    """
-    resources = resources_of(answers)
-    old = _find(resources, name)
-    nouns = {noun["name"]: noun for noun in grammar.nouns_of(resources)}
-    for noun in nouns.values():
-        for field in noun["fields"] if noun["name"] != old["name"] else []:
-            if field["target"] == nouns[old["name"]]["plural"]:
-                raise UserError(
-                    f"{noun['name']} refers to {old['name']}: {field['text']}.",
-                    f"Remove that first: fastforge remove field {noun['name']} {field['relation']}",
-                )
-    table = {key: value for key, value in old.items() if key != "without"}
-    left = [each for each in resources if each is not old]
-    return _changed(answers, left, grammar, head, revision, [{"remove": table}])
+        Raises:
+            UserError: The resource does not exist, or another one refers to it.
+        """
+        old = self._find(name)
+        nouns = {noun["name"]: noun for noun in self.grammar.nouns_of(resources_of(self.answers))}
+        plural = nouns.pop(name)["plural"]
+        for noun in nouns.values():
+            for field in noun["fields"]:
+                if field["target"] == plural:
+                    raise UserError(
+                        f"{noun['name']} refers to {name}: {field['text']}.",
+                        f"Remove that first: fastforge remove field {noun['name']} {field['relation']}",
+                    )
+        left = [each for each in resources_of(self.answers) if each is not old]
+        return self._changed(left, {"remove": _table(old)})
+
+    def _find(self, name: str) -> Resource:
+        by_name = {resource["name"]: resource for resource in resources_of(self.answers)}
+        if name in by_name:
+            return by_name[name]
+        if not by_name:
+            problem = f"{name!r} is not a resource: the project has none."
+            raise UserError(problem, "Add one: fastforge add resource")
+        meant = closest(name, by_name)
+        hint = f"Did you mean {meant}?" if meant else f"The resources are {', '.join(by_name)}."
+        raise UserError(f"{name!r} is not a resource of the project.", hint)
+
+    def _replaced(self, old: Resource, fields: list[str]) -> list[Resource]:
+        new: Resource = {**old, "fields": fields}
+        return [new if each is old else each for each in resources_of(self.answers)]
+
+    def _refuse_fault(self, resources: Sequence[Resource]) -> None:
+        if fault := self.grammar.fault_of(resources):
+            raise UserError(fault, HINTS["resources"])
+
+    def _changed(self, resources: Sequence[Resource], step: Mapping[str, Any]) -> ProjectResources:
+        self._refuse_fault(resources)
+        revision = new_revision_id()
+        made = {"id": revision, "after": self.head, "steps": [step]}
+        revisions = [*self.answers.get("revisions", []), made]
+        if fault := self.grammar.replay_fault(resources, revisions):
+            raise UserError(fault, HINTS["revisions"])
+        answers = {**self.answers, "resources": list(resources), "revisions": revisions}
+        return replace(self, answers=answers, head=revision)
 
 
 def resources_of(answers: Answers) -> list[Resource]:
@@ -112,17 +132,8 @@ def resources_of(answers: Answers) -> list[Resource]:
     return list(answers["resources"])
 
 
-def _find(resources: Sequence[Resource], name: str) -> Resource:
-    by_name = {resource["name"]: resource for resource in resources}
-    if name in by_name:
-        return by_name[name]
-    if not by_name:
-        raise UserError(
-            f"{name!r} is not a resource: the project has none.", "See: fastforge add resource -h"
-        )
-    meant = closest(name, by_name)
-    hint = f"Did you mean {meant}?" if meant else f"The resources are {', '.join(by_name)}."
-    raise UserError(f"{name!r} is not a resource of the project.", hint)
+def _table(resource: Resource) -> dict[str, Any]:
+    return {name: value for name, value in resource.items() if name != "without"}
 
 
 def _find_field(resource: Resource, name: str) -> str:
@@ -133,11 +144,6 @@ def _find_field(resource: Resource, name: str) -> str:
     meant = closest(name, known)
     hint = f"Did you mean {meant}?" if meant else f"The fields are {', '.join(fields)}."
     raise UserError(f"{name!r} is not a field of {resource['name']}.", hint)
-
-
-def _refuse(fault: str) -> None:
-    if fault:
-        raise UserError(fault, HINTS["resources"])
 
 
 def _refuse_no_value(noun: Mapping[str, Any], field: Mapping[str, Any], grammar: Grammar) -> None:
@@ -151,22 +157,3 @@ def _refuse_no_value(noun: Mapping[str, Any], field: Mapping[str, Any], grammar:
         f"{field['text']!r} is required, and existing {noun['words_plural']} have no value for it.",
         f"Write it as {' or '.join(remedies)}",
     )
-
-
-def _replaced(answers: Answers, old: Resource, new: Mapping[str, Any]) -> list[Any]:
-    return [new if each is old else each for each in resources_of(answers)]
-
-
-def _changed(
-    answers: Answers,
-    resources: Sequence[Mapping[str, Any]],
-    grammar: Grammar,
-    head: str,
-    revision: str,
-    steps: Sequence[Mapping[str, Any]],
-) -> dict[str, Any]:
-    made = {"id": revision, "after": head, "steps": list(steps)}
-    revisions = [*answers.get("revisions", []), made]
-    if fault := grammar.replay_fault(resources, revisions):
-        raise UserError(fault, HINTS["revisions"])
-    return {**answers, "resources": list(resources), "revisions": revisions}

@@ -90,7 +90,7 @@ def test_a_signal_after_the_first_file_is_in_place_comes_too_late(
     _, errors = process.communicate(timeout=30)
 
     assert process.returncode == 0
-    assert "The same answers again:" in errors
+    assert "To repeat with the same answers:" in errors
     assert git(work / path, "status", "--porcelain") == ""
 
 

@@ -109,7 +109,7 @@ def test_a_path_that_is_missing_is_asked_for(terminal: Terminal, work: Path) -> 
     child = terminal(
         "--preset", "minimal", "--updates", "none", "--description", "x", "--project-name", "Orders"
     )
-    child.expect("Where does the project go")
+    child.expect("Directory to generate")
     child.send("orders\r")
     child.expect("serve")
     child.send("\r")
@@ -230,7 +230,7 @@ def test_ctrl_d_at_the_resources_says_what_to_do(terminal: Terminal, work: Path)
 
 def test_ctrl_c_at_the_path_leaves_nothing(terminal: Terminal, work: Path) -> None:
     child = terminal()
-    child.expect("Where does the project go")
+    child.expect("Directory to generate")
     child.send("\x03")
     child.expect("Interrupted")
     child.expect(pexpect.EOF)

@@ -320,7 +320,7 @@ def test_a_signal_at_the_start_leaves_nothing(
 
 def test_a_folder_that_is_no_project_is_refused(fastforge: RunFastForge, work: Path) -> None:
     assert str(work) in refused(fastforge("bench", str(work)), 2)
-    assert "'" + str(work / "missing") + "' is no folder." in refused(
+    assert "'" + str(work / "missing") + "' is not a directory." in refused(
         fastforge("bench", str(work / "missing")), 2
     )
 

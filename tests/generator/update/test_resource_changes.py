@@ -12,16 +12,9 @@ from fastforge.project.migrations import head_of
 from fastforge.template.grammar import grammar
 from fastforge.template.resources import changes_in_words, parse_line, revisions_in_words
 from fastforge.update import resource_changes
-from fastforge.update.resource_changes import (
-    add_field,
-    add_resource,
-    new_revision_id,
-    remove_field,
-    remove_resource,
-)
+from fastforge.update.resource_changes import ProjectResources, new_revision_id
 
 GRAMMAR = grammar()
-ID = "a1b2c3d4e5f6"
 
 
 def answers_for(*lines: str) -> dict[str, Any]:
@@ -31,75 +24,78 @@ def answers_for(*lines: str) -> dict[str, Any]:
 
 
 SHOP = answers_for("item name:str", "order number:str:unique item:ref=items note:str:optional")
+BEFORE = ProjectResources(SHOP, GRAMMAR, "0001")
 
 
-def valid(answers: dict[str, Any]) -> dict[str, Any]:
-    """Return the last revision of answers that are as the template wants them."""
+def valid(after: ProjectResources) -> dict[str, Any]:
+    """Return the last revision of answers that the template accepts."""
+    answers = after.answers
     assert GRAMMAR.fault_of(answers["resources"]) == ""
     assert GRAMMAR.replay_fault(answers["resources"], answers["revisions"]) == ""
     last: dict[str, Any] = answers["revisions"][-1]
+    assert last["id"] == after.head
     return last
 
 
 def test_a_resource_is_added_with_its_revision() -> None:
     payment = parse_line("payment without=export order:ref=orders amount:decimal:min=0")
 
-    answers = add_resource(SHOP, payment, GRAMMAR, head="0001", revision=ID)
+    after = BEFORE.add_resource(payment)
 
     created = {"name": "payment", "fields": ["order:ref=orders", "amount:decimal:min=0"]}
-    assert valid(answers) == {"id": ID, "after": "0001", "steps": [{"create": created}]}
-    assert answers["resources"][-1] == payment
-    assert answers["database"] == "sqlite"
+    assert valid(after) == {"id": after.head, "after": "0001", "steps": [{"create": created}]}
+    assert after.answers["resources"][-1] == payment
+    assert after.answers["database"] == "sqlite"
 
 
 def test_a_resource_is_added_to_a_project_without_any() -> None:
-    answers = add_resource(answers_for(), parse_line("item name:str"), GRAMMAR, head="", revision=ID)
+    after = ProjectResources(answers_for(), GRAMMAR, "").add_resource(parse_line("item name:str"))
 
-    assert valid(answers)["after"] == ""
+    assert valid(after)["after"] == ""
 
 
 def test_a_field_is_added_at_the_end_with_its_revision() -> None:
     field = "paid_at:datetime:optional:filter"
 
-    answers = add_field(SHOP, "order", field, GRAMMAR, head="owner_1", revision=ID)
+    after = ProjectResources(SHOP, GRAMMAR, "owner_1").add_field("order", field)
 
-    assert valid(answers) == {"id": ID, "after": "owner_1", "steps": [{"add": "order", "field": field}]}
-    assert answers["resources"][1]["fields"][-1] == field
+    steps = [{"add": "order", "field": field}]
+    assert valid(after) == {"id": after.head, "after": "owner_1", "steps": steps}
+    assert after.answers["resources"][1]["fields"][-1] == field
 
 
 @pytest.mark.parametrize("name", ["item", "item_id"])
 def test_a_field_is_removed_by_either_name(name: str) -> None:
-    answers = remove_field(SHOP, "order", name, GRAMMAR, head="0001", revision=ID)
+    after = BEFORE.remove_field("order", name)
 
-    assert valid(answers)["steps"] == [{"drop": "order", "field": "item:ref=items"}]
+    assert valid(after)["steps"] == [{"drop": "order", "field": "item:ref=items"}]
 
 
 def test_a_resource_is_removed_as_it_was() -> None:
-    answers = remove_resource(SHOP, "order", GRAMMAR, head="0001", revision=ID)
+    after = BEFORE.remove_resource("order")
 
-    assert valid(answers)["steps"] == [{"remove": SHOP["resources"][1]}]
+    assert valid(after)["steps"] == [{"remove": SHOP["resources"][1]}]
 
 
 def test_the_answers_that_a_change_starts_from_stay_as_they_are() -> None:
     before = repr(SHOP)
 
-    add_field(SHOP, "order", "x:int:optional", GRAMMAR, head="0001", revision=ID)
-    remove_field(SHOP, "order", "note", GRAMMAR, head="0001", revision=ID)
+    BEFORE.add_field("order", "x:int:optional")
+    BEFORE.remove_field("order", "note")
 
     assert repr(SHOP) == before
 
 
 def test_what_was_removed_can_be_added_again() -> None:
-    answers = remove_field(SHOP, "order", "note", GRAMMAR, head="0001", revision=ID)
-    answers = add_field(answers, "order", "note:int:default=0", GRAMMAR, head=ID, revision="b" * 12)
-    answers = remove_resource(answers, "order", GRAMMAR, head="b" * 12, revision="c" * 12)
-    answers = add_resource(answers, parse_line("order x:int"), GRAMMAR, head="c" * 12, revision="d" * 12)
+    after = BEFORE.remove_field("order", "note").add_field("order", "note:int:default=0")
+    after = after.remove_resource("order").add_resource(parse_line("order x:int"))
 
-    assert valid(answers)["id"] == "d" * 12
+    assert len({each["id"] for each in after.answers["revisions"]}) == 5
+    assert valid(after)["after"] == after.answers["revisions"][-2]["id"]
 
 
 def change(name: str, *arguments: Any) -> Any:
-    return getattr(resource_changes, name)(SHOP, *arguments, GRAMMAR, head="0001", revision=ID)
+    return getattr(BEFORE, name)(*arguments)
 
 
 REFUSED: dict[str, tuple[tuple[Any, ...], str, str]] = {
@@ -111,12 +107,12 @@ REFUSED: dict[str, tuple[tuple[Any, ...], str, str]] = {
     "a field that is there": (("add_field", "order", "note:int:optional"), '"note"', "fastforge options"),
     "a required field": (
         ("add_field", "order", "size:int"),
-        "orders that exist",
+        "existing orders",
         "size:int:optional or size:int:default=VALUE",
     ),
     "a required unique field": (("add_field", "order", "code:str:unique"), "orders", "unique:optional"),
     "a required reference": (("add_field", "order", "gift:ref=items"), "orders", "gift:ref=items:optional"),
-    "a required time": (("add_field", "order", "at:datetime"), "orders that exist", "at:datetime:optional"),
+    "a required time": (("add_field", "order", "at:datetime"), "existing orders", "at:datetime:optional"),
     "no such field": (("remove_field", "order", "noet"), "'noet'", "Did you mean note?"),
     "the only field": (("remove_field", "item", "name"), "only field", "fastforge remove resource item"),
     "what is referred to": (("remove_resource", "item"), "item:ref=items", "remove field order item"),
@@ -145,12 +141,13 @@ def test_a_unique_required_field_is_offered_no_default() -> None:
 
 def test_a_project_from_before_resources_is_refused() -> None:
     with pytest.raises(UserError, match="before FastForge had resources"):
-        remove_resource({"database": "sqlite"}, "item", GRAMMAR, head="", revision=ID)
+        ProjectResources({"database": "sqlite"}, GRAMMAR, "").remove_resource("item")
 
 
-def test_a_revision_that_is_there_is_not_made_twice() -> None:
+def test_a_revision_that_exists_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource_changes, "new_revision_id", lambda: "0001")
     with pytest.raises(UserError, match="0001 is there twice"):
-        add_field(SHOP, "order", "x:int:optional", GRAMMAR, head="0001", revision="0001")
+        BEFORE.add_field("order", "x:int:optional")
 
 
 def test_revision_ids_are_hexadecimal_and_no_number() -> None:
@@ -241,7 +238,7 @@ def test_deep_nesting_is_refused(tmp_path: Path) -> None:
 def test_a_missing_revision_is_named(tmp_path: Path) -> None:
     revision(tmp_path, "b", "'a'")
 
-    with pytest.raises(UserError, match="'a', which no file has"):
+    with pytest.raises(UserError, match="'a', but no file has"):
         head_of(tmp_path)
 
 
@@ -277,14 +274,15 @@ def test_a_change_of_resources_is_told_in_words() -> None:
 
 
 def test_a_change_of_revisions_is_told_in_words() -> None:
-    added = add_field(SHOP, "order", "size:int:optional", GRAMMAR, head="0001", revision=ID)
-    removed = remove_resource(added, "order", GRAMMAR, head=ID, revision="b" * 12)
+    added = BEFORE.add_field("order", "size:int:optional")
+    removed = added.remove_resource("order")
+    revisions = removed.answers["revisions"]
 
-    assert list(revisions_in_words(SHOP["revisions"], removed["revisions"])) == [
-        f"+ {ID} after 0001: add order.size",
-        f"+ bbbbbbbbbbbb after {ID}: remove order",
+    assert list(revisions_in_words(SHOP["revisions"], revisions)) == [
+        f"+ {added.head} after 0001: add order.size",
+        f"+ {removed.head} after {added.head}: remove order",
     ]
-    assert list(revisions_in_words(removed["revisions"], added["revisions"])) == [
-        f"- bbbbbbbbbbbb after {ID}: remove order"
+    assert list(revisions_in_words(revisions, added.answers["revisions"])) == [
+        f"- {removed.head} after {added.head}: remove order"
     ]
     assert list(revisions_in_words(None, SHOP["revisions"])) == ["+ 0001 first: create item, create order"]

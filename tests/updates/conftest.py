@@ -18,7 +18,8 @@ import fastforge.update.run
 import pytest
 import yaml
 from fastforge.template.history import History
-from fastforge.template.render import RenderRequest, render
+from fastforge.template.render import render
+from fastforge.template.request import RenderRequest
 from fastforge.template.source import Source
 from fastforge.update.plan import UpdateOptions
 from fastforge.update.run import Update, update_project

@@ -15,7 +15,8 @@ import typer
 from fastforge.project.destination import Destination, place, staging
 from fastforge.project.git_init import NoRepository, commit_project, workflow_notes
 from fastforge.template.questions import Answers
-from fastforge.template.render import RenderRequest, render
+from fastforge.template.render import render
+from fastforge.template.request import RenderRequest
 from fastforge.template.resources import line_of
 from fastforge.template.source import Source, SourceUnknown, find_source
 

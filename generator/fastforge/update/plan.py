@@ -16,7 +16,8 @@ from fastforge.project.locate import ANSWERS_FILE, Project
 from fastforge.template.history import History
 from fastforge.template.questions import Answers, check_answers, load_questions
 from fastforge.template.releases import describe_releases, releases_between
-from fastforge.template.render import RenderRequest, render
+from fastforge.template.render import render
+from fastforge.template.request import RenderRequest
 from fastforge.template.source import Source
 from fastforge.update.follow_up import manual_steps, settings_and_dependencies
 from fastforge.update.merge import Merged, Scratch, Tree, merge

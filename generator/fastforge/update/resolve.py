@@ -19,7 +19,8 @@ from fastforge.git import GitFailed, git_failures_reported, run_git, run_git_byt
 from fastforge.project.locate import ANSWERS_FILE, Project, find_repository
 from fastforge.template.grammar import grammar
 from fastforge.template.history import History, open_history
-from fastforge.template.render import RenderRequest, render
+from fastforge.template.render import render
+from fastforge.template.request import RenderRequest
 from fastforge.template.source import Source
 from fastforge.update.plan import unpack_template
 

@@ -13,7 +13,8 @@ import copier
 import pytest
 import yaml
 from fastforge.errors import UserError
-from fastforge.template.render import RenderRequest, render
+from fastforge.template.render import render
+from fastforge.template.request import RenderRequest
 from fastforge.template.source import Source
 from hypothesis import HealthCheck, Phase, given, settings
 

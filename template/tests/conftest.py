@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from app.main import create_app
 from app.settings import Settings
 from tests.database import empty_database, throwaway_database
-from tests.errors import NoDatabase
+from tests import NoDatabase
 
 
 @pytest.fixture(scope="session")

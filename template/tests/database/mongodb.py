@@ -9,7 +9,7 @@ import pymongo
 from pymongo.errors import PyMongoError
 
 from tests.database.for_tests import url_for_tests
-from tests.errors import NoDatabase
+from tests import NoDatabase
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from uuid_utils.compat import uuid7
 
 from app.forge.cache import CachedStore, open_cache
 from app.forge.database import Database
-from app.forge.documents import Document, document_of
+from app.forge.store import Document, document_of
 from app.forge.errors import NotFound
 from app.forge.store import Row
 from app.items import RESOURCE

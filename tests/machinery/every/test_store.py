@@ -12,7 +12,7 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from app.forge.database import Database
-from app.forge.documents import document_of
+from app.forge.store import document_of
 from app.forge.errors import MissingReference, NotFound, PreconditionFailed, Referenced, ServiceError, Taken
 from app.forge.store import Row, Store
 from app.resources import RESOURCES

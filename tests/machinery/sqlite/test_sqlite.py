@@ -36,7 +36,7 @@ from app.forge.table import Column, Reference, Table
 from app.main import create_app
 from app.resources import RESOURCES
 from app.settings import Settings
-from tests.errors import NoDatabase
+from tests import NoDatabase
 from tests.migrate import PROJECT, migrate
 
 AXES: tuple[str, ...] = ("serializer",)

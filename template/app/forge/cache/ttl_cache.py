@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import PositiveFloat, PositiveInt
 
 from app.forge.cache.cached_store import HIT, Lease
-from app.forge.documents import Document
+from app.forge.store import Document
 from app.forge.environment import Environment
 
 # All reads share one lease. Changes by this worker end its running reads; changes by others show up late anyway.

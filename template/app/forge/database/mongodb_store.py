@@ -16,8 +16,8 @@ from app.forge.database.mongodb_operations import Operations
 from app.forge.database.mongodb_references import References
 from app.forge.database.mongodb_summary import summary_of, summary_pipeline
 from app.forge.database.transactions import TransactionScope
-from app.forge.documents import Document as Answer
-from app.forge.documents import document_of, page_of
+from app.forge.store import Document as Answer
+from app.forge.store import document_of, page_of
 from app.forge.errors import NotFound, PreconditionFailed, Taken
 from app.forge.http.caching import matches
 from app.forge.serializer import Serializer

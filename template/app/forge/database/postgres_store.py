@@ -18,7 +18,7 @@ from app.forge.database.postgres_statements import (
     referrers_of,
     referring,
 )
-from app.forge.documents import Document, document_of, page_of
+from app.forge.store import Document, document_of, page_of
 from app.forge.errors import MissingReference, NotFound, PreconditionFailed, Referenced, Taken, Unavailable
 from app.forge.fields import EXACT, json_text
 from app.forge.http.caching import matches

@@ -2,25 +2,31 @@
 
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from decimal import ROUND_HALF_UP
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 from app.forge.database.sqlite_connections import Connections, interrupted_at
-from app.forge.database.sqlite_references import Dependents
-from app.forge.database.sqlite_refusals import Refusals
-from app.forge.database.sqlite_statements import WRITTEN_BY_SQLITE, Statements
-from app.forge.database.sqlite_summary import summary
-from app.forge.database.sqlite_values import Values, time_text
+from app.forge.database.sqlite_errors import Refusals
+from app.forge.database.sqlite_statements import (
+    SUM_UNIT,
+    WRITTEN_BY_SQLITE,
+    Dependents,
+    Statements,
+    figures,
+    most_used,
+)
+from app.forge.database.sqlite_values import Values, from_decimal, time_text
 from app.forge.database.transactions import TransactionScope
-from app.forge.documents import Document, document_of, page_of
 from app.forge.errors import NotFound, PreconditionFailed
+from app.forge.fields import EXACT
 from app.forge.http.caching import matches
 from app.forge.serializer import Serializer
-from app.forge.store import Row
-from app.forge.table import Table
+from app.forge.store import Document, Row, document_of, page_of
+from app.forge.table import Column, Table
 
 # Sorts after every UUID: where the first page starts.
 AFTER_ALL_IDS = "g"
@@ -158,7 +164,7 @@ class SqliteStore:
             last = rows[-1][0]
 
     async def summary(self) -> dict[str, Any]:
-        return await self._connections.read_in_thread(partial(summary, table=self._table))
+        return await self._connections.read_in_thread(partial(_summary, table=self._table))
 
     def _checked(self, connection: sqlite3.Connection, row_id: UUID, if_match: str | None) -> Document:
         """Return the row as the database has it, or raise `NotFound` or `PreconditionFailed`."""
@@ -181,3 +187,39 @@ class SqliteStore:
 
     def _not_found(self, row_id: UUID) -> NotFound:
         return NotFound(f"No {self._table.noun} has the id {row_id}.")
+
+
+def _summary(connection: sqlite3.Connection, table: Table) -> dict[str, Any]:
+    """Read the whole table."""
+    numbers = [column for column in table.columns if column.is_number]
+    count, *found = connection.execute(figures(table, numbers)).fetchone()
+    rest = iter(found)
+    summed = {column.name: _figures(column, rest) for column in numbers}
+    counted = {
+        column.name: _counts(connection, table, column) for column in table.columns if column.is_counted
+    }
+    in_order = [column.name for column in table.columns if column.is_number or column.is_counted]
+    return {"count": count, **{name: summed.get(name, counted.get(name)) for name in in_order}}
+
+
+def _figures(column: Column, found: Iterator[Any]) -> dict[str, Any]:
+    lowest, highest = next(found), next(found)
+    if column.kind != "decimal":
+        return {"min": lowest, "max": highest, "mean": next(found)}
+    count, high, low = next(found), next(found), next(found)
+    if not count:
+        return {"min": None, "max": None, "mean": None}
+    total = from_decimal(high * SUM_UNIT + low, column.places)
+    mean = EXACT.divide(total, count).quantize(from_decimal(1, column.places), ROUND_HALF_UP, EXACT)
+    exact = {
+        "min": from_decimal(lowest, column.places),
+        "max": from_decimal(highest, column.places),
+        "mean": mean,
+    }
+    return {name: format(value, "f") for name, value in exact.items()}
+
+
+def _counts(connection: sqlite3.Connection, table: Table, column: Column) -> list[dict[str, Any]]:
+    found = connection.execute(most_used(table, column)).fetchall()
+    is_bool = column.kind == "bool" and not column.is_list
+    return [{"value": bool(value) if is_bool else value, "count": count} for value, count in found]

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from starlette.routing import BaseRoute
 
 from app.forge.http.problems import INVALID, Problem
-from app.forge.summaries import INLINE
+from app.forge.bodies import INLINE
 
 Document = dict[str, Any]
 

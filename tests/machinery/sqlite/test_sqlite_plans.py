@@ -7,8 +7,7 @@ from contextlib import closing
 import pytest
 
 from app.forge.database.sqlite import connect
-from app.forge.database.sqlite_statements import Dependents
-from app.forge.database.sqlite_statements import Statements, another_with, row_of
+from app.forge.database.sqlite_statements import Dependents, Statements, another_with, row_of
 from app.forge.table import Table
 from app.resources import RESOURCES
 from app.settings import Settings

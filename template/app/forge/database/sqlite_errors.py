@@ -6,11 +6,10 @@ SQLite does not say which value was refused, nor in which reference. It is looke
 import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
-from uuid import UUID
 
-from app.forge.database.sqlite_statements import Dependents, another_with, row_of
+from app.forge.database.sqlite_statements import another_with, row_of
 from app.forge.database.sqlite_values import Values
-from app.forge.errors import MissingReference, Referenced, ServiceError, Taken
+from app.forge.errors import MissingReference, ServiceError, Taken
 from app.forge.table import Table
 
 # What opening the file or executing a statement raises during an outage, and for other reasons.
@@ -43,13 +42,10 @@ def may_pass(error: Exception) -> bool:
 class Refusals:
     """Finds the error to raise: the original one if no column of the table explains it."""
 
-    def __init__(
-        self, table: Table, tables: Mapping[str, Table], values: Values, dependents: Dependents
-    ) -> None:
+    def __init__(self, table: Table, tables: Mapping[str, Table], values: Values) -> None:
         self._table = table
         self._tables = tables
         self._values = values
-        self._refusing = dependents.refusing
         self._unique = [column for column in table.columns if column.is_unique]
 
     def of_row(
@@ -64,19 +60,6 @@ class Refusals:
         """Return why a batch was refused. The rows before the one that failed are in the table."""
         found = (self._found(connection, error, row, index) for index, row in enumerate(rows))
         return next((refusal for refusal in found if refusal is not None), error)
-
-    def of_delete(
-        self, connection: sqlite3.Connection, error: sqlite3.IntegrityError, row_id: UUID
-    ) -> Exception:
-        """Return why a row cannot be deleted."""
-        found = self._refusing and connection.execute(self._refusing, (str(row_id),)).fetchone()
-        if not found:
-            return error
-        table, column, referrer = found
-        return Referenced(
-            f"The {self._table.noun} {row_id} cannot be removed while "
-            f"the {self._tables[table].noun} {referrer} refers to it as {column}."
-        )
 
     def _found(
         self,
@@ -96,7 +79,7 @@ class Refusals:
             value = self._values.of_column(column.name, row.get(column.name))
             sql = another_with(self._table, column)
             if connection.execute(sql, (value, str(row["id"]))).fetchone():
-                return Taken(f"The {column.name} {_shown(row[column.name])} is taken.", column.name)
+                return Taken.of(column.name, row[column.name])
         return None
 
     def _missing_reference(
@@ -111,7 +94,3 @@ class Refusals:
                 noun = self._tables[target].noun if target in self._tables else target
                 return MissingReference(noun, column.name, value, index)
         return None
-
-
-def _shown(value: Any) -> str:
-    return repr(value) if isinstance(value, str) else str(value)

@@ -18,10 +18,11 @@ from app.forge.database.sqlite_statements import (
     Statements,
     figures,
     most_used,
+    quoted,
 )
 from app.forge.database.sqlite_values import Values, from_decimal, time_text
 from app.forge.database.transactions import TransactionScope
-from app.forge.errors import NotFound, PreconditionFailed
+from app.forge.errors import NotFound, PreconditionFailed, Referenced
 from app.forge.fields import EXACT
 from app.forge.http.caching import matches
 from app.forge.serializer import Serializer
@@ -52,20 +53,20 @@ class SqliteStore:
         self._tell = tell
         self._sql = Statements(table, tables)
         self._values = Values(table)
-        self._dependents = Dependents(table, tables)
-        self._refusals = Refusals(table, tables, self._values, self._dependents)
+        self._refusals = Refusals(table, tables, self._values)
+        self._removal = Removal(table, tables)
         self._is_written_alike = WRITTEN_BY_SQLITE.isdisjoint(column.kind for column in table.columns)
 
     async def get(self, row_id: UUID) -> Document:
         found = self._connections.read(self._sql.get, (str(row_id),))
         if not found:
-            raise self._not_found(row_id)
+            raise NotFound.of(self._table.noun, row_id)
         return document_of(self._serializer.one(found[0][0].encode()))
 
     async def get_expanded(self, row_id: UUID, expand: Sequence[str]) -> Document:
         found = self._connections.read(self._sql.get_expanded(tuple(expand)), (str(row_id),))
         if not found:
-            raise self._not_found(row_id)
+            raise NotFound.of(self._table.noun, row_id)
         return document_of(self._serializer.one_expanded(found[0][0].encode()))
 
     async def insert(self, row: Row) -> Document:
@@ -113,7 +114,7 @@ class SqliteStore:
 
         changed = await self._connections.write(write)
         if not changed:
-            raise self._not_found(row_id)
+            raise NotFound.of(self._table.noun, row_id)
         return document_of(self._serializer.one(changed[0][0].encode()))
 
     async def delete(self, row_id: UUID, if_match: str | None = None) -> None:
@@ -123,14 +124,12 @@ class SqliteStore:
         def write(connection: sqlite3.Connection) -> None:
             if if_match is not None:
                 self._checked(connection, row_id, if_match)
-            if self._dependents.changed is None:
-                self._delete(connection, row_id)
+            if not self._removal.takes_others:
+                self._removal.run(connection, row_id)
                 return
             # Any number of rows may depend on it.
             with interrupted_at(deadline, connection):
-                changed = connection.execute(self._dependents.changed, (str(row_id),)).fetchall()
-                self._delete(connection, row_id)
-            scope.changed_rows += [(table, UUID(other)) for table, other in changed]
+                scope.changed_rows += self._removal.run(connection, row_id)
 
         try:
             await self._connections.write(write)
@@ -170,23 +169,45 @@ class SqliteStore:
         """Return the row as the database has it, or raise `NotFound` or `PreconditionFailed`."""
         found = connection.execute(self._sql.get, (str(row_id),)).fetchall()
         if not found:
-            raise self._not_found(row_id)
+            raise NotFound.of(self._table.noun, row_id)
         document = document_of(self._serializer.one(found[0][0].encode()))
         if if_match is not None and not matches(if_match, document.etag):
-            detail = f"The {self._table.noun} {row_id} has another entity tag than If-Match names."
-            raise PreconditionFailed(detail)
+            raise PreconditionFailed.of(self._table.noun, row_id)
         return document
 
-    def _delete(self, connection: sqlite3.Connection, row_id: UUID) -> None:
-        try:
-            deleted = connection.execute(self._sql.delete, (str(row_id),)).rowcount
-        except sqlite3.IntegrityError as error:
-            raise self._refusals.of_delete(connection, error, row_id) from None
-        if not deleted:
-            raise self._not_found(row_id)
 
-    def _not_found(self, row_id: UUID) -> NotFound:
-        return NotFound(f"No {self._table.noun} has the id {row_id}.")
+class Removal:
+    """Deletes rows of a table within a write, with what their references take along."""
+
+    def __init__(self, table: Table, tables: Mapping[str, Table]) -> None:
+        self._table = table
+        self._tables = tables
+        self._delete = f"DELETE FROM {quoted(table.name)} WHERE id = ?"
+        self._dependents = Dependents(table, tables)
+        self.takes_others = self._dependents.changed is not None
+
+    def run(self, connection: sqlite3.Connection, row_id: UUID) -> list[tuple[str, UUID]]:
+        """Delete the row, and return the tables and ids of the others that go or change with it.
+
+        Raises `NotFound` or `Referenced`.
+        """
+        key = (str(row_id),)
+        sql = self._dependents.changed
+        changed = connection.execute(sql, key).fetchall() if sql is not None else ()
+        try:
+            deleted = connection.execute(self._delete, key).rowcount
+        except sqlite3.IntegrityError as error:
+            raise self._refusal(connection, error, row_id) from None
+        if not deleted:
+            raise NotFound.of(self._table.noun, row_id)
+        return [(table, UUID(other)) for table, other in changed]
+
+    def _refusal(
+        self, connection: sqlite3.Connection, error: sqlite3.IntegrityError, row_id: UUID
+    ) -> Exception:
+        sql = self._dependents.refusing
+        found = connection.execute(sql, (str(row_id),)).fetchone() if sql is not None else None
+        return Referenced.of(self._table.noun, row_id, self._tables[found[0]].noun) if found else error
 
 
 def _summary(connection: sqlite3.Connection, table: Table) -> dict[str, Any]:

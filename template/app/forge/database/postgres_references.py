@@ -24,8 +24,7 @@ def takes_others(table: Table, tables: Mapping[str, Table]) -> bool:
 
 
 async def delete(transaction: "Transaction", table: Table, row_id: UUID, tables: Mapping[str, Table]) -> None:
-    """Delete a row that the transaction has locked, or raise `Referenced`; report all rows that go or change."""
-    transaction.changed(table, row_id)
+    """Delete a row that the transaction has locked, or raise `Referenced`; report other rows that go or change."""
     await _report_others(transaction, table, row_id, tables)
     try:
         await transaction.execute(f"DELETE FROM {quoted(table.name)} WHERE id = $1", row_id)
@@ -53,7 +52,7 @@ async def _report_others(
         for each in referrers:
             if each.to != name:
                 continue
-            found = [found_id for (found_id,) in await transaction.fetch(_referring(each), row_ids)]
+            found = [found_id for (found_id,) in await transaction.fetch(referring(each), row_ids)]
             transaction.changed(each.table, *found)
             unseen = [found_id for found_id in found if (each.table.name, found_id) not in seen]
             if each.on_delete == "cascade" and unseen:
@@ -65,7 +64,7 @@ def _taken_along(tables: Mapping[str, Table]) -> list[Referrer]:
     return [each for each in referrers_in(tables.values()) if each.on_delete != "restrict"]
 
 
-def _referring(each: Referrer) -> str:
+def referring(each: Referrer) -> str:
     """Return the statement that finds which rows refer to any of these; those that go with them are locked."""
     lock = " FOR UPDATE" if each.on_delete == "cascade" else ""
     return (

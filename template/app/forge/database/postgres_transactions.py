@@ -113,6 +113,7 @@ class Transaction(TransactionScope):
         # From here on no row can begin to refer to it.
         if not await self.fetch(f"SELECT 1 FROM {quoted(table.name)} WHERE id = $1 FOR UPDATE", row_id):
             raise NotFound.of(table.noun, row_id)
+        self.changed(table, row_id)
         await delete(self, table, row_id, self._tables)
 
     @asynccontextmanager

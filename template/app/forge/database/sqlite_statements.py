@@ -200,9 +200,10 @@ def most_used(table: Table, column: Column) -> str:
 
 
 class Dependents:
-    """Statements that find the rows depending on one, by its id; None if no such rows can exist."""
+    """Statements that delete a row by its id, and find the rows depending on it; None if no such rows can exist."""
 
     def __init__(self, table: Table, tables: Mapping[str, Table]) -> None:
+        self.delete = f"DELETE FROM {quoted(table.name)} WHERE id = ?"
         found = _reachable(table.name, referrers_in(tables.values()))
         gone = _gone(table.name, [each for each in found if each.on_delete == "cascade"])
         changing = [each for each in found if each.on_delete != "restrict"]

@@ -18,7 +18,6 @@ from app.forge.database.sqlite_statements import (
     Statements,
     figures,
     most_used,
-    quoted,
 )
 from app.forge.database.sqlite_values import Values, from_decimal, time_text
 from app.forge.database.transactions import TransactionScope
@@ -182,7 +181,6 @@ class Removal:
     def __init__(self, table: Table, tables: Mapping[str, Table]) -> None:
         self._table = table
         self._tables = tables
-        self._delete = f"DELETE FROM {quoted(table.name)} WHERE id = ?"
         self._dependents = Dependents(table, tables)
         self.takes_others = self._dependents.changed is not None
 
@@ -195,7 +193,7 @@ class Removal:
         sql = self._dependents.changed
         changed = connection.execute(sql, key).fetchall() if sql is not None else ()
         try:
-            deleted = connection.execute(self._delete, key).rowcount
+            deleted = connection.execute(self._dependents.delete, key).rowcount
         except sqlite3.IntegrityError as error:
             raise self._refusal(connection, error, row_id) from None
         if not deleted:

@@ -145,13 +145,23 @@ def documented_row(fields: JsonObject) -> ConfigDict:
     return documented({**id_, **fields, **times})
 
 
-class Created(BaseModel):
+class ResponseModel(BaseModel):
+    """A JSON object that the service returns.
+
+    Most responses are bytes that the database wrote, so the model only documents them: its schema is built when it is
+    first needed, and not at the start of the service.
+    """
+
+    model_config = ConfigDict(defer_build=True)
+
+
+class Created(ResponseModel):
     """The number of rows that a batch created."""
 
     created: int
 
 
-class Figures(BaseModel, Generic[Value, Mean]):
+class Figures(ResponseModel, Generic[Value, Mean]):
     """The lowest, highest and mean value of a field; null if no row has one."""
 
     model_config = ConfigDict(json_schema_extra={INLINE: True})
@@ -161,7 +171,7 @@ class Figures(BaseModel, Generic[Value, Mean]):
     mean: Mean | None
 
 
-class Count(BaseModel, Generic[Value]):
+class Count(ResponseModel, Generic[Value]):
     """A value, and the number of rows that have it."""
 
     model_config = ConfigDict(json_schema_extra={INLINE: True})

@@ -87,7 +87,6 @@ class Run:
         self.folder = VAR / "variants" / self.name
         self.project = self.folder / "project"
         self.shop = self.folder / "shop"
-        self.empty = self.folder / "empty"
         # What the names of steps and logs begin with, for a project besides the first.
         self.prefix = ""
         self.step_seconds: dict[str, float] = {}
@@ -248,16 +247,17 @@ class Run:
         where = ["--base-url", service.url, "--answers", str(answers), "--workers", str(WORKERS)]
         suite = [*pytest, *where, "--cache-ttl-seconds", str(CACHE_TTL_SECONDS)]
         # Without FastForge's own plugins, which take longer to import than the suite to run.
-        self._step(
-            "accept", [*suite, "--confcutdir", ACCEPTANCE], cwd=REPOSITORY, seconds=None, **NO_PLUGINS
-        )
+        self._step("accept", [*suite, "--confcutdir", ACCEPTANCE], cwd=REPOSITORY, seconds=None, **NO_PLUGINS)
         return self._counted("accept")
 
     def keep_logs(self) -> None:
         """Copy the logs of a run that failed to `VAR/failed/<name>`: a repeated run writes its own."""
         kept = VAR / "failed" / self.name
         shutil.rmtree(kept, ignore_errors=True)
-        shutil.copytree(self.folder, kept, ignore=shutil.ignore_patterns("project", "shop", "empty"))
+        # The logs alone: each folder beside them is a project.
+        kept.mkdir(parents=True)
+        for log in self.folder.glob("*.log"):
+            shutil.copy2(log, kept)
 
     def _environment(self, **more: str) -> dict[str, str]:
         return clean_environment(**self.servers, **more)

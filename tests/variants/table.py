@@ -43,7 +43,18 @@ class Outcome:
         return asdict(self)
 
 
-HEADINGS = ("variant", "import", "own tests", "machinery", "boot", "contract", "resources", "answers", "took", "")
+HEADINGS = (
+    "variant",
+    "import",
+    "own tests",
+    "machinery",
+    "boot",
+    "contract",
+    "resources",
+    "answers",
+    "took",
+    "",
+)
 
 
 def table(outcomes: Iterable[Outcome]) -> list[str]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
+import yaml
 
 from testkit.servers import MongoServer, running_servers
 from testkit.servers.variables import ServerOf, variables_for
+from tests.repository import REPOSITORY
 from tests.variants.interpreters import Interpreter, run_name
 from tests.variants.machinery import TestFile, shares_of_tests
 from tests.variants.passed import fingerprint, outcome_before, remember
@@ -20,6 +22,14 @@ from tests.variants.space import Variant, default_variant
 from tests.variants.table import Outcome
 
 VariablesOf = Callable[[str], dict[str, str]]
+Resources = list[dict[str, Any]]
+
+WAREHOUSE = REPOSITORY / ANY_RESOURCES / "warehouse.yml"
+# Their own tests run too.
+OTHER_LISTS: Mapping[str, Resources] = {
+    "empty": [],
+    "warehouse": yaml.safe_load(WAREHOUSE.read_text(encoding="utf-8"))["resources"],
+}
 
 
 @pytest.fixture
@@ -55,7 +65,7 @@ def mongodb(variant: Variant, server_of: ServerOf, outcome: Outcome) -> Iterator
 def variables_of(
     variant: Variant, interpreter: Interpreter, server_of: ServerOf, mongodb: MongoServer | None
 ) -> VariablesOf:
-    """Return a function that makes databases for a project of this variant, and returns what leads to them."""
+    """Return a function that makes databases for a project, and returns the variables that lead to them."""
 
     def own_server_of(kind: str) -> Any:
         return mongodb if kind == "mongodb" else server_of(kind)
@@ -88,12 +98,12 @@ def machinery(all_runs: list[tuple[Variant, Interpreter]], run: Run) -> list[Tes
 
 
 @pytest.fixture
-def takes_no_resources(all_runs: list[tuple[Variant, Interpreter]], run: Run) -> bool:
-    """Whether this run takes a project without resources along: the first run of each database does."""
+def other_lists(all_runs: list[tuple[Variant, Interpreter]], run: Run) -> Mapping[str, Resources]:
+    """The lists of resources that this run takes besides a shop: all, if it is the first of its database."""
     firsts: dict[tuple[str | None, ...], str] = {}
     for variant, interpreter in all_runs:
         firsts.setdefault((variant["database"], variant["mongodb_driver"]), run_name(variant, interpreter))
-    return run.name in firsts.values()
+    return OTHER_LISTS if run.name in firsts.values() else {}
 
 
 def test_a_variant_installs_passes_its_own_tests_and_keeps_the_contract(
@@ -103,7 +113,7 @@ def test_a_variant_installs_passes_its_own_tests_and_keeps_the_contract(
     renderer: Renderer,
     machinery: list[TestFile],
     variables_of: VariablesOf,
-    takes_no_resources: bool,
+    other_lists: Mapping[str, Resources],
 ) -> None:
     earlier = outcome_before(run) if pytestconfig.getoption("--resume") else None
     if earlier:
@@ -116,11 +126,11 @@ def test_a_variant_installs_passes_its_own_tests_and_keeps_the_contract(
         outcome.machinery_files = [file.path for file in machinery]
         outcome.machinery_tests = run.test_machinery(outcome.machinery_files) if machinery else 0
         accept_resources(run.of(run.shop, variables_of("shop")), outcome)
-        if takes_no_resources:
-            run.make_other(renderer, run.empty, [])
-            empty = run.of(run.empty, variables_of("empty"))
-            outcome.tests += empty.test()
-            accept_resources(empty, outcome)
+        for name, resources in other_lists.items():
+            run.make_other(renderer, run.folder / name, resources)
+            other = run.of(run.folder / name, variables_of(name))
+            outcome.tests += other.test()
+            accept_resources(other, outcome)
     except StepFailed as failure:
         outcome.failed = failure.step
         run.keep_logs()

@@ -1,4 +1,4 @@
-"""The answer `resources`, read by its documentation alone: what clients may send to a service made from it."""
+"""The answer `resources`, read by its documentation alone: what clients may send to such a service."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ JSON_BYTES = 10_000
 
 @dataclass(frozen=True)
 class Field:
-    """One field: `kind` is its type, of a list that of its elements; `of` the words of an enum or a plural."""
+    """One field: `kind` is its type, or that of its elements; `of` the words of an enum or a plural."""
 
     name: str
     kind: str

@@ -14,6 +14,7 @@ from tests.acceptance.resources.values import Json, is_kept, valid
 from tests.acceptance.service import Service, body_of, must, must_answer
 
 Row = dict[str, Any]
+EVERYTHING: Mapping[str, str] = {}
 MADE_BY_THE_SERVICE = ("id", "created_at", "updated_at")
 
 
@@ -60,16 +61,23 @@ class Rows:
     # --- Bodies ---------------------------------------------------------------------------------------------
 
     def value(self, field: Field) -> Json:
-        """Return a valid value; a reference is to a row that exists, and to another one if it must be unique."""
+        """Return a valid value; a reference is to a row that exists, a unique one to a new row."""
         if field.kind != "ref":
             return valid(field)
         referred = self.shop.of(field.of).create_least() if field.is_unique else self.shop.referred(field.of)
         return referred["id"]
 
     def draft(self, **fields: Json) -> Row:
-        """Return a new row as a client sends it, every field with a value."""
-        made = {each.name: self.value(each) for each in self.resource.fields if each.name not in fields}
+        """Return a new row as a client sends it, every field with a value.
+
+        Only a unique reference to rows of this resource is null: for each, another row would be created.
+        """
+        left = [each for each in self.resource.fields if each.name not in fields]
+        made = {each.name: None if self._is_inward(each) else self.value(each) for each in left}
         return made | fields
+
+    def _is_inward(self, field: Field) -> bool:
+        return field.kind == "ref" and field.is_unique and field.of == self.resource.plural
 
     def least_draft(self, **fields: Json) -> Row:
         """Return a new row as a client sends it, without what may be left out."""
@@ -86,6 +94,10 @@ class Rows:
         """Create a row with a value in every field."""
         return self._created(self.draft(**fields))
 
+    def create_with(self, field: Field) -> Row:
+        """Create a row that has a value in every field, and in this one in any case."""
+        return self.create(**{field.name: self.value(field)})
+
     def create_least(self, **fields: Json) -> Row:
         """Create a row without what may be left out."""
         return self._created(self.least_draft(**fields))
@@ -94,8 +106,11 @@ class Rows:
         row: Row = body_of(self.post(draft), 201, f"{draft} is created")
         return row
 
-    def get(self, row_id: str, query: Mapping[str, str] | None = None, **headers: str) -> httpx2.Response:
+    def get(
+        self, row_id: str, query: Mapping[str, str] | None = None, if_none_match: str | None = None
+    ) -> httpx2.Response:
         """Ask for one row."""
+        headers = {} if if_none_match is None else {"If-None-Match": if_none_match}
         return self.service.send("GET", f"{self.resource.path}/{row_id}", params=query, headers=headers)
 
     def read(self, row_id: str, **query: str) -> Row:
@@ -103,32 +118,33 @@ class Rows:
         row: Row = body_of(self.get(row_id, query), 200, "a row can be read")
         return row
 
-    def patch(self, row_id: str, changes: Json, **headers: str) -> httpx2.Response:
+    def patch(self, row_id: str, changes: Json, if_match: str | None = None) -> httpx2.Response:
         """Send a change."""
-        content = json.dumps(changes).encode()
-        sent = {"Content-Type": "application/json", **headers}
-        return self.service.send("PATCH", f"{self.resource.path}/{row_id}", content=content, headers=sent)
+        content, headers = json.dumps(changes).encode(), {"Content-Type": "application/json"}
+        headers |= {} if if_match is None else {"If-Match": if_match}
+        return self.service.send("PATCH", f"{self.resource.path}/{row_id}", content=content, headers=headers)
 
-    def delete(self, row_id: str, **headers: str) -> httpx2.Response:
+    def delete(self, row_id: str, if_match: str | None = None) -> httpx2.Response:
         """Ask to delete a row."""
+        headers = {} if if_match is None else {"If-Match": if_match}
         return self.service.send("DELETE", f"{self.resource.path}/{row_id}", headers=headers)
 
     def batch(self, drafts: Json) -> httpx2.Response:
         """Send many new rows."""
         return self.service.send_json("POST", f"{self.resource.path}/batch", drafts)
 
-    def list(self, **query: Json) -> httpx2.Response:
+    def get_page(self, **query: Json) -> httpx2.Response:
         """Ask for a page."""
         return self.service.send("GET", self.resource.path, params=query)
 
     def page(self, **query: Json) -> Row:
         """Return a page."""
-        answer = self.list(**query)
+        answer = self.get_page(**query)
         page: Row = body_of(answer, 200, f"a page is returned for {query}")
         must(page.keys() == {"items", "next"}, "a page has exactly `items` and `next`", answer)
         return page
 
-    def walk(self, limit: int = 100, **query: Json) -> list[Row]:
+    def walk(self, query: Mapping[str, str] = EVERYTHING, limit: int = 100) -> list[Row]:
         """Return the rows of all pages."""
         rows: list[Row] = []
         after: dict[str, str] = {}

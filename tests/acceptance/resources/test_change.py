@@ -104,7 +104,7 @@ def test_a_unique_value_of_another_row_answers_409_and_changes_nothing(
     shop: Shop, unique_field: FieldCase
 ) -> None:
     rows, name = shop.rows(unique_field.resource), unique_field.field.name
-    row, other = rows.create(), rows.create()
+    row, other = rows.create(), rows.create_with(unique_field.field)
     changes = rows.draft() | {name: other[name]}
     answer = must_answer(rows.patch(row["id"], changes), 409, f"{unique_field} is unique")
     must(answer.json().get("field") == name, f"the problem names {name}", answer)
@@ -128,12 +128,12 @@ def test_a_missing_row_answers_404(shop: Shop, resource: Resource) -> None:
     changes = a_change(rows, rows.create())
     must_answer(rows.get(missing), 404, "a missing row cannot be read")
     must_answer(rows.patch(missing, changes), 404, "a missing row cannot be changed")
-    must_answer(rows.patch(missing, changes, **{"If-Match": "*"}), {404, 412}, "nothing matches")
+    must_answer(rows.patch(missing, changes, "*"), {404, 412}, "nothing matches")
     must_answer(rows.patch(missing, {}), 404, "a missing row cannot be changed")
     must_answer(rows.delete(missing), 404, "a missing row cannot be deleted")
 
 
-@pytest.mark.parametrize("row_id", ["x", "0" * 32, "%00", "null"])
+@pytest.mark.parametrize("row_id", ["x", "x-y", "null"])
 def test_an_id_that_is_not_a_uuid_is_refused(row_id: str, shop: Shop, resource: Resource) -> None:
     rows = shop.rows(resource)
     for answer in (rows.get(row_id), rows.patch(row_id, {})):
@@ -147,13 +147,13 @@ def test_a_row_is_sent_again_only_after_a_change(shop: Shop, resource: Resource)
     rows = shop.rows(resource)
     row = rows.create()
     seen = rows.get(row["id"]).headers["ETag"]
-    known = must_answer(rows.get(row["id"], **{"If-None-Match": seen}), 304, "the client has the row")
+    known = must_answer(rows.get(row["id"], if_none_match=seen), 304, "the client has the row")
     must(known.content == b"", "304 has no body", known)
     changed = rows.patch(row["id"], a_change(rows, row))
     must(changed.headers["ETag"] != seen, "a changed row has another entity tag", changed)
     promise = "a changed row is sent to a client that has the old one"
     shop.service.within_bound(
-        lambda: rows.get(row["id"], **{"If-None-Match": seen}).json() == changed.json(), promise
+        lambda: rows.get(row["id"], if_none_match=seen).json() == changed.json(), promise
     )
 
 
@@ -161,29 +161,29 @@ def test_a_change_is_made_only_to_the_version_that_was_seen(shop: Shop, resource
     rows = shop.rows(resource)
     created = rows.post(rows.draft())
     row, seen = created.json(), created.headers["ETag"]
-    changed = rows.patch(row["id"], a_change(rows, row), **{"If-Match": seen})
+    changed = rows.patch(row["id"], a_change(rows, row), seen)
     must_answer(changed, 200, "the row still has the entity tag")
     change = a_change(rows, changed.json())
     for stale in (seen, '"other"', f"W/{changed.headers['ETag']}"):
-        answer = rows.patch(row["id"], change, **{"If-Match": stale})
+        answer = rows.patch(row["id"], change, stale)
         must_answer(answer, 412, f"{stale} is not the row's entity tag")
-        must_answer(rows.delete(row["id"], **{"If-Match": stale}), 412, f"{stale} is not its tag")
+        must_answer(rows.delete(row["id"], stale), 412, f"{stale} is not its tag")
     rows.must_show(changed.json())
-    must_answer(rows.delete(row["id"], **{"If-Match": changed.headers["ETag"]}), 204, "the tag matches")
+    must_answer(rows.delete(row["id"], changed.headers["ETag"]), 204, "the tag matches")
 
 
 def test_an_empty_change_of_another_version_answers_412(shop: Shop, resource: Resource) -> None:
     rows = shop.rows(resource)
     row = rows.create()
-    must_answer(rows.patch(row["id"], {}, **{"If-Match": '"other"'}), 412, "the row has another tag")
+    must_answer(rows.patch(row["id"], {}, '"other"'), 412, "the row has another tag")
 
 
 def test_of_many_changes_of_one_version_at_once_one_is_made(shop: Shop, resource: Resource) -> None:
     rows = shop.rows(resource)
     created = rows.post(rows.draft())
-    row, seen = created.json(), {"If-Match": created.headers["ETag"]}
+    row, seen = created.json(), created.headers["ETag"]
     changes = [a_change(rows, row) for _ in range(6)]
-    answers = shop.service.many(lambda number: rows.patch(row["id"], changes[number], **seen), 6)
+    answers = shop.service.many(lambda number: rows.patch(row["id"], changes[number], seen), 6)
     statuses = sorted(answer.status_code for answer in answers)
     assert statuses == [200] + [412] * 5, f"no change is lost to another: {statuses}"
     (made,) = (answer.json() for answer in answers if answer.status_code == 200)

@@ -68,9 +68,7 @@ def test_a_field_that_is_not_optional_cannot_be_null(shop: Shop, not_null_field:
 
 def test_a_wrong_value_is_refused_at_its_field(shop: Shop, wrong: WrongCase) -> None:
     rows, name = shop.rows(wrong.resource), wrong.field.name
-    newest = rows.newest()
     must_blame(rows.post(rows.draft(**{name: wrong.value})), ["body", name], f"{wrong} is refused")
-    assert rows.newest() == newest, f"{wrong} leaves nothing behind"
 
 
 def test_a_value_at_its_limit_is_kept(shop: Shop, at_limit: LimitCase) -> None:
@@ -112,11 +110,9 @@ def test_a_reference_to_a_row_of_another_resource_is_refused(shop: Shop, referen
         must_blame(rows.post(draft), ["body", name], f"{reference} does not refer to {plural}")
 
 
-def test_a_unique_value_that_is_taken_answers_409_with_its_field(
-    shop: Shop, unique_field: FieldCase
-) -> None:
+def test_a_unique_value_that_is_taken_answers_409_with_its_field(shop: Shop, unique_field: FieldCase) -> None:
     rows, name = shop.rows(unique_field.resource), unique_field.field.name
-    row = rows.create()
+    row = rows.create_with(unique_field.field)
     newest = rows.newest()
     answer = must_answer(rows.post(rows.draft(**{name: row[name]})), 409, f"{unique_field} is unique")
     must(answer.json().get("field") == name, f"the problem names {name}", answer)
@@ -126,7 +122,7 @@ def test_a_unique_value_that_is_taken_answers_409_with_its_field(
 
 def test_a_unique_value_is_free_again_after_its_row(shop: Shop, unique_field: FieldCase) -> None:
     rows, name = shop.rows(unique_field.resource), unique_field.field.name
-    row = rows.create()
+    row = rows.create_with(unique_field.field)
     must_answer(rows.delete(row["id"]), 204, "a row can be deleted")
     assert rows.create(**{name: row[name]})[name] == row[name]
 

@@ -59,8 +59,8 @@ def test_what_refers_to_a_deleted_row_loses_the_reference(shop: Shop, nulled: Fi
     shop.service.within_bound(lambda: rows.get(row["id"]).json()[name] is None, promise)
     left = rows.read(row["id"])
     assert left == row | {name: None, "updated_at": left["updated_at"]}, "nothing else changes"
-    must_answer(rows.get(row["id"], **{"If-None-Match": seen}), 200, "the row is another than before")
-    must_answer(rows.patch(row["id"], {}, **{"If-Match": seen}), 412, "the row is another than before")
+    must_answer(rows.get(row["id"], if_none_match=seen), 200, "the row is another than before")
+    must_answer(rows.patch(row["id"], {}, seen), 412, "the row is another than before")
 
 
 def test_a_deletion_that_is_refused_takes_nothing_along(shop: Shop, restricted: FieldCase) -> None:
@@ -102,7 +102,7 @@ def _dependent(shop: Shop, resource: Resource, field: Field, row: Row) -> tuple[
 
 def test_a_deletion_by_version_is_refused_for_another(shop: Shop, cascaded: FieldCase) -> None:
     targets, target, rows, row = referring(shop, cascaded)
-    answer = targets.delete(target["id"], **{"If-Match": '"other"'})
+    answer = targets.delete(target["id"], '"other"')
     must_answer(answer, 412, "the row has another entity tag")
     targets.must_show(target)
     rows.must_show(row)

@@ -33,7 +33,9 @@ def test_a_batch_creates_its_rows_in_their_order(count: int, shop: Shop, with_ba
     must(created == {"created": count}, "a batch says how many rows it created", answer)
     stored = rows.page(limit=count)["items"]
     for draft, row in zip(drafts, stored[::-1], strict=True):
-        kept = [field.name for field in with_batch.fields if is_kept(field, draft[field.name], row[field.name])]
+        kept = [
+            field.name for field in with_batch.fields if is_kept(field, draft[field.name], row[field.name])
+        ]
         assert kept == list(draft), f"the rows of a batch are stored in their order: {row}"
     assert rows.read(stored[0]["id"]) == stored[0], "a row of a batch can be read"
 
@@ -100,9 +102,9 @@ def test_a_batch_with_a_value_that_is_taken_stores_nothing(
 ) -> None:
     rows = shop.rows(with_batch_and_unique)
     for field in with_batch_and_unique.unique:
-        row = rows.create()
-        newest = rows.newest()
+        row = rows.create_with(field)
         drafts = [rows.draft() for _ in range(3)]
+        newest = rows.newest()
         drafts[position][field.name] = row[field.name]
         answer = must_answer(rows.batch(drafts), 409, f"{field.name} is unique")
         must(answer.json().get("field") == field.name, f"the problem names {field.name}", answer)
@@ -112,8 +114,8 @@ def test_a_batch_with_a_value_that_is_taken_stores_nothing(
 def test_a_batch_with_a_value_twice_stores_nothing(shop: Shop, with_batch_and_unique: Resource) -> None:
     rows = shop.rows(with_batch_and_unique)
     for field in with_batch_and_unique.unique:
+        drafts = [rows.draft(**{field.name: rows.value(field)}) for _ in range(3)]
         newest = rows.newest()
-        drafts = [rows.draft() for _ in range(3)]
         twice = rows.draft(**{field.name: drafts[0][field.name]})
         answer = must_answer(rows.batch([*drafts, twice]), 409, f"{field.name} is unique in a batch")
         must(answer.json().get("field") == field.name, f"the problem names {field.name}", answer)
@@ -130,7 +132,7 @@ def test_the_export_has_every_row_once_and_in_full(shop: Shop, with_export: Reso
         rows.create_least()
     exported = rows.exported()
     assert len(set(ids(exported))) == len(exported), "no row is exported twice"
-    by_id = sorted(exported, key=lambda row: row["id"], reverse=True)
+    by_id: list[Row] = sorted(exported, key=lambda row: row["id"], reverse=True)
     assert by_id == rows.walk(), "every row is exported as it is listed"
 
 
@@ -168,7 +170,7 @@ def _is_measured_right(field: Field, stored: list[Row], figures: Row) -> bool:
     values = [Decimal(str(row[field.name])) for row in stored if row[field.name] is not None]
     if not values:
         return figures == dict.fromkeys(("min", "max", "mean"))
-    mean = sum(values) / len(values)
+    mean = sum(values, Decimal(0)) / len(values)
     if field.kind == "decimal":
         rounded = mean.quantize(Decimal(1).scaleb(-field.places), ROUND_HALF_UP)
         exact = {"min": min(values), "max": max(values), "mean": rounded}

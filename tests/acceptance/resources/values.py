@@ -21,7 +21,7 @@ COUNTER = count(secrets.randbelow(2**30))
 # A text of one character may have one of these.
 FIRST_HAN, HAN = 0x20000, 42_000
 SHORT = 8
-DAYS = 20_000
+DAYS = 3_000_000
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 INVALID_TEXTS = {"a NUL": "a\u0000b", "a high surrogate": "a\ud800", "a low surrogate": "\udc00a"}
 TYPES: dict[str, Json] = {"a number": 7, "true": True, "a text": "x", "a list": ["x"], "an object": {"a": 1}}
@@ -62,26 +62,35 @@ def others(field: Field, value: Json) -> Iterator[Json]:
 
 def _valid(field: Field, number: int) -> Json:
     match field.kind:
-        case "str":
-            return text_of(field, number)
-        case "int":
-            return int(_number(field, number, Decimal(1)))
-        case "float":
-            return float(_number(field, number, Decimal("0.125")))
-        case "decimal":
-            return written(_number(field, number, Decimal(1).scaleb(-field.places)), field.places)
+        case "int" | "float" | "decimal":
+            return _valid_number(field, number)
         case "bool":
             return number % 2 == 0
+        case "json":
+            document = {"number": number, "list": [None, True, 0.5, "é"]}
+            return document if field.bytes >= len(json.dumps(document)) else number % 10
+    return _valid_text(field, number)
+
+
+def _valid_text(field: Field, number: int) -> str:
+    match field.kind:
+        case "str":
+            return text_of(field, number)
         case "date":
-            return str(date(1970, 1, 1) + timedelta(days=number % DAYS))
+            return str(date.min + timedelta(days=number % DAYS))
         case "datetime":
             return _rfc_3339(NOON + timedelta(milliseconds=number))
         case "enum":
             return field.words[number % len(field.words)]
-        case "json":
-            document = {"number": number, "list": [None, True, 0.5, "é"]}
-            return document if field.bytes >= len(json.dumps(document)) else number % 10
     return str(uuid.uuid4())
+
+
+def _valid_number(field: Field, number: int) -> Json:
+    if field.kind == "int":
+        return int(_number(field, number, Decimal(1)))
+    if field.kind == "float":
+        return float(_number(field, number, Decimal("0.125")))
+    return written(_number(field, number, Decimal(1).scaleb(-field.places)), field.places)
 
 
 def text_of(field: Field, number: int, length: int = 0) -> str:
@@ -115,6 +124,18 @@ def _rfc_3339(moment: datetime) -> str:
 # --- Values at the limits -------------------------------------------------------------------------------
 
 
+def _constant(value: Json) -> MakeValue:
+    return lambda: value
+
+
+def _in_list(make: MakeValue) -> MakeValue:
+    return lambda: [make()]
+
+
+def _text_maker(field: Field, length: int) -> MakeValue:
+    return lambda: text_of(field, next(COUNTER), length)
+
+
 def at_limits(field: Field) -> dict[str, MakeValue]:
     """Return what makes each value that is just acceptable, by what it is."""
     if field.is_list:
@@ -124,10 +145,7 @@ def at_limits(field: Field) -> dict[str, MakeValue]:
 
 
 def _elements_at_limits(field: Field) -> dict[str, MakeValue]:
-    return {
-        f"an element of {words}": lambda make=make: [make()]
-        for words, make in _at_limits(field.element).items()
-    }
+    return {f"an element of {words}": _in_list(make) for words, make in _at_limits(field.element).items()}
 
 
 def _at_limits(field: Field) -> dict[str, MakeValue]:
@@ -135,25 +153,24 @@ def _at_limits(field: Field) -> dict[str, MakeValue]:
         case "str":
             return _texts_at_limits(field)
         case "int" | "float" | "decimal":
-            return {f"the number {value}": lambda value=value: value for value in _numbers_at_limits(field)}
+            return {f"the number {value}": _constant(value) for value in _numbers_at_limits(field)}
         case "enum":
-            return {f"the word {word}": lambda word=word: word for word in field.words}
+            return {f"the word {word}": _constant(word) for word in field.words}
         case "json":
-            return {f"the value {str(value)[:20]}": lambda value=value: value for value in _any_json(field)}
+            return {f"the value {str(value)[:20]}": _constant(value) for value in _any_json(field)}
     texts: dict[str, list[Json]] = {
         "bool": [True, False],
         "date": ["0001-01-01", "9999-12-31", "2024-02-29"],
         "datetime": _moments(),
         "uuid": ["00000000-0000-0000-0000-000000000000", "FFFFFFFF-ffff-ffff-ffff-ffffffffffff"],
     }
-    return {str(value): lambda value=value: value for value in texts.get(field.kind, [])}
+    return {str(value): _constant(value) for value in texts.get(field.kind, [])}
 
 
 def _texts_at_limits(field: Field) -> dict[str, MakeValue]:
     least, most = field.lengths
     made: dict[str, MakeValue] = {
-        f"{length} characters": lambda length=length: text_of(field, next(COUNTER), length)
-        for length in {max(least, 1), most}
+        f"{length} characters": _text_maker(field, length) for length in {max(least, 1), most}
     }
     return made if least else made | {"no character": str}
 
@@ -168,7 +185,9 @@ def _numbers_at_limits(field: Field) -> list[Json]:
         return [int(bound) for bound in (least, most) if bound is not None]
     inside = [Decimal("0.1"), Decimal("1e-7"), Decimal("1.7976931348623157e308"), Decimal(3)]
     numbers = [bound for bound in (least, most) if bound is not None]
-    numbers += [each for each in inside if (least is None or least <= each) and (most is None or each <= most)]
+    numbers += [
+        each for each in inside if (least is None or least <= each) and (most is None or each <= most)
+    ]
     return [float(each) for each in numbers]
 
 

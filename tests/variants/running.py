@@ -87,6 +87,8 @@ class Run:
         self.folder = VAR / "variants" / self.name
         self.project = self.folder / "project"
         self.shop = self.folder / "shop"
+        # None for the sample.
+        self.resources: list[dict[str, Any]] | None = None
         # What the names of steps and logs begin with, for a project besides the first.
         self.prefix = ""
         self.step_seconds: dict[str, float] = {}
@@ -118,7 +120,7 @@ class Run:
         kill_processes_in(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
-        shutil.move(renderer.render_variant(self.variant).folder, self.project)
+        shutil.move(renderer.render_variant(self.variant, self.resources).folder, self.project)
 
     def install(self) -> None:
         """Give the project a `.venv` made from its own requirements, as `make install` would make it."""

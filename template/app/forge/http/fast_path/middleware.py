@@ -4,10 +4,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from fastapi.routing import request_response
+from starlette._exception_handler import wrap_app_handling_exceptions
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, ExceptionHandler, Message, Receive, Scope, Send
 
-from app.forge.http.fast_path.route import UseFastAPI
+from app.forge.http.fast_path.route import DirectRoute, UseFastAPI
 from app.forge.http.fast_path.tree import RouteTree
 from app.forge.http.routing import set_route_template
 
@@ -55,10 +57,12 @@ class FastPathMiddleware:
         request = Request(scope, receive, send)
         response: Any
         try:
-            arguments = await direct.arguments(request)
-            response = await direct.endpoint(**arguments)
-            if not isinstance(response, Response):
-                response = direct.serialized(response)
+            body = await direct.read_body(request)
+            if direct.yields:
+                response = self._with_exits(direct, body)
+                receive = receive if direct.plan.body_field is None else _replayed(request, receive)
+            else:
+                response = await direct.respond(request, body)
         except UseFastAPI as why:
             del scope["route"], scope["endpoint"], scope["path_params"]
             await self.app(scope, _replayed(request, receive, why.body_error), send)
@@ -66,20 +70,35 @@ class FastPathMiddleware:
         except Exception as error:
             response = _raising(error)
         # A plain response needs exception handlers only if sending fails, so they are left out until then.
-        if type(response).__call__ is not Response.__call__ or response.background is not None:
-            response = self._handled(response)
+        is_plain = type(response).__call__ is Response.__call__ and response.background is None
+        if not is_plain and not direct.yields:
+            response = self._handled(response, request)
         try:
             await self._respond(response, scope, receive, send)
         except Exception as error:
             if not isinstance(response, Response):
                 raise
-            await self._handled(_raising(error, is_started=True))(scope, receive, _send_nothing)
+            raising = self._handled(_raising(error, is_started=True), request)
+            await raising(scope, receive, _send_nothing)
         finally:
             set_route_template(scope, direct.path)
 
-    def _handled(self, app: ASGIApp) -> ASGIApp:
-        # Twice, as in FastAPI, so exceptions raised by a handler are handled too.
-        return ExceptionMiddleware(ExceptionMiddleware(app, self._handlers), self._handlers)
+    def _handled(self, app: ASGIApp, request: Request) -> ASGIApp:
+        # Twice, as in FastAPI, so exceptions raised by a handler are handled too. Handlers get the endpoint's request,
+        # which may have read the body.
+        async def handled_once(scope: Scope, receive: Receive, send: Send) -> None:
+            await wrap_app_handling_exceptions(app, request)(scope, receive, send)
+
+        return ExceptionMiddleware(handled_once, self._handlers)
+
+    def _with_exits(self, direct: DirectRoute, body: Any) -> ASGIApp:
+        """Return an ASGI app that responds, and then runs the code after `yield` of dependencies."""
+
+        async def respond(request: Request) -> Response:
+            return await direct.respond(request, body)
+
+        # FastAPI's own exit stacks and exception handling.
+        return ExceptionMiddleware(request_response(respond), self._handlers)
 
 
 def _raising(error: Exception, *, is_started: bool = False) -> ASGIApp:
@@ -97,7 +116,7 @@ async def _send_nothing(_message: Message) -> None:
     """Discard a message, because the client has already received its response."""
 
 
-def _replayed(request: Request, receive: Receive, error: Exception | None) -> Receive:
+def _replayed(request: Request, receive: Receive, error: Exception | None = None) -> Receive:
     """Return a `receive` that yields the whole body again, or raises the error that reading it raised."""
     is_given = False
 

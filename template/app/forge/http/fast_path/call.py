@@ -34,7 +34,7 @@ class Call:
         return self._response
 
     async def arguments(self, plan: Plan) -> Arguments:
-        """Return the arguments, after calling all dependencies. `errors` has a reason for each that is missing."""
+        """Return the arguments, after calling all dependencies. If there are `errors`, they are not complete."""
         arguments: Arguments = {}
         for each in plan.dependencies:
             value = self._values.get(each.key, UNKNOWN) if each.uses_cache else UNKNOWN
@@ -52,25 +52,15 @@ class Call:
         return self.read(plan, arguments)
 
     def read(self, plan: Plan, arguments: Arguments) -> Arguments:
-        """Add the arguments that the request contains."""
+        """Add the arguments that do not come from dependencies."""
         for name, read in plan.parameters:
-            value, errors = read(self._request)
-            if errors:
-                self.errors += errors
-            else:
-                arguments[name] = value
+            arguments[name] = read(self._request, self.errors)
         if plan.body_field is not None:
-            self._add_body(plan.body_field, arguments)
+            arguments[plan.body_field.name], errors = plan.body_field.validate(self.body, loc=("body",))
+            self.errors += errors
         if plan.has_objects:
             self._add_objects(plan, arguments)
         return arguments
-
-    def _add_body(self, field: Any, arguments: Arguments) -> None:
-        value, errors = field.validate(self.body, loc=("body",))
-        if errors:
-            self.errors += errors
-        else:
-            arguments[field.name] = value
 
     def _add_objects(self, plan: Plan, arguments: Arguments) -> None:
         """Add what FastAPI provides by type, such as the request."""

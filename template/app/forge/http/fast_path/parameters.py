@@ -11,6 +11,8 @@ from uuid import UUID
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import request_params_to_args
+from pydantic import ValidationError
+from pydantic_core import SchemaValidator
 
 SCALARS = frozenset(
     {str, int, float, bool, bytes, Decimal, UUID, date, datetime, time, timedelta, type(None)}
@@ -18,8 +20,8 @@ SCALARS = frozenset(
 # Defaults of these types cannot be changed by one request and seen by the next.
 CONSTANTS = (str, int, float, bytes, Decimal, UUID, date, time, timedelta, Enum, type(None))
 
-# Returns the value of a parameter, and FastAPI's errors if it is invalid.
-Read = Callable[[Request], tuple[Any, list[Any]]]
+# Returns the value of a parameter. If it is invalid, adds FastAPI's errors to the list.
+Read = Callable[[Request, list[Any]], Any]
 Get = Callable[[Request], str | None]
 
 
@@ -80,28 +82,38 @@ def _general_reader(field: Any, source: Source) -> Read:
     """Return a reader for every parameter that FastAPI allows, such as lists and models."""
     fields, name = (field,), field.name
 
-    def read(request: Request) -> tuple[Any, list[Any]]:
-        values, errors = request_params_to_args(fields, source.values(request))
-        return values.get(name), errors
+    def read(request: Request, errors: list[Any]) -> Any:
+        values, found = request_params_to_args(fields, source.values(request))
+        errors += found
+        return values.get(name)
 
     return read
 
 
 def _plain_reader(field: Any, source: Source, read_as_fastapi: Read) -> Read:
-    get = source.getter(field.alias)
-    validate: Callable[..., tuple[Any, list[Any]]] = field.validate
-    location = (field.field_info.in_.value, field.alias)
-    is_required = field.field_info.is_required()
-    default: tuple[Any, list[Any]] = (field.field_info.default, [])
+    get, validate = source.getter(field.alias), validator_of(field)
+    is_required, default = field.field_info.is_required(), field.field_info.default
 
-    def read(request: Request) -> tuple[Any, list[Any]]:
+    def read(request: Request, errors: list[Any]) -> Any:
         given = get(request)
+        if given is None and not is_required:
+            return default
         if given is not None:
-            return validate(given, loc=location)
+            try:
+                return validate(given, from_attributes=True)
+            except ValidationError:
+                pass
         # FastAPI words the error.
-        return read_as_fastapi(request) if is_required else default
+        return read_as_fastapi(request, errors)
 
     return read
+
+
+def validator_of(field: Any) -> Callable[..., Any]:
+    """Return the validator of FastAPI's field, without the layers around it if there are only the usual ones."""
+    adapter = field._type_adapter
+    validator = adapter.validator
+    return validator.validate_python if type(validator) is SchemaValidator else adapter.validate_python
 
 
 def _is_plain(field: Any) -> bool:

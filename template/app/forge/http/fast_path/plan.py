@@ -97,7 +97,7 @@ def _runner(dependant: Dependant) -> Run:
 
 
 async def _run_until_yield(dependant: Dependant, request: Request, arguments: Arguments) -> Any:
-    # `request_response` of FastAPI puts both stacks into the scope, and closes them.
+    # Both are in the scope, as in FastAPI, and closed by the middleware.
     stack = "fastapi_function_astack" if dependant.scope == "function" else "fastapi_inner_astack"
     return await _solve_generator(
         dependant=dependant, stack=request.scope[stack], sub_values=arguments, request=request

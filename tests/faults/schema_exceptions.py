@@ -47,7 +47,7 @@ def _is_more_exact(case: Any, fault: str) -> bool:
 
 
 def _is_also_an_id(case: Any, response: Any) -> bool:
-    return case.operation.path.endswith(ALSO_IDS)
+    return bool(case.operation.path.endswith(ALSO_IDS))
 
 
 # By the code of the failure, with the reason why it is none.
@@ -83,7 +83,7 @@ def _rows(body: Any) -> Iterator[Row]:
 
 def _is_uuid(value: Any) -> bool:
     try:
-        return str(uuid.UUID(value)) == value.lower()
+        return bool(str(uuid.UUID(value)) == value.lower())
     except (AttributeError, TypeError, ValueError):
         return False
 

@@ -111,7 +111,8 @@ def _plain_reader(field: Any, source: Source, read_as_fastapi: Read) -> Read:
 
 def validator_of(field: Any) -> Callable[..., Any]:
     """Return the validator of FastAPI's field, without the layers around it if there are only the usual ones."""
-    adapter = field._type_adapter
+    # FastAPI has no public name for it.
+    adapter = field._type_adapter  # noqa: SLF001
     validator = adapter.validator
     return validator.validate_python if type(validator) is SchemaValidator else adapter.validate_python
 

@@ -62,11 +62,16 @@ def build_release(root: Path, version: str, target: Path) -> list[Path]:
     with tempfile.TemporaryDirectory(prefix="fastforge-release-") as scratch:
         clone = Path(scratch) / "clone"
         _git(root, "clone", "--quiet", "--no-local", str(root), str(clone))
-        _git(clone, "tag", f"v{version}")
+        # Annotated, so that git prefers it to another tag of the same commit.
+        identity = ("-c", "user.name=FastForge", "-c", "user.email=fastforge@localhost")
+        _git(clone, *identity, "tag", "--annotate", "--message", version, f"v{version}")
         built = [_build(clone, kind, Path(scratch) / kind) for kind in KINDS]
         projects = [_checked_project(file, version, file.parent / "checked") for file in built]
-        if _contents(projects[0]) != _contents(projects[1]):
-            raise CheckFailed("The wheel and the sdist generate different projects.")
+        one, other = map(_contents, projects)
+        if different := sorted(
+            name for name in one.keys() | other.keys() if one.get(name) != other.get(name)
+        ):
+            raise CheckFailed(f"The wheel and the sdist generate different files: {', '.join(different)}")
         target.mkdir(exist_ok=True)
         return [Path(shutil.copy(file, target)) for file in built]
 

@@ -41,12 +41,12 @@ class Interrupted(BaseException):
         self.exit_code = 128 + signal_number
 
 
-def closest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that is most like this one, or None."""
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a hint with the known name that is most like this one, or an empty string."""
     import difflib
 
     matches = difflib.get_close_matches(name, list(known), n=1)
-    return matches[0] if matches else None
+    return f"Did you mean {matches[0]}?" if matches else ""
 
 
 def report(error: BaseException, *, as_json: bool) -> int:
@@ -105,8 +105,7 @@ def _wrong_usage(error: BaseException) -> tuple[str, str, int]:
         known = [name for parameter in context.command.params for name in parameter.opts] if context else []
         if option in known:
             return f"{option} needs a value.", help_hint, exit_code
-        meant = closest(option, known)
-        hint = f"Did you mean {meant}?" if meant else help_hint
+        hint = did_you_mean(option, known) or help_hint
         return f"Unknown option {option!r} of '{command}'.", hint, exit_code
     message = " ".join(str(error.format_message()).split())  # type: ignore[attr-defined]
     return message, help_hint, exit_code

@@ -17,6 +17,7 @@ from fastforge.project.destination import find_destination
 from fastforge.project.generate import NewOptions, NewProject, make_project
 from fastforge.template.answers import load_presets, preset_answers, read_answers
 from fastforge.template.grammar import grammar
+from fastforge.template.prompts import ask_for_path
 from fastforge.template.questions import HINTS, check_answers
 from fastforge.template.resources import EXAMPLE
 
@@ -116,7 +117,7 @@ def new(
     ask = not (defaults or json) and _is_on_a_terminal()
     given = _given_answers(answers, flags, _given_resources(resource or [], none=no_resources))
     from_preset = check_answers(QUESTIONS, preset_answers(preset), "--preset") if preset else {}
-    place = path if path is not None else _ask_for_path() if ask else "."
+    place = path if path is not None else ask_for_path() if ask else "."
     project = make_project(
         NewOptions(
             place,
@@ -159,12 +160,6 @@ def _as_utf8(argument: str) -> str:
 
 def _is_on_a_terminal() -> bool:
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
-
-
-def _ask_for_path() -> str:
-    from fastforge.template.prompts import ask_for_path
-
-    return ask_for_path()
 
 
 def _lines(project: NewProject) -> list[str]:

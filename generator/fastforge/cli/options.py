@@ -14,10 +14,7 @@ from fastforge.template.questions import Question
 
 
 def options(
-    json: Annotated[
-        bool,
-        typer.Option("--json", help="Print a JSON Schema of the answers file, for programs and editors."),
-    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print a JSON Schema of the answers file.")] = False,
 ) -> None:
     """List the questions and their choices."""
     presets, tables = load_presets(), load_tables()

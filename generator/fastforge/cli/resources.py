@@ -13,7 +13,7 @@ import typer
 from fastforge import interrupts
 from fastforge.cli.output import tell
 from fastforge.cli.parameters import DryRun, Json, ProjectOption, ProjectPath, ResourceName
-from fastforge.cli.update import changed_lines, print_update
+from fastforge.cli.update import print_update
 from fastforge.errors import EXIT_ATTENTION, UserError, write_json
 from fastforge.template.resources import EXAMPLE, Resource, line_of, parse_line, read_resources
 
@@ -187,9 +187,7 @@ def _change(
     last_exit = interrupts.pass_the_point_of_no_return
     options = UpdateOptions(path, change=changed_answers, dry_run=dry_run, last_exit=last_exit)
     done = update_project(options)
-    migrations = _migrations(done)
-    document = {**done.document(), "migrations": migrations}
-    return print_update(done, document, changed_lines(done, migrations), json=json)
+    return print_update(done, _migrations(done), json=json)
 
 
 def _migrations(done: Update) -> list[str]:

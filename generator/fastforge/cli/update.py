@@ -83,7 +83,7 @@ def update(
 
     last_exit = interrupts.pass_the_point_of_no_return
     done = update_project(UpdateOptions(path, to, changes, dry_run, verify, last_exit=last_exit))
-    return print_update(done, done.document(), _lines(done), json=json)
+    return print_update(done, json=json)
 
 
 def check(path: ProjectPath = ".", json: Json = False) -> int:
@@ -111,51 +111,38 @@ def check(path: ProjectPath = ".", json: Json = False) -> int:
     return EXIT_ATTENTION
 
 
-def print_update(done: Update, document: Mapping[str, Any], lines: list[str], *, json: bool) -> int:
-    """Print the outcome of an update, and return the exit code."""
+def print_update(done: Update, migrations: list[str] | None = None, *, json: bool) -> int:
+    """Print the outcome, with the migrations of a change of resources, and return the exit code."""
     if json:
-        write_json(document)
+        write_json(done.document() | ({} if migrations is None else {"migrations": migrations}))
     elif done.diff:
         print(done.diff)
-    tell(*lines)
+    tell(*_lines(done, migrations or []))
     return EXIT_ATTENTION if done.conflicts else 0
 
 
-def changed_lines(done: Update, migrations: list[str]) -> list[str]:
-    """Return the lines about a change of resources."""
-    if done.plan is None:
-        return _up_to_date(done)
-    would = "Would change" if done.options.dry_run else "Changed"
+def _lines(done: Update, migrations: list[str]) -> list[str]:
+    directory, plan, is_dry = done.project.directory, done.plan, done.options.dry_run
+    if plan is None:
+        return [*done.notes, f"{directory} is up to date ({done.version})."]
+    from fastforge.template.releases import release_lines
+
+    if done.version == done.project.version:
+        headline = f"{'Would change' if is_dry else 'Changed'} {directory}."
+    else:
+        would = "Would update" if is_dry else "Updated"
+        headline = f"{would} {directory} from {done.project.version} to {done.version}."
     migrate = ["", f"Read {', '.join(migrations)}, then run make migrate."]
     return [
         *done.notes,
-        f"{would} {done.project.directory}.",
-        *_file_lines(done.plan),
-        *_answer_lines(done.plan.changed_answers),
-        *(migrate if migrations and not done.options.dry_run else []),
+        headline,
+        *_file_lines(plan),
+        *_answer_lines(plan.changed_answers),
+        *_follow_up_lines(plan.follow_up),
+        *release_lines(plan.brings),
+        *(migrate if migrations and not is_dry else []),
         *_next_lines(done),
     ]
-
-
-def _lines(done: Update) -> list[str]:
-    if done.plan is None:
-        return _up_to_date(done)
-    from fastforge.template.releases import release_lines
-
-    would = "Would update" if done.options.dry_run else "Updated"
-    return [
-        *done.notes,
-        f"{would} {done.project.directory} from {done.project.version} to {done.version}.",
-        *_file_lines(done.plan),
-        *_answer_lines(done.plan.changed_answers),
-        *_follow_up_lines(done.plan.follow_up),
-        *release_lines(done.plan.brings),
-        *_next_lines(done),
-    ]
-
-
-def _up_to_date(done: Update) -> list[str]:
-    return [*done.notes, f"{done.project.directory} is up to date ({done.version})."]
 
 
 def _file_lines(plan: Plan) -> list[str]:

@@ -20,29 +20,23 @@ def bench_project(path: str, arguments: Sequence[str]) -> int:
         WorkFailed: The project has no environment, or its version no kit.
         Interrupted: A signal came before the kit could handle it.
     """
-    directory = find_directory(path)
-    return run_kit(directory, "fastforge_kit", [*_default_resource(directory), *arguments])
+    return _run_kit(path, "fastforge_kit", arguments)
 
 
 def profile_project(path: str, arguments: Sequence[str]) -> int:
-    """Draw a flame graph of the project under load, and return the exit code. The kit prints the results.
+    """Draw a flame graph of the project under load; see `bench_project`.
 
     Raises:
-        UserError: It is not a project.
-        WorkFailed: py-spy is missing, the project has no environment, or its version no kit.
-        Interrupted: A signal came before the kit could handle it.
+        WorkFailed: Also if py-spy is missing.
     """
-    directory = find_directory(path)
     sampler = shutil.which("py-spy", path=str(Path(sys.executable).parent)) or shutil.which("py-spy")
     if sampler is None:
-        raise WorkFailed(
-            "py-spy is not installed.", "Install FastForge again: py-spy is one of its dependencies."
-        )
-    return run_kit(
-        directory, "fastforge_kit.profile", ["--py-spy", sampler, *_default_resource(directory), *arguments]
-    )
+        raise WorkFailed("py-spy is not installed.", "Reinstall FastForge, which depends on it.")
+    return _run_kit(path, "fastforge_kit.profile", ["--py-spy", sampler, *arguments])
 
 
-def _default_resource(directory: Path) -> list[str]:
+def _run_kit(path: str, module: str, arguments: Sequence[str]) -> int:
+    directory = find_directory(path)
     name = first_resource(directory)
-    return [f"--default-resource={name}"] if name else []
+    default = [f"--default-resource={name}"] if name else []
+    return run_kit(directory, module, [*default, *arguments])

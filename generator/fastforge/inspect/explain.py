@@ -179,17 +179,12 @@ def _find(optimization: Optimization, project: Path) -> Found:
 
 
 def _undo(optimization: Optimization, project: Path) -> str:
-    texts = {edit.file: (project / edit.file).read_text(encoding="utf-8") for edit in optimization.edits}
-    without = dict(texts)
-    for edit in optimization.edits:
-        without[edit.file] = without[edit.file].replace(edit.text, edit.without)
-    patches = (
-        difflib.unified_diff(
-            texts[file].splitlines(keepends=True),
-            without[file].splitlines(keepends=True),
-            f"a/{file}",
-            f"b/{file}",
-        )
-        for file in texts
-    )
-    return "".join(line for patch in patches for line in patch)
+    """Return the patch that removes the optimization."""
+    patch: list[str] = []
+    for file in dict.fromkeys(edit.file for edit in optimization.edits):
+        old = new = (project / file).read_text(encoding="utf-8")
+        for edit in optimization.edits:
+            new = new.replace(edit.text, edit.without) if edit.file == file else new
+        before, after = (text.splitlines(keepends=True) for text in (old, new))
+        patch += difflib.unified_diff(before, after, f"a/{file}", f"b/{file}")
+    return "".join(patch)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -77,14 +76,13 @@ def first_resource(project: Path) -> str:
     Raises:
         UserError: The answers file cannot be read.
     """
-    resources = read_recorded(project).get("resources")
-    first = resources[0] if isinstance(resources, list) and resources else {}
-    return str(first.get("name", "")) if isinstance(first, dict) else ""
+    resources = read_recorded(project).get("resources") or [{}]
+    return str(resources[0].get("name", ""))
 
 
 def project_python(project: Path) -> Path:
     """Return the project's interpreter, or raise `WorkFailed` if it has none."""
-    python = project / ".venv" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    python = project / ".venv/bin/python"
     if not python.exists():
         raise WorkFailed(f"{str(project)!r} has no .venv.", "Create it: run make install in the project.")
     return python

@@ -47,31 +47,6 @@ def run_tests(directory: Path) -> None:
         TestsFailed: They fail.
         WorkFailed: They cannot be run.
     """
-    failure = "The project's tests fail with the update, which was undone."
-    _make_test(directory, TestsFailed(failure, f"Run make test in {str(directory)!r}."))
-
-
-def measure(directory: Path) -> str | None:
-    """Return the output of `fastforge bench` for the endpoints, or None if the project has no environment.
-
-    Raises:
-        WorkFailed: It fails.
-        Interrupted: A signal ended it.
-    """
-    if not (directory / ".venv").exists():
-        return None
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as printed:
-        code = run_kit(directory, "fastforge_kit", _ENDPOINTS_ONLY, printed)
-        printed.seek(0)
-        figures = printed.read()
-    if code > _SIGNALLED:
-        raise Interrupted(code - _SIGNALLED)
-    if code:
-        raise WorkFailed("The project cannot be measured.", f"See: fastforge bench {str(directory)!r}")
-    return figures
-
-
-def _make_test(directory: Path, failure: WorkFailed) -> None:
     environment = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
     try:
         process = subprocess.Popen(
@@ -97,7 +72,28 @@ def _make_test(directory: Path, failure: WorkFailed) -> None:
     if process.returncode:
         if sys.stderr:
             print(*printed.splitlines()[-_LAST_LINES:], sep="\n", file=sys.stderr)
-        raise failure
+        failure = "The project's tests fail with the update, which was undone."
+        raise TestsFailed(failure, f"Run make test in {str(directory)!r}.")
+
+
+def measure(directory: Path) -> str | None:
+    """Return the output of `fastforge bench` for the endpoints, or None if the project has no environment.
+
+    Raises:
+        WorkFailed: It fails.
+        Interrupted: A signal ended it.
+    """
+    if not (directory / ".venv").exists():
+        return None
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as printed:
+        code = run_kit(directory, "fastforge_kit", _ENDPOINTS_ONLY, printed)
+        printed.seek(0)
+        figures = printed.read()
+    if code > _SIGNALLED:
+        raise Interrupted(code - _SIGNALLED)
+    if code:
+        raise WorkFailed("The project cannot be measured.", f"See: fastforge bench {str(directory)!r}")
+    return figures
 
 
 def _end(process: subprocess.Popen[str]) -> None:

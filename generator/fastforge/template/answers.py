@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from fastforge.errors import UserError, closest
+from fastforge.errors import UserError, did_you_mean
 from fastforge.template.questions import alternatives
 
 # Not the C parser: deeply nested brackets crash it, and Python with it.
@@ -50,11 +50,8 @@ def preset_answers(name: str) -> Mapping[str, str]:
     """
     presets = load_presets()
     if name not in presets:
-        meant = closest(name, presets)
-        suggestion = f"Did you mean {meant}? " if meant else ""
-        raise UserError(
-            f"--preset: {name!r} is not a preset.", f"{suggestion}Choose {alternatives(presets)}."
-        )
+        hint = f"{did_you_mean(name, presets)} Choose {alternatives(presets)}.".lstrip()
+        raise UserError(f"--preset: {name!r} is not a preset.", hint)
     return presets[name].answers
 
 

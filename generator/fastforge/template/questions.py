@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from fastforge.errors import UserError, closest
+from fastforge.errors import UserError, did_you_mean
 from fastforge.template.resources import EXAMPLE, read_resources
 from fastforge.template.source import template_directory
 
@@ -63,9 +63,8 @@ class Question:
         shown = reprlib.repr(value) if not isinstance(value, str) else repr(value[:100])
         if not self.choices:
             raise UserError(f"{origin}: {self.name} is {shown}, which is not text.", "Put it in quotes.")
-        meant = closest(value, self.choices) if isinstance(value, str) else None
-        suggestion = f"Did you mean {meant}? " if meant else ""
-        hint = f"{suggestion}Choose {alternatives(self.choices)}."
+        meant = did_you_mean(value, self.choices) if isinstance(value, str) else ""
+        hint = f"{meant} Choose {alternatives(self.choices)}.".lstrip()
         raise UserError(f"{origin}: {shown} is not a choice for {self.name}.", hint)
 
     def _check_list(self, value: object, origin: str) -> list[Any]:
@@ -110,8 +109,7 @@ def check_answers(
     by_name = {question.name: question for question in questions}
     for name in answers:
         if name not in by_name:
-            meant = closest(str(name), by_name)
-            hint = f"Did you mean {meant}?" if meant else f"The questions are {alternatives(by_name, 'and')}."
+            hint = did_you_mean(str(name), by_name) or f"The questions are {alternatives(by_name, 'and')}."
             raise UserError(f"{origin}: {reprlib.repr(name)} is not a question.", hint)
     return {name: by_name[name].check(value, origin) for name, value in answers.items()}
 

@@ -112,15 +112,11 @@ def build_facts() -> dict[str, Any]:
 
 def _checkout_facts(checkout: Path) -> dict[str, Any]:
     try:
+        is_shallow = run_git(checkout, "rev-parse", "--is-shallow-repository") == "true"
         return {
             "commit": run_git(checkout, "describe", "--tags", "--always"),
             "dirty": bool(run_git(checkout, "status", "--porcelain", "--", *_TEMPLATE_PATHS)),
-            "no_history": _why_unusable(checkout),
+            "no_history": "it is a shallow clone; git fetch --unshallow completes it" if is_shallow else None,
         }
     except GitFailed as error:
         raise SourceUnknown(str(error)) from error
-
-
-def _why_unusable(checkout: Path) -> str | None:
-    is_shallow = run_git(checkout, "rev-parse", "--is-shallow-repository") == "true"
-    return "it is a shallow clone; git fetch --unshallow completes it" if is_shallow else None

@@ -92,13 +92,8 @@ class UpdateTransaction:
         written.mkdir()
         index = self.state / "written.index"
         _update_index(self.project, index, rows)
-        run_git(
-            self.project.top,
-            "checkout-index",
-            "--all",
-            f"--prefix={written}/",
-            variables={"GIT_INDEX_FILE": str(index)},
-        )
+        variables = {"GIT_INDEX_FILE": str(index)}
+        run_git(self.project.top, "checkout-index", "--all", f"--prefix={written}/", variables=variables)
         (written / self.project.prefix).rename(after) if rows else after.mkdir()
         for path in self._remaining():
             if path in self.merged.yours:

@@ -17,7 +17,7 @@ from fastforge.git import UNATTENDED, GitFailed, run_git
 from fastforge.inspect.verify import TestsFailed, run_tests
 from fastforge.project.git_init import committer
 from fastforge.project.locate import ANSWERS_FILE, Project, find_project
-from fastforge.template.history import History, open_history
+from fastforge.template.history import open_history
 from fastforge.template.questions import Answers
 from fastforge.update.plan import UpdateOptions
 from fastforge.update.run import update_project
@@ -57,7 +57,7 @@ def find_projects(places: Iterable[str]) -> list[str]:
 def update_all(paths: Iterable[str], version: str | None, changes: Answers) -> Iterator[Outcome]:
     """Update each project on a branch named after the version, run its tests, and yield the outcome."""
     with open_history() as history:
-        target = _name(history, version)
+        target = history.name(history.commit(version)) if version else history.newest
     for path in paths:
         try:
             yield _update_on_branch(path, target, changes)
@@ -75,10 +75,6 @@ def _listed(places: Iterable[str]) -> Iterator[str]:
             yield from (line for line in Path(place[1:]).read_text(encoding="utf-8").splitlines() if line)
         else:
             yield place
-
-
-def _name(history: History, version: str | None) -> str:
-    return history.name(history.commit(version)) if version else history.newest
 
 
 def _update_on_branch(path: str, version: str, changes: Answers) -> Outcome:

@@ -61,16 +61,15 @@ def refuse_blocked(project: Project, merged: Merged) -> None:
     """
     inside = [f"{project.prefix}{path}" for path in merged.changed]
     tracked = [path for path, name in zip(inside, merged.changed, strict=True) if name in merged.yours]
-    flagged = _flagged(project, tracked)
+    flagged = _flagged(project, tracked) if tracked else set()
     if sparse := {path for path in flagged if not os.path.lexists(project.top / path)}:
         raise WorkFailed(
             f"This checkout is sparse, and leaves out files that the update changes: {_listed(sparse)}",
             "Check them out first: git sparse-checkout disable",
         )
-    blocked = {*_uncommitted(project, tracked), *flagged}
-    blocked |= {
-        path for path in set(inside).difference(tracked) if _is_in_the_way(project.top, path, tracked)
-    }
+    blocked = flagged | (_uncommitted(project, tracked) if tracked else set())
+    new = set(inside).difference(tracked)
+    blocked |= {path for path in new if _is_in_the_way(project.top, path, tracked)}
     if blocked:
         raise WorkFailed(
             f"The update would change what is not committed: {_listed(blocked)}",
@@ -100,8 +99,6 @@ def _listed(paths: Collection[str]) -> str:
 
 
 def _uncommitted(project: Project, tracked: list[str]) -> set[str]:
-    if not tracked:
-        return set()
     status = ("--no-optional-locks", "--literal-pathspecs", "status", "--porcelain", "-z", "--no-renames")
     listed = run_git(project.top, *status, "--untracked-files=no", "--ignore-submodules=none", "--", *tracked)
     return {row[3:] for row in listed.split("\0") if row}
@@ -109,8 +106,6 @@ def _uncommitted(project: Project, tracked: list[str]) -> set[str]:
 
 def _flagged(project: Project, tracked: list[str]) -> set[str]:
     """Return the files whose changes git ignores (assume-unchanged, skip-worktree, sparse checkouts)."""
-    if not tracked:
-        return set()
     listed = run_git(project.top, "--literal-pathspecs", "ls-files", "-v", "-z", "--", *tracked).split("\0")
     return {row[2:] for row in listed if row and row[0] != "H"}
 

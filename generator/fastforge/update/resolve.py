@@ -111,12 +111,10 @@ def _answers(project: Project, stage: int) -> dict[str, Any]:
 
 def _stage(project: Project, path: str, stage: int) -> bytes | None:
     """Return the file on one side of the merge, or None if that side does not have it."""
-    listed = run_git(project.directory, "ls-files", "--stage", "-z", "--", path)
-    for row in listed.split("\0"):
-        facts, _, _name = row.partition("\t")
-        if facts and facts.split()[2] == str(stage):
-            return run_git_bytes(project.directory, "cat-file", "blob", facts.split()[1])
-    return None
+    try:
+        return run_git_bytes(project.directory, "cat-file", "blob", f":{stage}:./{path}")
+    except GitFailed:
+        return None
 
 
 def _merge(base: Mapping[str, Any], ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:

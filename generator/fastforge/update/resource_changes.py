@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fastforge.errors import UserError, closest
+from fastforge.errors import UserError, did_you_mean
 from fastforge.template.grammar import Grammar
 from fastforge.template.questions import HINTS, Answers
 from fastforge.template.resources import Resource
@@ -96,8 +96,7 @@ class ProjectResources:
         if not by_name:
             problem = f"{name!r} is not a resource: the project has none."
             raise UserError(problem, "Add one: fastforge add resource")
-        meant = closest(name, by_name)
-        hint = f"Did you mean {meant}?" if meant else f"The resources are {', '.join(by_name)}."
+        hint = did_you_mean(name, by_name) or f"The resources are {', '.join(by_name)}."
         raise UserError(f"{name!r} is not a resource of the project.", hint)
 
     def _replaced(self, old: Resource, fields: list[str]) -> list[Resource]:
@@ -141,8 +140,7 @@ def _find_field(resource: Resource, name: str) -> str:
     stored = {f"{each}_id": text for each, text in fields.items() if text.split(":")[1].startswith("ref=")}
     if name in (known := stored | fields):
         return known[name]
-    meant = closest(name, known)
-    hint = f"Did you mean {meant}?" if meant else f"The fields are {', '.join(fields)}."
+    hint = did_you_mean(name, known) or f"The fields are {', '.join(fields)}."
     raise UserError(f"{name!r} is not a field of {resource['name']}.", hint)
 
 

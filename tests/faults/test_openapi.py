@@ -34,6 +34,7 @@ def test_no_answer_departs_from_the_documentation(
     checks = ["--checks", "all", "--continue-on-failure"]
     bounds = ["--max-examples", str(examples), "--seed", SEED, "--request-timeout", "20"]
     output = ["--report", "json", "--report-json-path", str(report), "--warnings", "off", "--no-color"]
+    output += ["--output-truncate", "false"]
     done = subprocess.run(
         [*schemathesis, *checks, *bounds, *output],
         cwd=tmp_path,

@@ -1,4 +1,4 @@
-"""How a single parameter is read from a request, worked out once per route."""
+"""Readers of single parameters, worked out once per route."""
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta

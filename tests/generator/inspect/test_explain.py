@@ -140,12 +140,12 @@ def test_a_file_that_is_gone_is_a_change_too(fastforge: RunFastForge, project: P
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("nowhere", "'nowhere' is not a file or folder."),
-        ("orders/app/nothing.py:3", "'orders/app/nothing.py' is not a file or folder."),
-        (".", "has no .copier-answers.yml, so it is not a project of FastForge."),
-        ("orders/app", "has no .copier-answers.yml, so it is not a project of FastForge."),
-        ("alone.txt", "is not in a folder with .copier-answers.yml"),
-        ("orders/app:3", "'orders/app' is a folder and has no lines."),
+        ("nowhere", "'nowhere' is not a file or directory."),
+        ("orders/app/nothing.py:3", "'orders/app/nothing.py' is not a file or directory."),
+        (".", "has no .copier-answers.yml, so FastForge did not generate it."),
+        ("orders/app", "has no .copier-answers.yml, so FastForge did not generate it."),
+        ("alone.txt", "is not in a directory with .copier-answers.yml"),
+        ("orders/app:3", "'orders/app' is a directory and has no lines."),
         ("orders/app/forge/http/docs.py:0", "so line 0 does not exist."),
         ("orders/app/forge/http/docs.py:9999", "so line 9999 does not exist."),
         ("orders/app/picture.png:1", "is not text, so it has no lines."),

@@ -49,7 +49,7 @@ def find_projects(places: Iterable[str]) -> list[str]:
         inside = sorted(file.parent for file in place.glob(f"*/{ANSWERS_FILE}"))
         projects = [place] if is_project else inside
         if not projects:
-            raise UserError(f"There is no project in {str(place)!r}.", "Give projects or their parent.")
+            raise UserError(f"{str(place)!r} contains no project.", "Give projects or their parent.")
         found += projects
     return list(dict.fromkeys(map(str, found)))
 

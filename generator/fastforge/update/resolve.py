@@ -38,13 +38,8 @@ class Resolution:
 
     def document(self) -> dict[str, Any]:
         """Return the output of `--json`."""
-        hints = [self.heads] if self.heads else []
-        return {
-            "path": str(self.directory),
-            "resolved": self.resolved,
-            "conflicts": self.conflicts,
-            "next": hints,
-        }
+        paths = {"resolved": self.resolved, "conflicts": self.conflicts}
+        return {"path": str(self.directory), **paths, "next": [self.heads] if self.heads else []}
 
     def lines(self) -> list[str]:
         """Return the output for people."""

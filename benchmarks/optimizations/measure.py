@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from fastforge.questions import load_questions
+from fastforge.template.questions import load_questions
 from fastforge_kit.comparison import Comparison, compare
 from fastforge_kit.errors import CannotMeasure
 from fastforge_kit.measurement import Load

@@ -120,7 +120,10 @@ async def nested(
 
 
 @router.get("/uncached")
-async def uncached(first: Annotated[str, Depends(user)], second: str = Depends(user, use_cache=False)) -> Response:
+async def uncached(
+    first: Annotated[str, Depends(user)],
+    second: str = Depends(user, use_cache=False),
+) -> Response:
     return Response(f"{first} {second}")
 
 

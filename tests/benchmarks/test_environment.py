@@ -11,7 +11,11 @@ from tests.repository import REPOSITORY
 from tests.variants.environments import clean_environment, environment_of
 
 # They import the `app` of a rendered project.
-NEED_A_PROJECT = ("benchmarks.goals.layers.compression", "benchmarks.goals.layers.middleware")
+NEED_A_PROJECT = (
+    "benchmarks.baselines.dependencies",
+    "benchmarks.goals.layers.compression",
+    "benchmarks.goals.layers.middleware",
+)
 IMPORT_ALL = f"""
 import os
 from importlib import import_module

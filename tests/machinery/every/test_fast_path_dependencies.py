@@ -19,6 +19,7 @@ from fastapi import (
     Request,
     Response,
     Security,
+    routing,
 )
 from fastapi.security import HTTPBearer, SecurityScopes
 from fastapi.testclient import TestClient
@@ -254,3 +255,19 @@ def test_a_handler_reads_the_body_of_the_request_that_failed() -> None:
         return Response(await request.body())
 
     assert TestClient(app).post("/failing", json={"size": 2}).json() == {"size": 2}
+
+
+def test_a_tool_that_replaces_how_dependencies_are_solved_sees_every_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watched = []
+    solve = routing.solve_dependencies
+
+    async def solve_watched(**arguments: Any) -> Any:
+        watched.append(arguments["request"].url.path)
+        return await solve(**arguments)
+
+    monkeypatch.setattr(routing, "solve_dependencies", solve_watched)
+    answered(Service(), "/nested", {})
+
+    assert "/nested" in watched

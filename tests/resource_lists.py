@@ -215,15 +215,19 @@ def reference(draw: st.DrawFn, name: str, target: str, *flags: str) -> DrawnFiel
     return written(draw, name, f"ref={target}", [f"on_delete={on_delete}"], meaning)
 
 
+def of_any_kind(name: str) -> st.SearchStrategy[DrawnField]:
+    """Draw a field of this name that is not a reference."""
+    return st.one_of(_str(name), _number(name), _simple(name), _enum(name), _list(name))
+
+
 @st.composite
 def fields(draw: st.DrawFn, own: str, plurals: tuple[str, ...]) -> list[DrawnField]:
     """Draw the fields of a resource, which may refer to itself and to these plurals."""
     drawn = draw(st.lists(names(WORDS), min_size=1, max_size=8, unique=True))
-    kinds = (_str, _number, _simple, _enum, _list)
-    found = [draw(st.one_of(*(kind(name) for kind in kinds)).filter(is_possible)) for name in drawn]
+    found = [draw(of_any_kind(name).filter(is_possible)) for name in drawn]
     targets = draw(st.lists(st.sampled_from(plurals), max_size=3)) if plurals else []
     found += [reference(draw, f"link{number}", plural) for number, plural in enumerate(targets)]
-    if targets and draw(st.booleans()):
+    if draw(st.booleans()) and targets:
         found.append(reference(draw, "twin", targets[0], "unique"))
     if draw(st.integers(0, 3)) == 0:
         found.append(reference(draw, "parent", own, "optional"))
@@ -256,3 +260,10 @@ def resource_lists(draw: st.DrawFn) -> list[tuple[dict[str, Any], list[DrawnFiel
         resource["fields"].append(circle.text)
         found.append(circle)
     return draw(st.permutations(drawn))
+
+
+def added_fields() -> st.SearchStrategy[DrawnField]:
+    """Draw a field that a table with rows can get."""
+    return of_any_kind("added").filter(
+        lambda field: bool(field.meaning.get("optional") or "has_default" in field.meaning)
+    )

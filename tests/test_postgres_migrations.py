@@ -31,7 +31,7 @@ KINDS = {
     "decimal:digits=6:places=2:max=-1": ("-1.00", "-1.01"),
     "decimal:digits=18:places=18:min=0.000000000000000001": ("0.000000000000000001", "0.000000000000000002"),
     "decimal:digits=1:places=1": ("0.0", "-0.8"),
-    "float:min=0.5:max=1.5": ("0.5", "0.8333333333333333"),
+    "float:min=0.5:max=1.5": ("0.5", "0.8333333333333334"),
     "str:min=2:max=3": ("--", "Á-"),
     "bool": (False, True),
     "date": ("2000-01-01", "2000-01-03"),
@@ -56,7 +56,13 @@ DEFAULTS = {
     "list=int:default=1,-2": [1, -2],
     "list=uuid:default=": [],
 }
-OPTIONS = {"str": ["filter", "unique"], "list": ["filter"], "json": [], "float": ["unique"], "bool": ["filter"]}
+OPTIONS = {
+    "str": ["filter", "unique"],
+    "list": ["filter"],
+    "json": [],
+    "float": ["unique"],
+    "bool": ["filter"],
+}
 SCHEMA = """
     SELECT table_name, column_name, data_type, is_nullable, collation_name, numeric_precision, numeric_scale
     FROM information_schema.columns WHERE table_schema = 'public' ORDER BY table_name, column_name

@@ -47,7 +47,9 @@ def test_the_first_revision_leads_to_any_resources(drawn: Drawn) -> None:
     seen: set[str] = set()
     for noun in GRAMMAR.in_order(GRAMMAR.nouns_of(resources)):
         seen.add(noun["plural"])
-        assert {field["target"] for field in noun["fields"] if field["target"] and not field["is_late"]} <= seen
+        assert {
+            field["target"] for field in noun["fields"] if field["target"] and not field["is_late"]
+        } <= seen
 
 
 @given(resource_lists())

@@ -111,7 +111,7 @@ class Drawn:
         return run
 
     def take_through(self, change: Change, types_cache: Path) -> None:
-        """Check, test, migrate and serve the list; then the changed one, on the rows that are there; then go back.
+        """Check, test, migrate and serve the list; then the changed one, on its rows; then go back.
 
         The acceptance suite can be run where a service is: `run.accept(service)`.
         """

@@ -27,8 +27,12 @@ KINDS = {
     "int:min=5:max=900": (5, 6),
     "int:max=-5": (-5, -6),
     "float:min=0.5": ("0.5", "1.5"),
-    "decimal:digits=6:places=2:min=0.25": ("0.25", "1.25"),
-    "decimal:digits=6:places=2:max=-1": ("-1.00", "-2.00"),
+    "decimal:digits=6:places=2:min=0.25": ("0.25", "0.26"),
+    "decimal:digits=6:places=2:max=-1": ("-1.00", "-1.01"),
+    "decimal:digits=18:places=18:min=0.000000000000000001": ("0.000000000000000001", "0.000000000000000002"),
+    "decimal:digits=1:places=1": ("0.0", "-0.8"),
+    "float:min=0.5:max=1.5": ("0.5", "0.8333333333333334"),
+    "str:min=2:max=3": ("--", "Á-"),
     "bool": (False, True),
     "date": ("2000-01-01", "2000-01-03"),
     "datetime": ("2000-01-01T00:00:00+00:00", "2000-01-01T00:00:02+00:00"),
@@ -52,7 +56,13 @@ DEFAULTS = {
     "list=int:default=1,-2": [1, -2],
     "list=uuid:default=": [],
 }
-OPTIONS = {"str": ["filter", "unique"], "list": ["filter"], "json": [], "float": [], "bool": ["filter"]}
+OPTIONS = {
+    "str": ["filter", "unique"],
+    "list": ["filter"],
+    "json": [],
+    "float": ["unique"],
+    "bool": ["filter"],
+}
 SCHEMA = """
     SELECT table_name, column_name, data_type, is_nullable, collation_name, numeric_precision, numeric_scale
     FROM information_schema.columns WHERE table_schema = 'public' ORDER BY table_name, column_name

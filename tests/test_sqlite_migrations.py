@@ -23,6 +23,7 @@ FIELD: dict[str, Any] = {
     "filter": False,
     "min": None,
     "max": None,
+    "digits": None,
     "places": None,
     "words": [],
     "target": "",
@@ -56,7 +57,8 @@ STAND_INS: dict[str, tuple[dict[str, Any], Any]] = {
 
 
 def field(name: str, kind: str, **values: Any) -> dict[str, Any]:
-    given = {"words": ["open", "paid"] if kind == "enum" else [], "places": 2 if kind == "decimal" else None}
+    of_decimal = {"digits": 12, "places": 2} if kind == "decimal" else {}
+    given = {"words": ["open", "paid"] if kind == "enum" else [], **of_decimal}
     return {**FIELD, "name": name, "kind": kind, **given, **values}
 
 
@@ -240,6 +242,51 @@ def test_a_unique_field_that_was_dropped_comes_back_with_a_value_for_each_row(
     migrated.execute(migrated.migrate(step("drop", things, lost)))
     assert len(set(migrated.values("things", "group"))) == 3
     assert migrated.schema().keys() == before.keys()
+
+
+# A unique field with few values, and those that three rows get when it is brought back.
+FEW: dict[str, tuple[dict[str, Any], list[Any]]] = {
+    "str": ({"min": 1, "max": 1}, ["À", "Á", "Â"]),
+    "str of two": ({"min": 2, "max": 3}, ["À-", "Á-", "Â-"]),
+    "str of more": ({"min": 3, "max": 9}, ["001", "002", "003"]),
+    "int": ({"min": -1, "max": 1}, [-1, 0, 1]),
+    "int with a maximum": ({"max": -5}, [-5, -6, -7]),
+    "float": ({"min": 0.5, "max": 1.5}, [1.0, 0.5 + 1 / 3, 0.75]),
+    "decimal": ({"digits": 18, "places": 18, "min": f"0.{'0' * 17}1"}, [1, 2, 3]),
+    "decimal with a maximum": ({"max": "-1.00"}, [-100, -101, -102]),
+    "decimal of one digit": ({"digits": 1, "places": 1}, [-9, -8, -7]),
+    "enum": ({"words": ["open", "paid", "+"]}, ["open", "paid", "+"]),
+    "datetime": ({}, ["1970-01-01T00:00:00Z", "1970-01-01T00:00:01Z", "1970-01-01T00:00:02Z"]),
+    "date": ({}, ["1970-01-01", "1970-01-02", "1970-01-03"]),
+}
+
+
+@pytest.mark.parametrize("case", FEW)
+def test_a_unique_field_that_was_dropped_comes_back_with_values_that_it_can_have(
+    migrated: Migrated, case: str
+) -> None:
+    values, expected = FEW[case]
+    lost = field("group", case.partition(" ")[0], unique=True, **values)
+    things = noun("things", lost, field("name", "str"))
+    migrated.migrate(step("create", things))
+    back = migrated.migrate(step("drop", things, lost))
+    for number in "123":
+        migrated.insert("things", id=number, name="a")
+    migrated.execute(back)
+    assert migrated.values("things", "group") == expected
+
+
+@pytest.mark.parametrize(
+    ("minimum", "kept"), [("0.000000000000000001", 1), ("0.999999999999999999", 10**18 - 1)]
+)
+def test_a_decimal_that_was_dropped_comes_back_exactly(migrated: Migrated, minimum: str, kept: int) -> None:
+    lost = field("group", "decimal", digits=18, places=18, min=minimum)
+    things = noun("things", lost, field("name", "str"))
+    migrated.migrate(step("create", things))
+    back = migrated.migrate(step("drop", things, lost))
+    migrated.insert("things", id="1", name="a")
+    migrated.execute(back)
+    assert migrated.values("things", "group") == [kept]
 
 
 def test_a_list_that_was_dropped_comes_back_empty_with_its_triggers(migrated: Migrated) -> None:

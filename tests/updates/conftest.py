@@ -31,6 +31,7 @@ Run = Callable[..., Result]
 URL = "git+https://example.org/fastforge"
 UNPACK = History.unpack
 TAGS = ("v1.0.0", "v1.1.0", "v1.2.0")
+WHEELS = ("v1.0.0", "v1.1.0")
 
 
 def edit(file: Path, old: str, new: str) -> None:
@@ -138,32 +139,36 @@ only = { database = ["postgres"] }
 def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a repository of the template with the releases v1.0.0, v1.1.0 and v1.2.0."""
 
-    def make(folder: Path) -> None:
-        clone = copy_checkout(folder / "clone")
-        shutil.rmtree(clone / "docs/releases", ignore_errors=True)
-        commit_all(clone, "v1.0.0")
-        release_1_1(clone)
-        release_1_2(clone)
+    return shared_folder(tmp_path_factory, "releases", make_releases) / "clone"
 
-    return shared_folder(tmp_path_factory, "releases", make) / "clone"
+
+def make_releases(folder: Path) -> Path:
+    """Return a repository with the releases, made in this folder."""
+    clone = copy_checkout(folder / "clone")
+    shutil.rmtree(clone / "docs/releases", ignore_errors=True)
+    commit_all(clone, "v1.0.0")
+    release_1_1(clone)
+    release_1_2(clone)
+    return clone
 
 
 @pytest.fixture(scope="session")
 def wheels(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Return the folder that each release's wheel was installed into; the repository is out of reach."""
-    tags = ("v1.0.0", "v1.1.0")
+    folder = shared_folder(tmp_path_factory, "wheels", lambda folder: make_wheels(releases, folder))
+    return {tag: folder / f"{tag}-site" for tag in WHEELS}
 
-    def make(folder: Path) -> None:
-        for tag in tags:
-            clone = folder / f"{tag}-clone"
-            git(folder, "clone", "--quiet", "--branch", tag, str(releases), clone.name)
-            # Nobody knew of the later releases then.
-            git(clone, "tag", "--delete", *(later for later in TAGS if later > tag))
-            wheel = build("wheel", clone, folder / f"{tag}-wheel")
-            pip_install(wheel, folder / f"{tag}-site")
 
-    folder = shared_folder(tmp_path_factory, "wheels", make)
-    return {tag: folder / f"{tag}-site" for tag in tags}
+def make_wheels(releases: Path, folder: Path) -> dict[str, Path]:
+    """Return where each release's wheel was installed, in this folder."""
+    for tag in WHEELS:
+        clone = folder / f"{tag}-clone"
+        git(folder, "clone", "--quiet", "--branch", tag, str(releases), clone.name)
+        # Nobody knew of the later releases then.
+        git(clone, "tag", "--delete", *(later for later in TAGS if later > tag))
+        wheel = build("wheel", clone, folder / f"{tag}-wheel")
+        pip_install(wheel, folder / f"{tag}-site")
+    return {tag: folder / f"{tag}-site" for tag in WHEELS}
 
 
 @pytest.fixture

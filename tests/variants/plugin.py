@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,7 @@ class Summary:
     def __init__(self, not_fetched: list[str]) -> None:
         self.not_fetched = not_fetched
         self.rendered: set[str] = set()
+        self.drawn: Counter[str] = Counter()
         self._outcomes: dict[str, Outcome] = {}
 
     @property
@@ -133,6 +135,8 @@ class Summary:
         for name, value in properties:
             if name == "rendered":
                 self.rendered.add(str(value))
+            elif name == "drawn":
+                self.drawn.update(value)
             elif name == "outcome":
                 self.rendered.add(value["variant"])
                 self._keep(Outcome(**value))
@@ -143,7 +147,10 @@ class Summary:
         self._outcomes[outcome.run] = outcome
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Write the table and the closing line about variants."""
+        """Write the table and the closing lines about variants and drawn resources."""
+        if self.drawn:
+            facts = ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in self.drawn.items())
+            terminalreporter.write_line(f"Random resources: {facts}")
         if not self.rendered and not self.outcomes:
             return
         terminalreporter.section("variants")

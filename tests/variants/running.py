@@ -91,6 +91,7 @@ class Run:
         self.resources: list[dict[str, Any]] | None = None
         # What the names of steps and logs begin with, for a project besides the first.
         self.prefix = ""
+        self.workers = WORKERS
         self.step_seconds: dict[str, float] = {}
 
     @property
@@ -210,6 +211,10 @@ class Run:
         """Run `make migrate`."""
         self._step("migrate", ["make", "migrate"])
 
+    def tool(self, name: str, *arguments: str) -> None:
+        """Run a tool of the project's environment, such as alembic."""
+        self._step(name, [".venv/bin/python", "-m", name, *arguments])
+
     def follow_readme(self) -> None:
         """Run the transaction that the README shows, on the migrated database."""
         self._step("readme", [".venv/bin/python", str(README_EXAMPLE)], PYTHONPATH=str(self.project))
@@ -219,7 +224,12 @@ class Run:
         """Yield the service as it runs in production; then it must end in good order and leave nothing."""
         with self.log("serve").open("wb") as log:
             started, port = time.monotonic(), free_port()
-            variables = {"HOST": "127.0.0.1", "PORT": str(port), "WORKERS": str(WORKERS), "LOG_LEVEL": "INFO"}
+            variables = {
+                "HOST": "127.0.0.1",
+                "PORT": str(port),
+                "WORKERS": str(self.workers),
+                "LOG_LEVEL": "INFO",
+            }
             process = subprocess.Popen(
                 [".venv/bin/python", "-m", "app"],
                 cwd=self.project,
@@ -246,7 +256,7 @@ class Run:
         """
         pytest = [sys.executable, "-m", "pytest", *(tests or [ACCEPTANCE]), "-p", "no:cacheprovider"]
         answers = self.project / ".copier-answers.yml"
-        where = ["--base-url", service.url, "--answers", str(answers), "--workers", str(WORKERS)]
+        where = ["--base-url", service.url, "--answers", str(answers), "--workers", str(self.workers)]
         suite = [*pytest, *where, "--cache-ttl-seconds", str(CACHE_TTL_SECONDS)]
         # Without FastForge's own plugins, which take longer to import than the suite to run.
         self._step("accept", [*suite, "--confcutdir", ACCEPTANCE], cwd=REPOSITORY, seconds=None, **NO_PLUGINS)

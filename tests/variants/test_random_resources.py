@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+from collections import Counter
+from collections.abc import Callable
 from itertools import cycle
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fastforge.template.resources import parse_line
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
+from testkit.servers.variables import ServerOf
 from tests.resource_lists import resource_lists
+from tests.variants.drawn import Drawn, changes
 from tests.variants.environments import clean_environment, environment_of_all
 from tests.variants.rendering import Project, Renderer
+from tests.variants.space import covering_variants
 
 DATABASES = ("sqlite", "postgres", "mongodb")
 NEXT_DATABASE = cycle(DATABASES)
@@ -59,15 +67,39 @@ def test_hard_resources_are_formatted_and_without_lint(renderer: Renderer, datab
     check(renderer, [parse_line(line) for line in HARD], database)
 
 
+# A drawn list takes too long for finding the smallest example.
+NO_SHRINKING = [Phase.explicit, Phase.reuse, Phase.generate]
+SLOW = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
+# Lists that are served for each database; in CI, many.
+SERVED = 12 if os.environ.get("CI") else 1
+
+
 @given(resource_lists())
-@settings(
-    deadline=None,
-    max_examples=12,
-    # A rendering takes too long for finding the smallest example.
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(deadline=None, max_examples=12, phases=NO_SHRINKING, suppress_health_check=SLOW)
 def test_random_resources_are_formatted_and_without_lint(
     renderer: Renderer, drawn: list[tuple[dict[str, Any], Any]]
 ) -> None:
     check(renderer, [resource for resource, _ in drawn], next(NEXT_DATABASE))
+
+
+@pytest.mark.parametrize("database", DATABASES)
+def test_random_resources_keep_their_contract_and_their_rows_when_they_change(
+    renderer: Renderer,
+    types_cache: Path,
+    server_of: ServerOf,
+    record_property: Callable[[str, object], None],
+    database: str,
+) -> None:
+    counts: Counter[str] = Counter()
+    variants = cycle(each for each in covering_variants() if each["database"] == database)
+
+    @given(st.data(), resource_lists().filter(bool))
+    @settings(deadline=None, max_examples=SERVED, phases=NO_SHRINKING, suppress_health_check=SLOW)
+    def take_through(data: st.DataObject, drawn: list[tuple[dict[str, Any], Any]]) -> None:
+        change = data.draw(changes([resource for resource, _ in drawn]))
+        taken = Drawn(next(variants), server_of, renderer, database)
+        taken.take_through(change, types_cache)
+        counts.update(taken.counts.as_data())
+
+    take_through()
+    record_property("drawn", dict(counts))

@@ -121,8 +121,8 @@ its rows, and updated to the next release of FastForge. Then a field is removed.
 hand is lost.
 
 Both releases of FastForge were installed from wheels, and the requirements of the shop with `make install`.
-After that, every command ran without a network (`unshare --net`). The second release exists only for this
-recording. `python -m tests.updates.session` records the session again, and a test runs the same commands.
+After that, every command ran without a network (`unshare --net`). The second release and its notes exist only
+for this recording. `python -m tests.updates.session` records the session again, and a test runs its commands.
 
 """
 FOOTER = """
@@ -285,7 +285,7 @@ def play(session: Session) -> None:
     session.install(VERSIONS[1])
     session.run("fastforge check", expected=3)
     session.run("fastforge update")
-    session.run(f"make lint 2>&1 | tail -1 && {test}")
+    session.run(test)
     session.run("git commit --quiet --message 'Update the template'")
 
     session.run("fastforge remove field order note")
@@ -296,20 +296,24 @@ def play(session: Session) -> None:
     session.run("git commit --quiet --message 'Orders without notes'")
 
     session.note("All that was written by hand is there, and nothing is left over.")
-    session.run("git grep -c -e MOST_PIECES -e OPEN_PIECES -e open_pieces -e TooMany")
+    session.run("git grep -c -e MOST_PIECES -e OPEN_PIECES -e open_pieces -- app/orders")
     session.run("git status --short && fastforge check")
 
 
 def document_of(steps: list[Step]) -> str:
-    """Return the session as Markdown."""
-    ids: dict[str, str] = {}
+    """Return the session as Markdown, with the same ids each time."""
+    revisions: dict[str, str] = {}
+    rows: dict[str, str] = {}
 
-    def named(found: re.Match[str]) -> str:
-        # Ids of revisions and commits are random or come from what FastForge is at the moment.
-        return ids.setdefault(found[0], f"{len(ids) + 0xA1B2C3D4E5F6:012x}")
+    def revision(found: re.Match[str]) -> str:
+        return revisions.setdefault(found[0], f"{len(revisions) + 0xA1B2C3D4E5F6:012x}")
+
+    def row(found: re.Match[str]) -> str:
+        return rows.setdefault(found[0], f"019b76da-a800-7000-8000-{len(rows) + 1:012}")
 
     blocks = "\n\n".join("\n".join(step.lines()) for step in steps)
-    blocks = re.sub(r"\b[a-f][0-9a-f]{11}(?=\b|_)", named, blocks)
+    blocks = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", row, blocks)
+    blocks = re.sub(r"(?<![-\w])[a-f][0-9a-f]{11}(?![0-9a-f])", revision, blocks)
     return f"{HEADER}```text\n{blocks}\n```\n{FOOTER}"
 
 

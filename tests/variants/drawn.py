@@ -8,10 +8,13 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from fastforge.errors import UserError
-from fastforge.evolution import add_field, add_resource, remove_field, remove_resource
-from fastforge.grammar import grammar
+from fastforge.template.grammar import grammar
+from fastforge.template.resources import Resource
+from fastforge.update import resource_changes
+from fastforge.update.resource_changes import ProjectResources
 from hypothesis import strategies as st
 
 from testkit.servers.process import kill_processes_in
@@ -25,7 +28,7 @@ from tests.variants.walk import Walk
 
 GRAMMAR = grammar()
 FOLDER = VAR / "drawn"
-NEW_RESOURCE = {"name": "newcomer", "fields": ["name:str:unique", "rank:int:default=0:filter"]}
+NEW_RESOURCE: Resource = {"name": "newcomer", "fields": ["name:str:unique", "rank:int:default=0:filter"]}
 Answers = Mapping[str, Any]
 
 
@@ -59,25 +62,22 @@ class Change:
 def changes(draw: st.DrawFn, resources: Sequence[Mapping[str, Any]]) -> Change:
     """Draw a field more and a field less, and perhaps a resource more or less."""
     before: dict[str, Any] = {"resources": list(resources), "revisions": GRAMMAR.revisions_of(resources)}
-    after, lost = dict(before), {}
-    ids = iter(("a" * 12, "b" * 12, "c" * 12))
-
-    def step(function: Any, *arguments: Any) -> None:
-        nonlocal after
-        head = after["revisions"][-1]["id"]
-        after = function(after, *arguments, GRAMMAR, head=head, revision=next(ids))
-
-    resource = draw(st.sampled_from(resources))
-    step(add_field, resource["name"], draw(added_fields()).text)
-    noun = draw(st.sampled_from(GRAMMAR.nouns_of(resources)))
-    dropped = draw(st.sampled_from(noun["fields"]))
-    # The only field of a resource stays.
-    with suppress(UserError):
-        step(remove_field, noun["name"], dropped["name"])
-        lost[noun["plural"]] = [dropped["name"]]
-    with suppress(UserError):
-        step(*draw(st.sampled_from([(add_resource, NEW_RESOURCE), (remove_resource, resource["name"])])))
-    return Change(before, after, lost)
+    after = ProjectResources(before, GRAMMAR, before["revisions"][-1]["id"])
+    lost: dict[str, list[str]] = {}
+    # Examples that fail are drawn again, so nothing may be random.
+    with patch.object(resource_changes, "new_revision_id", iter(("a" * 12, "b" * 12, "c" * 12)).__next__):
+        resource = draw(st.sampled_from(resources))
+        after = after.add_field(resource["name"], draw(added_fields()).text)
+        noun = draw(st.sampled_from(GRAMMAR.nouns_of(resources)))
+        dropped = draw(st.sampled_from(noun["fields"]))
+        # The only field of a resource stays.
+        with suppress(UserError):
+            after = after.remove_field(noun["name"], dropped["name"])
+            lost[noun["plural"]] = [dropped["name"]]
+        with suppress(UserError):
+            is_added = draw(st.booleans())
+            after = after.add_resource(NEW_RESOURCE) if is_added else after.remove_resource(resource["name"])
+    return Change(before, after.answers, lost)
 
 
 class Drawn:

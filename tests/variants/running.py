@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx2
-from fastforge.kit import kit_of
+from fastforge.inspect.kit import kit_of
 
 from testkit.servers.process import free_port, kill_processes_in, processes_in
 from tests.repository import REPOSITORY, VAR

@@ -137,7 +137,7 @@ def test_two_updates_at_once_do_not_meet(project: Path, monkeypatch: pytest.Monk
     bring = apply._bring
 
     def meanwhile(source: Path, target: Path) -> None:
-        with pytest.raises(WorkFailed, match="is under way") as refusal:
+        with pytest.raises(WorkFailed, match="is running") as refusal:
             update(project)
         refusals.append(refusal)
         bring(source, target)

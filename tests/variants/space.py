@@ -20,7 +20,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from tests.repository import REPOSITORY
 
 Answer = tuple[str, str]
-# Its answers bring files that nothing else in a project depends on: tests/test_render.py has them.
+# Its answers bring files that nothing else in a project depends on (tests/generator/template/test_render.py).
 NOT_VARIED = {"updates"}
 PAIRED = {"auth", "ci", "data_layer", "observability", "orchestration"}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from fastforge.errors import UserError
@@ -31,10 +31,6 @@ class Outcome:
     result: str
     branch: str | None = None
     detail: str = ""
-
-    def document(self) -> dict[str, str | None]:
-        """Return it for `--json`."""
-        return asdict(self)
 
 
 def find_projects(places: Iterable[str]) -> list[str]:

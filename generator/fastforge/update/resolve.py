@@ -43,7 +43,7 @@ class Resolution:
 
     def lines(self) -> list[str]:
         """Return the output for people."""
-        end = "Look at it with git diff --staged, run make test, then commit."
+        end = "Review the changes with git diff --staged, run make test, then commit."
         if self.conflicts:
             end = "Conflicts (!) are marked in the files. Resolve them, then git add and commit."
         return [

@@ -326,7 +326,7 @@ def test_output_that_cannot_be_written_is_a_failure(fastforge: RunFastForge) -> 
 
 
 def test_the_version_names_the_template(fastforge: RunFastForge) -> None:
-    assert fastforge("--version").output == "fastforge 0.1.0 (template v0.0.1)\n"
+    assert fastforge("--version").output == "fastforge 0.0.1 (template v0.0.1)\n"
 
 
 def test_help_and_options_import_no_copier(installation: Installation, environment: dict[str, str]) -> None:
@@ -350,7 +350,7 @@ def test_help_names_every_question_choice_and_preset(fastforge: RunFastForge) ->
         assert f"--{name.replace('_', '-')}" in shown
         assert all(f"{choice} - " in shown for choice in question.get("enum", []))
     assert "scale-out" in shown
-    assert "Where and how" in shown
+    assert "Sources of answers" in shown
 
 
 def test_options_shows_choices_defaults_and_presets(fastforge: RunFastForge) -> None:

@@ -80,7 +80,7 @@ def test_a_path_that_is_no_folder_is_refused(fastforge: RunFastForge, work: Path
     for arguments in (["new", "a"], ["new", "a", "--overwrite"]):
         result = fastforge(*arguments)
         assert result.exit_code == 2
-        assert "there already" in result.errors
+        assert "is not a directory" in result.errors
 
 
 def test_overwrite_replaces_files_of_the_same_name_and_no_others(fastforge: RunFastForge, work: Path) -> None:

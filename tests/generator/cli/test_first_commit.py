@@ -51,7 +51,7 @@ def test_no_repository_is_made_inside_one(fastforge: RunFastForge, work: Path) -
 
     assert result.exit_code == 0
     assert not (work / "a/.git").exists()
-    assert "lies inside one" in result.errors
+    assert "is inside one" in result.errors
 
 
 def test_an_empty_repository_is_filled_and_left_uncommitted(fastforge: RunFastForge, work: Path) -> None:
@@ -69,7 +69,7 @@ def test_without_git_it_says_what_is_lost(fastforge: RunFastForge, work: Path, t
     assert result.exit_code == 0
     assert (work / "a/.copier-answers.yml").is_file()
     assert "git cannot be run" in result.errors
-    assert "no first commit" in result.errors
+    assert "need a first commit" in result.errors
 
 
 def test_a_broken_git_configuration_says_what_is_lost(
@@ -82,7 +82,7 @@ def test_a_broken_git_configuration_says_what_is_lost(
     assert result.exit_code == 0
     assert not (work / "a/.git").exists()
     assert "bad config" in result.document["notes"][0]
-    assert "no first commit" in result.errors
+    assert "need a first commit" in result.errors
 
 
 HOSTILE_SETTINGS = """

@@ -108,7 +108,8 @@ uses = st.builds(
     scope=st.sampled_from([None] * 5 + ["function", "request"]),
 )
 few_uses = st.lists(uses, max_size=2).map(tuple)
-parameters = st.lists(st.sampled_from(sorted(PARAMETERS)), max_size=3).map(tuple)
+OBJECTS = ["response", "tasks", "scopes", "request"]
+parameters = st.lists(st.sampled_from(sorted(PARAMETERS) + OBJECTS * 4), max_size=3).map(tuple)
 pools = st.lists(
     st.builds(
         DependencySpec,
@@ -125,7 +126,7 @@ endpoints = st.builds(
     parameters=parameters,
     uses=st.lists(uses, max_size=3).map(tuple),
     unnamed=st.one_of(st.just(()), few_uses),
-    returns=st.sampled_from(["response"] * 4 + ["value", "background", *FAULTS]),
+    returns=st.sampled_from(["response"] * 3 + ["value"] * 2 + ["background", *FAULTS]),
 )
 routes = st.builds(
     RouteSpec,

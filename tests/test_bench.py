@@ -23,7 +23,7 @@ from tests.variants.environments import clean_environment, environment_of
 # A name that is markup, where it is not escaped.
 NAME = "Orders <b> & Co"
 BRIEFLY = ("--seconds", "0.1", "--rounds", "2", "--connections", "4", "--workers", "1")
-ONE_OF_EACH = ("--endpoints", "read one,DELETE", "--optimizations", "direct-routes")
+ONE_OF_EACH = ("--endpoints", "read one,DELETE", "--optimizations", "fast-path")
 FOREVER = ("--seconds", "3600", "--endpoints", "read one", "--optimizations", "none")
 TARGETS = ["p50 ≤ 50 ms", "p99 ≤ 200 ms", "≥ 1,000/s", "errors ≤ 0.1%"]
 
@@ -80,7 +80,7 @@ def test_json_is_one_document_with_every_figure_and_verdict(fastforge: RunFastFo
         assert each["cpu_us"] > 0
         assert len(each["rounds"]) == 2
     (optimization,) = document["optimizations"]
-    assert optimization["id"] == "direct-routes"
+    assert optimization["id"] == "fast-path"
     assert optimization["verdict"] in {"met", "missed", "inconclusive"}
     assert (optimization["cpu_without_it"] is None) == (optimization["verdict"] == "inconclusive")
     assert len(optimization["rounds"]) == 6
@@ -126,7 +126,7 @@ def test_any_resource_is_measured_and_by_default_the_first_answer(
 
 
 def test_an_optimization_is_measured_with_any_resource(fastforge: RunFastForge, shop: Path) -> None:
-    flags = ("--resource=order_line", "--endpoints=none", "--optimizations=direct-routes", "--json")
+    flags = ("--resource=order_line", "--endpoints=none", "--optimizations=fast-path", "--json")
 
     (optimization,) = fastforge("bench", str(shop), *BRIEFLY, *flags).document["optimizations"]
 
@@ -163,7 +163,7 @@ def test_a_service_without_resources_is_measured(installation: Installation, tmp
         str(project),
         "--json",
         *BRIEFLY,
-        "--optimizations=direct-routes",
+        "--optimizations=fast-path",
     ]
 
     done = subprocess.run(command, env=installation.environment, check=True, capture_output=True, text=True)
@@ -230,7 +230,7 @@ def test_an_optimization_that_the_project_has_changed_is_named_and_left_out(
     service.write_text(code.replace("Middleware(FastPathMiddleware", "Middleware(Other"))
 
     document = fastforge(
-        "bench", str(copy), "--json", *BRIEFLY, "--endpoints=none", "--optimizations=direct-routes"
+        "bench", str(copy), "--json", *BRIEFLY, "--endpoints=none", "--optimizations=fast-path"
     ).document
 
     (optimization,) = document["optimizations"]
@@ -431,7 +431,7 @@ def test_a_database_that_does_not_answer_is_named(
     ("arguments", "named"),
     [
         (["--endpoints", "zzz"], "'zzz'"),
-        (["--optimizations", "direct-routes,zzz"], "'zzz'"),
+        (["--optimizations", "fast-path,zzz"], "'zzz'"),
         (["--seconds", "nan"], "'nan'"),
         (["--rounds", "0"], "'0'"),
         (["--port", "65536"], "'65536'"),

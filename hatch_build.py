@@ -1,4 +1,4 @@
-"""Build hook: puts the template into the wheel and the sdist, with its commit and its history."""
+"""Build hook that puts the template into the wheel and the sdist, with its commit and its history."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 TEMPLATE_PATHS = ("copier.yml", "macros", "template", "kit")
 BUILD_FACTS = "template-build.json"
 HISTORY = "template-history.bundle"
-# What running the template in place leaves behind; only needed where git cannot say what belongs to it.
+# Files that remain after the template ran in place; only needed if git cannot list the template's files.
 LEFT_OVERS = {
     ".coverage",
     ".env",
@@ -29,7 +29,7 @@ LEFT_OVERS = {
 
 
 class TemplateBuildHook(BuildHookInterface):  # type: ignore[type-arg]
-    """Adds `copier.yml`, `macros/`, `template/`, `kit/`, `build.json` and `history.bundle` to the wheel."""
+    """Add `copier.yml`, `macros/`, `template/`, `kit/`, `build.json` and `history.bundle` to the wheel."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Fill in `force_include`. An editable install reads the checkout itself and needs nothing."""
@@ -59,7 +59,7 @@ class TemplateBuildHook(BuildHookInterface):  # type: ignore[type-arg]
 
 
 def template_files(root: Path) -> list[str]:
-    """Return the template's files, relative to the root: those that git tracks, or all but left-overs."""
+    """Return the template's files, relative to the root: those in git, or all except generated ones."""
     if is_repository(root):
         tracked = git(root, "ls-files", "-z", "--", *TEMPLATE_PATHS).split("\0")
         return [path for path in tracked if path and (root / path).is_file()]
@@ -71,7 +71,7 @@ def template_files(root: Path) -> list[str]:
 
 
 def is_left_over(path: Path) -> bool:
-    """Tell whether the path was made by running the template rather than written for it."""
+    """Return True if the path was created by running the template."""
     return any(
         part in LEFT_OVERS
         or part.endswith((".pyc", ".egg-info", ".db", ".db-wal", ".db-shm"))
@@ -81,7 +81,7 @@ def is_left_over(path: Path) -> bool:
 
 
 def build_facts(root: Path) -> dict[str, Any]:
-    """Return the template's commit and whether it had uncommitted changes; an sdist brings both with it."""
+    """Return the template's commit, and True if it had uncommitted changes; an sdist contains both."""
     if is_repository(root):
         return {
             "commit": git(root, "describe", "--tags", "--always").strip(),
@@ -94,9 +94,9 @@ def build_facts(root: Path) -> dict[str, Any]:
 
 
 def write_history(root: Path, bundle: Path) -> str | None:
-    """Write the history of the commit and of all version tags; return why there is none, or None.
+    """Write the history of the commit and of all version tags; return the reason if that is impossible.
 
-    The bundle is cloned to see that it is whole: git makes one of a shallow clone that nobody can read.
+    The bundle is cloned to check that it is complete: git makes an unreadable one from a shallow clone.
     """
     if not is_repository(root):
         if (root / HISTORY).is_file():
@@ -119,7 +119,7 @@ def write_history(root: Path, bundle: Path) -> str | None:
 
 
 def is_repository(root: Path) -> bool:
-    """Tell whether the root has a repository of its own (not one further up) that git can read."""
+    """Return True if git can read a repository at the root itself, not one further up."""
     try:
         return (root / ".git").exists() and git(root, "rev-parse", "--verify", "HEAD") != ""
     except (OSError, subprocess.CalledProcessError):
@@ -127,6 +127,6 @@ def is_repository(root: Path) -> bool:
 
 
 def git(root: Path, *arguments: str) -> str:
-    """Return what git prints. pip may build as another user than the clone's owner, hence the setting."""
+    """Return git's output. pip may build as a user who does not own the clone, hence the setting."""
     command = ["git", "-c", f"safe.directory={root}", *arguments]
     return subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout

@@ -43,7 +43,7 @@ BATCH_ROWS = 1_000
 
 @dataclass(frozen=True)
 class Probe:
-    """A workload on a server; one request concerns so many rows."""
+    """A workload on a server; one request concerns this many rows."""
 
     contender: Contender
     workload: str

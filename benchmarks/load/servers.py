@@ -69,7 +69,7 @@ def running(
         application = [f"benchmarks.baselines.{contender.baseline}:app", "--http", "httptools"]
     else:
         folder = _rendered(contender, variables, folder)
-        # The protocol of every deployment, with limits on heads that Uvicorn's own does not have.
+        # The protocol of every deployment, with limits on heads that Uvicorn's own protocol lacks.
         application = ["--factory", "app.forge.server.worker:create_app"]
         application += ["--http", "app.forge.server.protocol:HttpProtocol"]
     options = ["--port", str(port), "--loop", "uvloop", "--no-access-log", "--log-level", "error"]

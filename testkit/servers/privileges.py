@@ -8,7 +8,7 @@ NOBODY = 65534
 
 
 def server_uid() -> int:
-    """Return the servers' user: an unprivileged one for root (PostgreSQL refuses root), else the current one."""
+    """Return the user of the servers: the current one, but not root, which PostgreSQL refuses."""
     return os.geteuid() or NOBODY
 
 

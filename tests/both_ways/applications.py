@@ -1,4 +1,4 @@
-"""Applications as data: routes, middleware and handlers as users write them; each notes what it saw."""
+"""Applications as data: routes, middleware and handlers as users write them; each records its observations."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -87,7 +87,7 @@ class MiddlewareSpec:
 
 @dataclass(frozen=True)
 class ApplicationSpec:
-    """A whole application, and what is done to it after it has answered."""
+    """A whole application, and the changes to it after its first responses."""
 
     routes: list[RouteSpec]
     prefix: str | None
@@ -101,7 +101,7 @@ class ApplicationSpec:
 
 
 class Plain(Service):
-    """The service without direct routes."""
+    """The service without the fast path."""
 
     def routing(self) -> list[Middleware]:
         return [each for each in super().routing() if each.cls is not FastPathMiddleware]
@@ -109,7 +109,7 @@ class Plain(Service):
 
 @dataclass
 class Built:
-    """An application with what it has seen."""
+    """An application and its observations."""
 
     app: FastAPI
     trace: Trace = field(default_factory=list)
@@ -176,7 +176,7 @@ def change(built: Built, later: str | None) -> None:
 
 
 def depended() -> str:
-    """Return what endpoints depend on."""
+    """Return the dependencies of endpoints."""
     return "depended"
 
 
@@ -393,7 +393,7 @@ def _decorated(trace: Trace) -> Any:
 
 
 class Tracing:
-    """Notes what passes, before and after."""
+    """A middleware that records the messages, before and after."""
 
     def __init__(self, app: Any, trace: Trace) -> None:
         self.app = app
@@ -443,14 +443,14 @@ class Tracing:
 
 
 class Auth(Tracing):
-    """Refuses."""
+    """A middleware that refuses."""
 
     def changed(self, scope: Any) -> Any:
         return None if asks(scope, "refuse") else scope
 
 
 class Raising(Tracing):
-    """Raises in place of calling what is inside."""
+    """A middleware that raises instead of calling the inner application."""
 
     def changed(self, scope: Any) -> Any:
         if asks(scope, "raise"):
@@ -459,7 +459,7 @@ class Raising(Tracing):
 
 
 class Rewriting(Tracing):
-    """Changes path, method and headers in the scope."""
+    """A middleware that changes path, method and headers in the scope."""
 
     def changed(self, scope: Any) -> Any:
         if asks(scope, "rewrite"):
@@ -470,14 +470,14 @@ class Rewriting(Tracing):
 
 
 class Copying(Tracing):
-    """Hands a copy on."""
+    """A middleware that passes a copy of the scope on."""
 
     def changed(self, scope: Any) -> Any:
         return dict(scope)
 
 
 class Prefixed(Tracing):
-    """Sets a root path, as a proxy's prefix."""
+    """A middleware that sets a root path, like a proxy's prefix."""
 
     def changed(self, scope: Any) -> Any:
         if asks(scope, "root"):
@@ -486,7 +486,7 @@ class Prefixed(Tracing):
 
 
 class RaisingReceive(Tracing):
-    """Refuses a body while it is read."""
+    """A middleware that refuses a body while it is read."""
 
     def receiving(self, scope: Any, receive: Any) -> Any:
         async def fail() -> Any:
@@ -500,7 +500,7 @@ class RaisingReceive(Tracing):
 
 
 class RaisingSend(Tracing):
-    """Refuses a response while it is sent."""
+    """A middleware that refuses a response while it is sent."""
 
     async def pass_on(self, scope: Any, message: Any, send: Any) -> None:
         if asks(scope, "send value"):
@@ -516,7 +516,7 @@ def cors(app: Any, _trace: Trace) -> Any:
 
 
 def gzip(app: Any, _trace: Trace) -> Any:
-    """Return Starlette's own compressing middleware."""
+    """Return Starlette's own compression middleware."""
     return GZipMiddleware(app, minimum_size=10)
 
 

@@ -46,7 +46,7 @@ def test_from_an_old_wheel_to_a_newer_one_on_another_machine(
     assert "Upgrade FastForge" in older.errors
 
 
-def test_a_conflict_answers_3_and_is_taken_back(run: Run, project: Path) -> None:
+def test_a_conflict_exits_with_3_and_can_be_undone(run: Run, project: Path) -> None:
     append(project / "app/forge/http/middleware.py", "\n\n# Ours.\n")
     commit(project)
     before = state(project)

@@ -143,19 +143,19 @@ def test_a_taken_name_is_a_conflict(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
-def test_a_missing_item_answers_404(client: TestClient, method: str) -> None:
+def test_a_missing_item_returns_404(client: TestClient, method: str) -> None:
     content = "{}" if method == "PATCH" else None
     assert_problem(client.request(method, f"{ITEMS}/{uuid4()}", content=content, headers=JSON), 404)
 
 
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
-def test_an_id_that_is_no_uuid_answers_422(client: TestClient, method: str) -> None:
+def test_an_id_that_is_not_a_uuid_returns_422(client: TestClient, method: str) -> None:
     content = "{}" if method == "PATCH" else None
     assert_problem(client.request(method, f"{ITEMS}/42", content=content, headers=JSON), 422)
 
 
 @pytest.mark.parametrize("matching", ["{tag}", "W/{tag}", '"other", {tag}', '"other",W/{tag}', "*"])
-def test_a_matching_entity_tag_answers_304(client: TestClient, matching: str) -> None:
+def test_a_matching_entity_tag_returns_304(client: TestClient, matching: str) -> None:
     item = create(client, name="a")
     tag = client.get(path_of(item)).headers["etag"]
     answer = client.get(path_of(item), headers={"If-None-Match": matching.format(tag=tag)})

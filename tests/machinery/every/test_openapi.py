@@ -115,7 +115,7 @@ def test_routes_of_an_owner_document_the_headers_of_every_response(app: FastAPI)
     assert parameters(operation(app, "/orders")) == ["X-Request-ID"]
 
 
-def test_a_route_that_answers_304_or_412_documents_what_asks_for_it(app: FastAPI) -> None:
+def test_a_route_that_returns_304_or_412_documents_its_request_headers(app: FastAPI) -> None:
     @app.get("/orders", responses=NOT_MODIFIED | PRECONDITION_FAILED)
     async def list_orders() -> None: ...
 

@@ -55,7 +55,7 @@ def test_a_method_that_is_not_allowed_answers_a_problem(client: TestClient) -> N
     assert answer.headers["allow"] == "GET, HEAD, POST"
 
 
-def test_what_is_unavailable_answers_503_and_when_to_try_again(app: FastAPI) -> None:
+def test_an_unavailable_service_returns_503_with_retry_after(app: FastAPI) -> None:
     @app.get("/unavailable")
     async def read_unavailable() -> None:
         raise Unavailable("The database is away.")

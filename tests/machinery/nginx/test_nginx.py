@@ -147,7 +147,7 @@ def test_a_body_over_the_limit_is_refused_with_a_problem(ask: Ask) -> None:
         (b"GET / HTTP/9.1\r\nHost: a\r\n\r\n", 505),
     ],
 )
-def test_what_is_no_request_is_refused_with_a_problem(
+def test_an_invalid_request_is_refused_with_a_problem(
     ask_raw: Callable[[bytes], bytes], request_: bytes, status: int
 ) -> None:
     head, _, body = ask_raw(request_).partition(b"\r\n\r\n")

@@ -22,7 +22,7 @@ AXES: tuple[str, ...] = ("database", "cache")
 
 
 class Clock:
-    """A clock that a test moves on."""
+    """A clock that a test advances."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -90,7 +90,7 @@ def test_a_cause_is_one_line(error: Exception, cause: str) -> None:
     assert outages.cause_of(error) == cause
 
 
-def test_while_an_outage_lasts_failures_are_counted_every_thirty_seconds(
+def test_during_an_outage_failures_are_counted_every_thirty_seconds(
     clock: Clock, lines: list[str]
 ) -> None:
     for _ in range(95):
@@ -126,7 +126,7 @@ def test_the_end_is_logged_once_with_count_and_duration(clock: Clock, lines: lis
     assert lines[1:] == ["The database answers again after 4.0 s (failures: 3)."]
 
 
-def test_an_answered_ping_does_not_end_an_outage_while_requests_still_fail(
+def test_a_successful_ping_does_not_end_an_outage_while_requests_still_fail(
     clock: Clock, lines: list[str]
 ) -> None:
     for _ in range(20):
@@ -189,7 +189,7 @@ def test_a_dependency_that_is_not_ready_is_logged_with_its_cause(lines: list[str
     assert "Connection refused" in lines[0]
 
 
-def test_a_service_starts_without_its_database_and_says_why(
+def test_a_service_starts_without_its_database_and_logs_the_cause(
     app: FastAPI, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Checks that everything is ready for a release, and tags it: `make release VERSION=1.2.3`."""
+"""Check that a release is ready, and tag it: `make release VERSION=1.2.3`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def main() -> None:
-    """Tag the release that the command line names, or exit with what is missing."""
+    """Tag the release that the command line names, or exit with a list of what is missing."""
     version = sys.argv[1] if len(sys.argv) > 1 else ""
     problems = release_problems(ROOT, version)
     if problems:
@@ -27,10 +27,10 @@ def main() -> None:
 
 
 def release_problems(root: Path, version: str) -> list[str]:
-    """Return what keeps the checkout from being released as this version."""
+    """Return the reasons why the checkout cannot be released as this version."""
     number = release_number(version)
     if number is None:
-        return ["VERSION is no version such as 1.2.3."]
+        return ["VERSION is not a version such as 1.2.3."]
     last = _last_release(root)
     problems = [] if number > (release_number(last) or ()) else [f"{last} is not older."]
     if _git(root, "status", "--porcelain"):
@@ -72,7 +72,7 @@ def _optimization_problems(root: Path, record: Release) -> list[str]:
 
 
 def _lost(root: Path, last: str) -> list[str]:
-    """Return the questions, choices and template files of the last release that are gone."""
+    """Return the questions, choices and template files of the last release that no longer exist."""
     if not last:
         return []
     with tempfile.TemporaryDirectory() as folder:

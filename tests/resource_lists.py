@@ -1,4 +1,4 @@
-"""Random lists of resources for hypothesis, and what their fields mean; made without the grammar."""
+"""Random lists of resources for hypothesis, and the meaning of their fields; they do not use the grammar."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ WORDS = (
     "to",
     "index",
 )
-# What a text may hold besides letters: no colon, comma, quote, backslash, brace or percent sign.
+# Characters of texts besides letters: no colon, comma, quote, backslash, brace or percent sign.
 PUNCTUATION = "!#$&()*+-./;<=>?@[]^_`|~"
 
 
 @dataclass(frozen=True)
 class DrawnField:
-    """A field as text, and what it should be read as."""
+    """A field as text, and its expected meaning."""
 
     text: str
     meaning: dict[str, Any]
@@ -62,7 +62,7 @@ def names(words: tuple[str, ...]) -> st.SearchStrategy[str]:
 
 
 def texts(least: int, most: int) -> st.SearchStrategy[str]:
-    """Draw a text that a default may hold."""
+    """Draw a text that is valid in a default."""
     letters = st.characters(categories=["L", "N"]) | st.sampled_from(PUNCTUATION)
     return st.text(letters, min_size=least, max_size=min(most, 50))
 
@@ -158,7 +158,7 @@ def fields(draw: st.DrawFn, plurals: tuple[str, ...]) -> list[DrawnField]:
 
 @st.composite
 def resource_lists(draw: st.DrawFn) -> list[tuple[dict[str, Any], list[DrawnField]]]:
-    """Draw valid resources in any order, each with what its fields mean."""
+    """Draw valid resources in any order, each with the meaning of its fields."""
     drawn: list[tuple[dict[str, Any], list[DrawnField]]] = []
     plurals: tuple[str, ...] = ()
     for name in draw(st.lists(names(SINGULARS), max_size=5, unique=True)):

@@ -1,4 +1,4 @@
-"""Changes of a project's resources, and the head of its migrations that they come after."""
+"""Changes of a project's resources, and the head of its migrations, after which they come."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SHOP = answers_for("item name:str", "order number:str:unique item:ref=items note
 
 
 def valid(answers: dict[str, Any]) -> dict[str, Any]:
-    """Return the last revision of answers that are as the template wants them."""
+    """Return the last revision of valid answers."""
     assert GRAMMAR.fault_of(answers["resources"]) == ""
     assert GRAMMAR.replay_fault(answers["resources"], answers["revisions"]) == ""
     last: dict[str, Any] = answers["revisions"][-1]
@@ -74,7 +74,7 @@ def test_a_resource_is_removed_as_it_was() -> None:
     assert valid(answers)["steps"] == [{"remove": SHOP["resources"][1]}]
 
 
-def test_the_answers_that_a_change_starts_from_stay_as_they_are() -> None:
+def test_a_change_does_not_modify_its_input() -> None:
     before = repr(SHOP)
 
     add_field(SHOP, "order", "x:int:optional", GRAMMAR, head="0001", revision=ID)
@@ -83,7 +83,7 @@ def test_the_answers_that_a_change_starts_from_stay_as_they_are() -> None:
     assert repr(SHOP) == before
 
 
-def test_what_was_removed_can_be_added_again() -> None:
+def test_a_removed_resource_can_be_added_again() -> None:
     answers = remove_field(SHOP, "order", "note", GRAMMAR, head="0001", revision=ID)
     answers = add_field(answers, "order", "note:int:default=0", GRAMMAR, head=ID, revision="b" * 12)
     answers = remove_resource(answers, "order", GRAMMAR, head="b" * 12, revision="c" * 12)
@@ -119,7 +119,7 @@ REFUSED: dict[str, tuple[tuple[Any, ...], str, str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_change_that_cannot_be_is_refused_with_what_to_do(case: str) -> None:
+def test_an_impossible_change_is_refused_with_the_next_step(case: str) -> None:
     arguments, word, remedy = REFUSED[case]
 
     with pytest.raises(UserError) as refused:
@@ -142,12 +142,12 @@ def test_a_project_from_before_resources_is_refused() -> None:
         remove_resource({"database": "sqlite"}, "item", GRAMMAR, head="", revision=ID)
 
 
-def test_a_revision_that_is_there_is_not_made_twice() -> None:
+def test_an_existing_revision_is_not_created_again() -> None:
     with pytest.raises(UserError, match="0001 is there twice"):
         add_field(SHOP, "order", "x:int:optional", GRAMMAR, head="0001", revision="0001")
 
 
-def test_revision_ids_are_hexadecimal_and_no_number() -> None:
+def test_revision_ids_are_hexadecimal_and_not_numbers() -> None:
     ids = {new_revision_id() for _ in range(100)}
 
     assert len(ids) == 100
@@ -255,7 +255,7 @@ def test_a_circle_is_refused(tmp_path: Path) -> None:
         head_of(tmp_path)
 
 
-def test_a_change_of_resources_is_told_in_words() -> None:
+def test_a_change_of_resources_is_described() -> None:
     old = answers_for("item name:str", "tag name:str", "order number:str item:ref=items note:str:optional")
     new = answers_for("item name:str", "order without=batch number:str:max=9 item:ref=items", "box size:int")
 
@@ -270,7 +270,7 @@ def test_a_change_of_resources_is_told_in_words() -> None:
     assert list(changes_in_words(None, [])) == []
 
 
-def test_a_change_of_revisions_is_told_in_words() -> None:
+def test_a_change_of_revisions_is_described() -> None:
     added = add_field(SHOP, "order", "size:int:optional", GRAMMAR, head="0001", revision=ID)
     removed = remove_resource(added, "order", GRAMMAR, head=ID, revision="b" * 12)
 

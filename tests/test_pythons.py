@@ -1,4 +1,4 @@
-"""FastForge on the other supported Pythons, with warnings as errors: what it renders and how it updates."""
+"""FastForge on the other supported Pythons, with warnings as errors: rendering and updates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.variants.interpreters import NEWEST, Interpreter, found_interpreters
 
 REQUIREMENTS = ("fastforge.txt", "dev.txt")
 RENDERING = ("tests/test_questions.py", "tests/test_render.py")
-# What a new Python breaks is found on the newest.
+# Changes in Python are found on the newest.
 MORE_ON_THE_NEWEST = ("tests/updates/test_update.py", "tests/updates/test_answers.py")
 
 pytestmark = pytest.mark.thorough

@@ -80,7 +80,7 @@ class Service:
         return self.client.request(method, path, **options)
 
     def send_json(self, method: str, path: str, document: Json) -> httpx2.Response:
-        """Return the response to `document`, escaped to ASCII; NaN and lone surrogates are sent as they are."""
+        """Return the response to `document`, escaped to ASCII; NaN and lone surrogates stay unchanged."""
         return self.send_bytes(method, path, json.dumps(document).encode())
 
     def send_bytes(
@@ -163,13 +163,11 @@ class Service:
 
     def summary(self) -> dict[str, Any]:
         """Return the summary."""
-        summary: dict[str, Any] = body_of(
-            self.send("GET", f"{ITEMS}/summary"), 200, "there is a summary"
-        )
+        summary: dict[str, Any] = body_of(self.send("GET", f"{ITEMS}/summary"), 200, "there is a summary")
         return summary
 
     def within_bound(self, holds: Callable[[], bool], promise: str) -> None:
-        """Fail unless `holds` becomes true within the time that a read may be stale, which is usually zero."""
+        """Fail unless `holds` becomes true while reads may be stale, which is usually no time."""
         deadline = time.monotonic() + self.stale_seconds + GRACE_SECONDS
         while not (held := holds()) and self.stale_seconds and time.monotonic() < deadline:
             time.sleep(0.05)

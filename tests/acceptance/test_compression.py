@@ -1,4 +1,4 @@
-"""Responses are compressed for clients that accept it, as the project's answers define, and never otherwise."""
+"""Responses are compressed for clients that accept it, if the project's answers say so."""
 
 import pytest
 
@@ -67,9 +67,7 @@ def test_a_large_response_is_compressed_for_a_client_that_accepts_it(
             "a response that depends on Accept-Encoding has it in Vary",
             answer,
         )
-    must(
-        answer.json() == service.send("GET", page).json(), "compression does not change the content", answer
-    )
+    must(answer.json() == service.send("GET", page).json(), "compression does not change the content", answer)
 
 
 def test_a_client_that_accepts_several_codings_gets_one_of_them(page: str, service: Service) -> None:

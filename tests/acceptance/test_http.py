@@ -56,7 +56,9 @@ def test_a_matching_if_none_match_returns_304(pattern: str, service: Service, it
 @pytest.mark.parametrize(
     "condition", ['"x"', 'W/"x"', '"x", "y"', "x", "", '""', '"', ",", "W/", '"*"', "\\"]
 )
-def test_a_different_if_none_match_returns_200(condition: str, service: Service, item: Item, etag: str) -> None:
+def test_a_different_if_none_match_returns_200(
+    condition: str, service: Service, item: Item, etag: str
+) -> None:
     for _ in range(2):
         answer = must_answer(
             service.get(item["id"], **{"If-None-Match": condition}), 200, f"{condition} does not match"
@@ -253,7 +255,9 @@ def test_a_method_that_a_route_does_not_allow_returns_405(
 
 @pytest.mark.parametrize("path", ["/{id}", "", "/export", "/summary"])
 @pytest.mark.parametrize("accepted", ["identity", "gzip"])
-def test_head_responds_like_get_without_a_body(path: str, accepted: str, service: Service, item: Item) -> None:
+def test_head_responds_like_get_without_a_body(
+    path: str, accepted: str, service: Service, item: Item
+) -> None:
     url = ITEMS + path.format(id=item["id"])
     get, head = (
         must_answer(service.send(method, url, headers={"Accept-Encoding": accepted}), 200, "HEAD is like GET")

@@ -202,10 +202,16 @@ def if_match(service: Service, method: str, item: Item, etag: str, **fields: obj
 def test_a_create_a_change_and_a_read_return_the_same_entity_tag(service: Service) -> None:
     created = service.post(description="é\u2028", tags=["x", "y"])
     item_id = created.json()["id"]
-    must(created.headers["ETag"] == service.get(item_id).headers["ETag"], "a create returns the tag of a read", created)
+    must(
+        created.headers["ETag"] == service.get(item_id).headers["ETag"],
+        "a create returns the tag of a read",
+        created,
+    )
     changed = service.patch(item_id, price_cents=7)
     same = changed.headers["ETag"]
-    service.within_bound(lambda: service.get(item_id).headers["ETag"] == same, "a change returns the tag of a read")
+    service.within_bound(
+        lambda: service.get(item_id).headers["ETag"] == same, "a change returns the tag of a read"
+    )
 
 
 def test_if_match_changes_only_what_the_client_has_seen(service: Service, item: Item) -> None:
@@ -215,12 +221,16 @@ def test_if_match_changes_only_what_the_client_has_seen(service: Service, item: 
         must_answer(if_match(service, "PATCH", item, stale, price_cents=4), 412, f"{stale} is not its tag")
         must_answer(if_match(service, "DELETE", item, stale), 412, f"{stale} is not its tag")
     newest = if_match(service, "PATCH", item, "*", price_cents=5).headers["ETag"]
-    must_answer(if_match(service, "PATCH", item, f'"other", {newest}', price_cents=6), 200, "one of two tags matches")
+    must_answer(
+        if_match(service, "PATCH", item, f'"other", {newest}', price_cents=6), 200, "one of two tags matches"
+    )
     must_answer(if_match(service, "DELETE", item, "*"), 204, "any tag matches")
     must_answer(if_match(service, "DELETE", item, "*"), 404, "a deleted item has no tag")
 
 
-def test_only_one_of_many_concurrent_changes_with_one_entity_tag_is_made(service: Service, item: Item) -> None:
+def test_only_one_of_many_concurrent_changes_with_one_entity_tag_is_made(
+    service: Service, item: Item
+) -> None:
     etag = service.get(item["id"]).headers["ETag"]
     answers = service.many(lambda n: if_match(service, "PATCH", item, etag, price_cents=100 + n), 8)
     statuses = sorted(answer.status_code for answer in answers)

@@ -160,7 +160,9 @@ def _export(service: Service, encoding: str = "identity") -> list[Item]:
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "zstd"])
-def test_the_export_is_the_same_for_a_client_that_accepts_compression(encoding: str, service: Service) -> None:
+def test_the_export_is_the_same_for_a_client_that_accepts_compression(
+    encoding: str, service: Service
+) -> None:
     service.create()
     assert _export(service, encoding) == _export(service), (
         f"the export is the same for a client that accepts {encoding}"
@@ -227,7 +229,9 @@ def test_a_batch_with_a_name_twice_returns_409_and_stores_nothing(service: Servi
     must_answer(service.batch(drafts), 201, "the names of a refused batch are free")
 
 
-def test_only_one_of_several_concurrent_batches_with_a_shared_name_is_stored(service: Service, tag: str) -> None:
+def test_only_one_of_several_concurrent_batches_with_a_shared_name_is_stored(
+    service: Service, tag: str
+) -> None:
     shared = service.name("shared")
     batches = [[service.draft(tags=[tag]), service.draft(tags=[tag], name=shared)] for _ in range(6)]
     statuses = sorted(answer.status_code for answer in service.many(lambda n: service.batch(batches[n]), 6))

@@ -76,7 +76,7 @@ def _item_counts(service: Service) -> Counter[str]:
 
 
 def _settled_counts(service: Service) -> Counter[str]:
-    """Return the counts when they stop changing: a request may be counted just after its response was sent."""
+    """Return the counts when they stop changing: a request may be counted after its response was sent."""
     deadline = time.monotonic() + SETTLING_SECONDS
     counts = _item_counts(service)
     while time.monotonic() < deadline:
@@ -107,7 +107,7 @@ def test_metrics_are_the_same_whichever_worker_responds(service: Service) -> Non
     service.many(lambda _: service.on_new_connection(f"{ITEMS}?limit=1"), 10)
     settled = _settled_counts(service)
     told = service.many(lambda _: _item_counts(service), 8 * service.workers)
-    assert all(counts == settled for counts in told), f"metrics are the same whichever worker responds: {told}"
+    assert all(counts == settled for counts in told), f"metrics are the same from every worker: {told}"
 
 
 def test_metrics_distinguish_routes_but_not_paths(service: Service) -> None:
@@ -177,7 +177,9 @@ def _responses(openapi: dict[str, Any], path: str, method: str) -> dict[str, Any
 
 
 @pytest.mark.parametrize(("path", "method"), DOCUMENTED)
-def test_every_response_of_the_contract_is_documented(path: str, method: str, openapi: dict[str, Any]) -> None:
+def test_every_response_of_the_contract_is_documented(
+    path: str, method: str, openapi: dict[str, Any]
+) -> None:
     responses = _responses(openapi, path, method)
     missing = sorted(DOCUMENTED[path, method] - responses.keys())
     assert not missing, f"{method.upper()} {path} documents {missing}"
@@ -216,7 +218,7 @@ def test_the_headers_of_the_contract_are_documented_where_they_are_sent(
         response = _responses(openapi, path, method)[str(answer.status_code)]
         documented = {name.lower() for name in response["headers"]}
         sent = {name for name in HEADERS if name in answer.headers}
-        must(sent == documented, f"the headers that are sent are documented, not {sorted(sent ^ documented)}", answer)
+        must(sent == documented, f"the sent headers are documented, not {sorted(sent ^ documented)}", answer)
 
 
 def test_the_export_is_documented_as_ndjson(openapi: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Applications as data: routes, middleware and handlers as users write them; each records its observations."""
+"""Applications as data: routes, middleware and handlers as users write them; each keeps its observations."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field

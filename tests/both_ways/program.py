@@ -1,4 +1,4 @@
-"""Send requests to generated applications on both paths; `test_both_ways` runs it in the environment of a project."""
+"""Send requests to generated applications on both paths; `test_both_ways` runs it in a project."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""A service behaves alike with and without the fast path, for clients, the server, and code that users add."""
+"""A service behaves alike with and without the fast path: for clients, the server, and user code."""
 
 from __future__ import annotations
 

@@ -124,7 +124,9 @@ class Load:
             if len(found) == count:
                 return found
             time.sleep(0.02)
-        raise AssertionError(f"Fewer than {count} such responses within {seconds} s; the last: {self.answers[-5:]}")
+        raise AssertionError(
+            f"Under {count} such responses within {seconds} s; the last: {self.answers[-5:]}"
+        )
 
     def during(self, start: float, end: float) -> list[Answer]:
         """Return the responses to requests sent after `start` that arrived before `end`."""

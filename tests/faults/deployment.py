@@ -109,7 +109,7 @@ class Deployment:
         return self.process.pid
 
     def start(self, **settings: object) -> float:
-        """Start the service, with these settings in addition to the usual ones; return the time until it is ready."""
+        """Start the service with the usual settings and these; return the time until it is ready."""
         started_at = time.monotonic()
         allow_open_files(OPEN_FILES)
         chosen = SETTINGS | {"HOST": "127.0.0.1", "PORT": self.port} | settings

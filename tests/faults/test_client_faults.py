@@ -117,7 +117,7 @@ def test_without_a_proxy_heads_that_never_end_hold_their_connections(service: De
 
 
 def send_body(service: Deployment, head: str, piece: bytes, count: int) -> tuple[bytes, float]:
-    """Send a body until the service responds; return the start of its response, and the seconds until then."""
+    """Send a body until the service responds; return the response's start, and the seconds until then."""
     began_at = time.monotonic()
     with socket.create_connection(("127.0.0.1", service.port), timeout=30) as client:
         client.sendall(

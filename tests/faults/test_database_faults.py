@@ -91,9 +91,7 @@ def test_a_service_killed_while_it_writes_has_lost_no_acknowledged_write(
     )
 
 
-def test_a_frozen_database_is_waited_for_no_longer_than_the_timeout(
-    service: Deployment, note: Note
-) -> None:
+def test_a_frozen_database_is_waited_for_no_longer_than_the_timeout(service: Deployment, note: Note) -> None:
     with service.database.frozen():
         answers = at_once(service.url, 12, lambda client, _: create(client))
     resumed_at = time.monotonic()
@@ -122,9 +120,7 @@ def test_reads_of_a_frozen_database_time_out_too(service: Deployment, note: Note
     note("database frozen, reads", max(answer.seconds for answer in answers), "slowest of 12 x 503")
 
 
-def test_more_requests_than_connections_wait_in_a_bounded_queue(
-    service: Deployment, note: Note
-) -> None:
+def test_more_requests_than_connections_wait_in_a_bounded_queue(service: Deployment, note: Note) -> None:
     with service.database.frozen():
         answers = at_once(service.url, AT_ONCE, lambda client, _: create(client))
     recovered = at_once(service.url, 12, lambda client, _: read_absent(client))

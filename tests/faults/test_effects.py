@@ -67,9 +67,7 @@ def warm(service: Deployment, path: str) -> None:
 
 
 @cached
-def test_a_hit_sends_no_query(
-    counted: Deployment, create_item: Callable[..., str], note: Note
-) -> None:
+def test_a_hit_sends_no_query(counted: Deployment, create_item: Callable[..., str], note: Note) -> None:
     path = create_item()
     warm(counted, path)
     before = counted.database.queries()

@@ -228,7 +228,7 @@ def test_a_database_without_tables_is_unavailable_until_it_is_migrated(
     }
     assert readiness.status == 503
     assert recovered.status == 201
-    note("a database that is not migrated", recovered.seconds, "to the next 201 after the migration; 503 before")
+    note("a database that is not migrated", recovered.seconds, "to the next 201 after migration; 503 before")
 
 
 @pytest.fixture(params=["transaction", "prepared"])

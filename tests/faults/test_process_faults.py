@@ -74,9 +74,7 @@ def test_a_stop_under_load_ends_in_time_and_loses_nothing(service: Deployment, n
     note("SIGTERM under load", seconds, f"to exit code 0; {len(load.acknowledged())} acknowledged, none lost")
 
 
-def test_a_killed_worker_is_replaced_while_its_siblings_serve(
-    service: Deployment, note: Note
-) -> None:
+def test_a_killed_worker_is_replaced_while_its_siblings_serve(service: Deployment, note: Note) -> None:
     with Load(service.url) as load:
         time.sleep(0.5)
         victim = service.kill_worker()
@@ -124,7 +122,7 @@ def test_workers_end_with_a_killed_manager(service: Deployment, note: Note, at_w
         load.__exit__()
     service.start()
 
-    assert not [path for path in held if path.exists()], "A later start removes directories that no process holds."
+    assert not [path for path in held if path.exists()], "A later start removes directories without a holder."
     assert not load.acknowledged() - service.stored_names()
     note(
         f"manager killed, {'busy' if at_work else 'idle'}",

@@ -63,7 +63,9 @@ def test_each_streamed_chunk_arrives_before_the_next_is_made(
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_any_error_of_the_owner_gets_a_response_and_the_connection_stays_open(service: Deployment, way: str) -> None:
+def test_any_error_of_the_owner_gets_a_response_and_the_connection_stays_open(
+    service: Deployment, way: str
+) -> None:
     detail = {"code": "käse", "left": [0, None]}
     host, _, port = service.url.removeprefix("http://").partition(":")
     connection = HTTPConnection(host, int(port), timeout=STREAM_SECONDS)

@@ -151,9 +151,7 @@ def must_be_whole(transfers: Transfers) -> str:
 
 
 @pytest.mark.only(database={"postgres", "mongodb"})
-def test_transactions_are_atomic_when_the_database_is_killed(
-    transferring: Deployment, note: Note
-) -> None:
+def test_transactions_are_atomic_when_the_database_is_killed(transferring: Deployment, note: Note) -> None:
     assert transferring.database.server is not None
     with Transfers(transferring) as transfers:
         transfers.wait_for_success_after(0)
@@ -190,9 +188,7 @@ def test_transactions_on_a_frozen_database_end_within_the_timeout(
     note("database frozen during transactions", recovered_at - resumed_at, f"from its resumption; {counted}")
 
 
-def test_transactions_are_atomic_when_the_service_is_killed(
-    transferring: Deployment, note: Note
-) -> None:
+def test_transactions_are_atomic_when_the_service_is_killed(transferring: Deployment, note: Note) -> None:
     with Transfers(transferring) as transfers:
         transfers.wait_for_success_after(0)
         time.sleep(BUSY_SECONDS)

@@ -91,7 +91,9 @@ SPOILED = {
 
 
 @pytest.mark.parametrize(("spoil", "words"), SPOILED.items(), ids=lambda each: getattr(each, "__name__", ""))
-def test_what_is_missing_is_named(checkout: Path, spoil: Callable[[Path], None], words: str) -> None:
+def test_missing_parts_of_a_release_are_named(
+    checkout: Path, spoil: Callable[[Path], None], words: str
+) -> None:
     spoil(checkout)
     commit(checkout)
 
@@ -105,4 +107,4 @@ def test_uncommitted_changes_and_old_versions_are_named(checkout: Path) -> None:
 
     assert "There are uncommitted changes." in release_problems(checkout, "1.1.0")
     assert "v1.0.0 is not older." in release_problems(checkout, "0.9.0")
-    assert release_problems(checkout, "next") == ["VERSION is no version such as 1.2.3."]
+    assert release_problems(checkout, "next") == ["VERSION is not a version such as 1.2.3."]

@@ -1,4 +1,4 @@
-"""Whatever resources are called and hold: their files are formatted and without lint, for every database."""
+"""Files of any resources are formatted and without lint, for every database."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.variants.rendering import Project, Renderer
 DATABASES = ("sqlite", "postgres", "mongodb")
 NEXT_DATABASE = cycle(DATABASES)
 LONG = "x" * 23
-# Lines that are as long as they can be, words of Python and SQL, and numbers, which imports are sorted by.
+# Lines of maximum length, keywords of Python and SQL, and numbers, by which imports are sorted.
 HARD = [
     f"""
     {LONG} plural={LONG}s {"y" * 30}:str:default={"z" * 28}
@@ -39,7 +39,7 @@ HARD = [
 
 
 def check(renderer: Renderer, resources: list[Any], database: str) -> None:
-    """Render the resources, and look at what was rendered as `make lint` in a project does."""
+    """Render the resources, and check the files as `make lint` in a project does."""
     project = renderer.render({"project_name": "Items API", "database": database, "resources": resources})
     for arguments in (["format", "--check", "--diff"], ["check"]):
         done = ruff(project, *arguments)
@@ -63,7 +63,7 @@ def test_hard_resources_are_formatted_and_without_lint(renderer: Renderer, datab
 @settings(
     deadline=None,
     max_examples=12,
-    # A rendering takes too long for finding the smallest example.
+    # Rendering is too slow to search for the smallest example.
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -1,4 +1,4 @@
-"""Every answer and every pair of answers, as its user runs it: on real servers, from its own requirements."""
+"""Every answer and every pair of answers end to end: on real servers, from their own requirements."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.variants.table import Outcome
 def outcome(
     variant: Variant, interpreter: Interpreter, record_property: Callable[[str, object], None]
 ) -> Iterator[Outcome]:
-    """What the table says about this variant."""
+    """The results of this variant for the table."""
     outcome = Outcome(run_name(variant, interpreter), variant.name, interpreter.version)
     started = time.monotonic()
     yield outcome
@@ -34,7 +34,7 @@ def outcome(
 
 @pytest.fixture
 def mongodb(variant: Variant, server_of: ServerOf, outcome: Outcome) -> Iterator[MongoServer | None]:
-    """The shared MongoDB, or a stand-in of this variant's own; nothing where it needs neither."""
+    """The shared MongoDB, or a separate stand-in for this variant; None if it needs neither."""
     if variant["database"] != "mongodb":
         yield None
         return
@@ -43,7 +43,7 @@ def mongodb(variant: Variant, server_of: ServerOf, outcome: Outcome) -> Iterator
     if not shared.is_stand_in:
         yield shared
         return
-    # It looks through all writes of the last half an hour, ten thousand at most, at each further one: after
+    # At each write it searches all writes of the last half hour, at most ten thousand: after
     # a hundred runs it took three times as much CPU for each. A new one takes a second.
     with running_servers({"mongodb"}) as servers:
         yield servers.mongodb
@@ -53,7 +53,7 @@ def mongodb(variant: Variant, server_of: ServerOf, outcome: Outcome) -> Iterator
 def server_variables(
     variant: Variant, interpreter: Interpreter, server_of: ServerOf, mongodb: MongoServer | None
 ) -> dict[str, str]:
-    """The variables that lead to this variant's servers."""
+    """The environment variables of this variant's servers."""
 
     def own_server_of(kind: str) -> Any:
         return mongodb if kind == "mongodb" else server_of(kind)
@@ -73,7 +73,7 @@ def run(
 
 @pytest.fixture
 def machinery(pytestconfig: pytest.Config, run: Run) -> list[TestFile]:
-    """The tests of the machinery that this run takes."""
+    """The tests of the machinery in this run."""
     runs = runs_named(pytestconfig.getoption("--variants"), pytestconfig.getoption("--interpreters"))
     return shares_of_tests(runs)[run.name]
 

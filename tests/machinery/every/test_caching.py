@@ -103,9 +103,7 @@ def test_a_response_without_cache_control_is_no_store(own: TestClient, path: str
 
 
 @pytest.mark.parametrize("condition", [{}, {"If-None-Match": '"1"'}])
-def test_a_response_with_a_validator_is_no_cache(
-    own: TestClient, condition: dict[str, str]
-) -> None:
+def test_a_response_with_a_validator_is_no_cache(own: TestClient, condition: dict[str, str]) -> None:
     assert caching_of(own.get("/validated", headers=condition)) == ["no-cache"]
     assert caching_of(own.get("/static/file.txt")) == ["no-cache"]
 

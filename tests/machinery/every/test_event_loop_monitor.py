@@ -26,7 +26,9 @@ def a_slow_calculation() -> None:
     time.sleep(4 * BLOCKED_SECONDS)
 
 
-async def test_code_that_blocks_the_loop_is_logged_once_with_its_stack(caplog: pytest.LogCaptureFixture) -> None:
+async def test_code_that_blocks_the_loop_is_logged_once_with_its_stack(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with watched_event_loop(BLOCKED_SECONDS):
         await asyncio.sleep(0)
         a_slow_calculation()

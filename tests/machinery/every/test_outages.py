@@ -90,9 +90,7 @@ def test_a_cause_is_one_line(error: Exception, cause: str) -> None:
     assert outages.cause_of(error) == cause
 
 
-def test_during_an_outage_failures_are_counted_every_thirty_seconds(
-    clock: Clock, lines: list[str]
-) -> None:
+def test_during_an_outage_failures_are_counted_every_thirty_seconds(clock: Clock, lines: list[str]) -> None:
     for _ in range(95):
         outages.report("database", failure(TimeoutError()))
         clock.now += 1

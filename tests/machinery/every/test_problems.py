@@ -150,7 +150,9 @@ def test_an_invalid_request_that_a_route_finds_is_a_problem(
     assert "secret" not in told.text
 
 
-def test_an_invalid_response_is_an_error_of_the_service(answer: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_invalid_response_is_an_error_of_the_service(
+    answer: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.ERROR):
         told = answer(ResponseValidationError([{"loc": ("response",), "msg": "a secret", "input": "secret"}]))
     assert (told.status_code, told.headers["content-type"]) == (500, PROBLEM)

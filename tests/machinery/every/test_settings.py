@@ -98,9 +98,7 @@ def warnings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     ("name", "meant"),
     [("DATABSE_URL", "DATABASE_URL"), ("DATABASE_URI", "DATABASE_URL"), ("LOGLEVEL", "LOG_LEVEL")],
 )
-def test_a_misspelt_setting_is_named_with_a_suggestion(
-    warnings: Any, name: str, meant: str
-) -> None:
+def test_a_misspelt_setting_is_named_with_a_suggestion(warnings: Any, name: str, meant: str) -> None:
     expected = f"{name} in the environment is not a setting. Did you mean {meant}?"
     assert [said for said in warnings({name: "a-secret"}) if name in said] == [expected]
     (in_file,) = warnings({}, f"{name.lower()}=a-secret\n")

@@ -408,9 +408,7 @@ async def test_only_one_of_two_concurrent_batches_with_a_name_is_inserted(mongod
     assert (await mongodb.summary())["count"] == 2
 
 
-async def test_cancelled_requests_release_their_connections(
-    database: Database, mongodb: MongoStore
-) -> None:
+async def test_cancelled_requests_release_their_connections(database: Database, mongodb: MongoStore) -> None:
     for _ in range(20):
         reads = [asyncio.create_task(mongodb.page(1, None, {}, ())) for _ in range(50)]
         await asyncio.sleep(0.002)

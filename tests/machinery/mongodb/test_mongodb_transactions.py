@@ -43,18 +43,14 @@ def inserting(name: str) -> Work:
     return work
 
 
-async def test_a_standalone_server_is_named_with_the_next_step(
-    database: Database, items: Collection
-) -> None:
+async def test_a_standalone_server_is_named_with_the_next_step(database: Database, items: Collection) -> None:
     database._operations._has_transactions = False
     with pytest.raises(TransactionsNotSupported, match="--replSet"):
         await database.transact(inserting("a"))
     assert await items.count_documents({}) == 0
 
 
-async def test_operations_without_the_session_still_take_part(
-    database: Database, items: Collection
-) -> None:
+async def test_operations_without_the_session_still_take_part(database: Database, items: Collection) -> None:
     async def work(transaction: Transaction) -> None:
         await inserting("a")(transaction)
         await transaction.database["items"].insert_one(

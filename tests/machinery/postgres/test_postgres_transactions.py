@@ -139,7 +139,9 @@ def executing(sql: Any) -> Act:
     return work
 
 
-async def test_errors_of_the_database_are_raised_unchanged_and_the_session_is_reused(database: Database) -> None:
+async def test_errors_of_the_database_are_raised_unchanged_and_the_session_is_reused(
+    database: Database,
+) -> None:
     session = await database.transact(inserting("taken"))
     with pytest.raises(asyncpg.UniqueViolationError):
         await database.transact(inserting("taken"))
@@ -167,9 +169,7 @@ async def test_a_plain_function_is_refused(database: Database) -> None:
         await database.transact(work)  # type: ignore[arg-type]
 
 
-async def test_a_savepoint_undoes_only_what_is_inside_it(
-    database: Database, beside: Any
-) -> None:
+async def test_a_savepoint_undoes_only_what_is_inside_it(database: Database, beside: Any) -> None:
     async def work(transaction: Transaction) -> None:
         await inserting("kept")(transaction)
         with suppress(asyncpg.UniqueViolationError):
@@ -211,7 +211,9 @@ async def test_work_cannot_end_its_transaction(database: Database, beside: Any, 
     assert await beside.fetchval(COUNT) == 0
 
 
-async def test_statements_that_only_look_like_the_end_of_a_transaction_are_executed(database: Database) -> None:
+async def test_statements_that_only_look_like_the_end_of_a_transaction_are_executed(
+    database: Database,
+) -> None:
     for sql in ("SELECT 'a; COMMIT'", "DO $$ BEGIN PERFORM 1; END; $$", "SELECT 1 -- ; COMMIT"):
         await database.transact(executing(sql))
 

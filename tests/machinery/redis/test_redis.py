@@ -227,9 +227,7 @@ async def test_a_hanging_redis_delays_all_requests_once_and_briefly(
 
 
 @pytest.mark.parametrize("rounds", range(4))
-def test_a_command_on_a_connection_that_has_just_closed_gets_no_response(
-    redis_url: str, rounds: int
-) -> None:
+def test_a_command_on_a_connection_that_has_just_closed_gets_no_response(redis_url: str, rounds: int) -> None:
     async def send_after_the_end() -> None:
         async with open_connection(redis_url) as connection:
             writer = connection._connection._writer

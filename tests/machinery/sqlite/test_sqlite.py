@@ -587,7 +587,9 @@ async def test_a_statement_that_takes_too_long_is_unavailable_with_its_cause(imp
     assert outages.cause_of(refusal.value).endswith("OperationalError: interrupted")
 
 
-async def test_a_full_disk_is_unavailable_and_reads_continue(impatient: Database, groups: SqliteStore) -> None:
+async def test_a_full_disk_is_unavailable_and_reads_continue(
+    impatient: Database, groups: SqliteStore
+) -> None:
     full = "PRAGMA max_page_count = 1"
     await impatient.connections.write(lambda connection: connection.execute(full).fetchall())
     with pytest.raises(Unavailable) as refusal:

@@ -56,9 +56,7 @@ def test_a_row_is_found_by_its_key(connection: sqlite3.Connection, table: Table)
 
 
 @each_table
-def test_a_page_with_any_single_filter_walks_an_index(
-    connection: sqlite3.Connection, table: Table
-) -> None:
+def test_a_page_with_any_single_filter_walks_an_index(connection: sqlite3.Connection, table: Table) -> None:
     sql = Statements(table, TABLES)
     relations = tuple(column.relation for column in table.references)
     assert_bounded(connection, sql.page_of((), relations))

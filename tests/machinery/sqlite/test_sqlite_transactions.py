@@ -174,9 +174,7 @@ async def test_a_savepoint_undoes_only_what_is_inside_it(database: Database) -> 
         "CREATE TEMP TABLE t (a)",
     ],
 )
-async def test_work_cannot_end_its_transaction_or_alter_the_connection(
-    database: Database, sql: str
-) -> None:
+async def test_work_cannot_end_its_transaction_or_alter_the_connection(database: Database, sql: str) -> None:
     def work(transaction: Transaction) -> None:
         inserting("undone")(transaction)
         executing(sql)(transaction)

@@ -74,7 +74,7 @@ def variant_with(arguments: list[str]) -> Variant:
     wanted = set((dict(default_variant().answers) | asked).items())
     found = max(every_variant(), key=lambda variant: len(wanted & set(variant.answers)))
     if len(asked) < len(arguments) or not set(asked.items()) <= set(found.answers):
-        raise SystemExit(f"No variant has {' '.join(arguments)}. Write such as ANSWERS='database=postgres'.")
+        raise SystemExit(f"No variant has {' '.join(arguments)}. Write it like ANSWERS='database=postgres'.")
     return found
 
 

@@ -143,7 +143,7 @@ def test_a_project_from_before_resources_is_refused() -> None:
 
 
 def test_an_existing_revision_is_not_created_again() -> None:
-    with pytest.raises(UserError, match="0001 is there twice"):
+    with pytest.raises(UserError, match="0001 occurs twice"):
         add_field(SHOP, "order", "x:int:optional", GRAMMAR, head="0001", revision="0001")
 
 

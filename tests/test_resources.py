@@ -223,7 +223,7 @@ BAD_FIELDS = {
     "a default that is not a bool": ("a:bool:default=yes", '"yes"', "true or false"),
     "a default that is not a word": ("a:enum=x,y:default=z", '"z"', "x, y"),
     "a default that is not a date": ("a:date:default=today", '"today"', "2026-11-27"),
-    "a day that does not exist": ("a:date:default=2023-02-29", "2023-02-29", "calendar"),
+    "a day that does not exist": ("a:date:default=2023-02-29", "2023-02-29", "existing"),
     "a day in the year 0": ("a:date:default=0000-01-01", "0000-01-01", "2026-11-27"),
     "an element too long": ("a:list=str:max_each=1:default=a,bc", '"bc"', "1 to 1"),
     "an empty element": ("a:list=str:default=a,,b", '""', "1 to 200"),
@@ -294,7 +294,7 @@ BAD_RESOURCES: dict[str, tuple[Any, str, str]] = {
     "without an unknown word": ([resource("a:str", without=["bath"])], '"bath"', "batch, export, summary"),
     "without a number": ([resource("a:str", without=[1])], "a number", "batch, export, summary"),
     "without twice": ([resource("a:str", without=["batch", "batch"])], '"batch"', "once"),
-    "a field twice": ([resource("a:str", "a:int")], '"a" is there twice', "Rename"),
+    "a field twice": ([resource("a:str", "a:int")], '"a" occurs twice', "Rename"),
     "a field like a reference": ([resource("item_id:int", "item:ref=items"), ITEM], '"item_id"', "Rename"),
     "a field like a relation": ([resource("item:ref=items", "item:int"), ITEM], '"item"', "Rename"),
     "a resource twice": ([ITEM, ITEM], '"item"', "Rename"),
@@ -459,7 +459,7 @@ BAD_REVISIONS: dict[str, tuple[Any, str, str]] = {
     ),
     "a reference too early": ([FIRST | {"steps": [{"create": ORDER}]}], '"item:ref=items"', "earlier step"),
     "a table that is referred to": (then({"remove": ITEM}), "order refers to item", "item_id"),
-    "a table removed as it was not": (then({"remove": resource("x:int")}), "as it was not", "same plural"),
+    "a table removed with other fields": (then({"remove": resource("x:int")}), "other fields", "its own"),
 }
 
 

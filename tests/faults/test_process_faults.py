@@ -101,6 +101,15 @@ def test_a_killed_worker_is_replaced_while_its_siblings_serve(service: Deploymen
     )
 
 
+def test_a_frozen_worker_does_not_hold_up_a_stop(service: Deployment, note: Note) -> None:
+    os.kill(service.workers()[0], signal.SIGSTOP)
+    code, seconds = service.stop()
+    service.start()
+
+    assert seconds > GRACEFUL_SECONDS, "It is given the time that a worker has for its requests."
+    note("SIGTERM, one worker frozen", seconds, f"to exit code {code}")
+
+
 @pytest.mark.parametrize("at_work", [False, True], ids=["idle", "at work"])
 def test_workers_end_with_a_killed_manager(service: Deployment, note: Note, at_work: bool) -> None:
     """Otherwise they keep the port, and no process replaces or stops them."""

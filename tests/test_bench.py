@@ -425,7 +425,7 @@ def test_a_database_that_does_not_respond_is_named(
     result = fastforge("bench", str(project), "--json", variables=nowhere)
 
     assert result.exit_code == 1
-    assert result.document["error"].startswith("The database at TEST_DATABASE_URL does not answer: ")
+    assert result.document["error"].startswith("The database at TEST_DATABASE_URL does not respond: ")
     assert result.document["hint"]
 
 

@@ -1,8 +1,8 @@
-"""What keeps tests and measurements from having a database."""
+"""The error if tests and measurements have no database."""
 
 
 class NoDatabase(Exception):
-    """The message says in a line what is wrong, `hint` what to do."""
+    """The message describes the problem in one line, and `hint` the next step."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)

@@ -52,7 +52,7 @@ async def cut_off(kind: str) -> AsyncIterator[str]:
     """Yield one chunk, then fail: because of an outage or a bug."""
     yield "begun"
     if kind == "outage":
-        raise Unavailable("The database did not answer.") from ConnectionResetError("gone midway")
+        raise Unavailable("The database did not respond.") from ConnectionResetError("gone midway")
     raise ValueError("broken midway")
 
 

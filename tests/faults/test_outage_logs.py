@@ -19,7 +19,7 @@ from tests.faults.deployment import WORKERS, Deployment
 
 NOTICED_SECONDS = 20.0
 BEGIN = "Outage of the {}: "
-END = "The {} answers again after "
+END = "The {} is available again after "
 
 
 def lines_since(service: Deployment, start: int, text: str) -> list[str]:
@@ -146,7 +146,7 @@ def test_an_outage_midway_cuts_the_response_off_and_is_logged_as_one(service: De
     start = service.log.stat().st_size
     cut_off(service, way, "outage", uuid4().hex)
     (began,) = must_be_one_outage(service, start, "database")
-    assert "The database did not answer. ConnectionResetError: gone midway" in began
+    assert "The database did not respond. ConnectionResetError: gone midway" in began
 
 
 def passwords(service: Deployment) -> list[str]:

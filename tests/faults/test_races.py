@@ -79,7 +79,7 @@ def test_no_client_sees_an_older_item_after_a_newer_one_beyond_the_bound(
 
 def losses_of_redis(service: Deployment) -> int:
     """Return how often a worker has logged that it cannot reach Redis."""
-    return service.log.read_text(errors="replace").count("Redis does not answer")
+    return service.log.read_text(errors="replace").count("Redis does not respond")
 
 
 def _newest_answered(answered: list[tuple[float, int]], at: float) -> int:

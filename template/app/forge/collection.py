@@ -1,4 +1,4 @@
-"""What can be done with the rows of any resource, whatever keeps them."""
+"""Operations on the rows of any resource, on any database."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -34,7 +34,7 @@ class Collection(Generic[Draft, Changes]):
     def __init__(self, table: Table, store: Store, database: Database) -> None:
         self.table = table
         self.store = store
-        # For transactions of your own: `await self.database.transact(work)`.
+        # For your own transactions: `await self.database.transact(work)`.
         self.database = database
 
     async def create(self, draft: Draft) -> tuple[UUID, Document]:
@@ -43,7 +43,7 @@ class Collection(Generic[Draft, Changes]):
         return row["id"], await self.store.insert(row)
 
     async def create_many(self, drafts: Sequence[Draft]) -> int:
-        """Return how many rows were created: all, in one round trip, or none and an error."""
+        """Create all rows in one round trip, or none and raise; return their number."""
         created_at = now()
         rows = [self.new_row(draft, created_at) for draft in drafts]
         self._refuse_repeated_values(rows)
@@ -51,13 +51,13 @@ class Collection(Generic[Draft, Changes]):
         return len(rows)
 
     async def get(self, row_id: UUID, expand: Sequence[str] = ()) -> Document:
-        """Return the row; with `expand`, the rows that these relations refer to are in it."""
+        """Return the row; with `expand`, including the rows that these relations refer to."""
         if expand:
             return await self.store.get_expanded(row_id, expand)
         return await self.store.get(row_id)
 
     async def change(self, row_id: UUID, changes: Changes, if_match: str | None = None) -> Document:
-        """Return the row after the change; without any changes, the row as it is."""
+        """Return the row after the change; without changes, return it unchanged."""
         if not changes and if_match is None:
             return await self.store.get(row_id)
         return await self.store.update(row_id, changes, now(), if_match)
@@ -78,11 +78,11 @@ class Collection(Generic[Draft, Changes]):
         return self.store.export()
 
     async def summary(self) -> dict[str, Any]:
-        """Return all rows in figures, see `Store.summary`."""
+        """Return figures about all rows, see `Store.summary`."""
         return await self.store.summary()
 
     def new_row(self, draft: Draft, created_at: datetime) -> Row:
-        """Return the draft as a row with an id of its own; ids ascend in the order they are made."""
+        """Return the draft as a row with a new id; ids ascend in the order of creation."""
         return {"id": uuid7(), **draft.__dict__, "created_at": created_at, "updated_at": created_at}
 
     def _refuse_repeated_values(self, rows: Sequence[Row]) -> None:

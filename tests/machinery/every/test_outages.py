@@ -62,7 +62,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 def failure(cause: Exception | None = None) -> Unavailable:
-    error = Unavailable("The database did not answer.")
+    error = Unavailable("The database did not respond.")
     error.__cause__ = cause
     return error
 
@@ -74,15 +74,15 @@ async def ping_in_vain() -> None:
 @pytest.mark.usefixtures("clock")
 def test_a_failure_is_logged_at_once_with_its_cause(lines: list[str]) -> None:
     outages.report("database", failure(ConnectionRefusedError(111, "Connection refused")))
-    cause = "The database did not answer. ConnectionRefusedError: [Errno 111] Connection refused"
+    cause = "The database did not respond. ConnectionRefusedError: [Errno 111] Connection refused"
     assert lines == [f"Outage of the database: {cause}"]
 
 
 @pytest.mark.parametrize(
     ("error", "cause"),
     [
-        (failure(), "The database did not answer."),
-        (failure(TimeoutError()), "The database did not answer. TimeoutError"),
+        (failure(), "The database did not respond."),
+        (failure(TimeoutError()), "The database did not respond. TimeoutError"),
         (OSError("two\nlines"), "OSError: two lines"),
     ],
 )
@@ -95,7 +95,7 @@ def test_during_an_outage_failures_are_counted_every_thirty_seconds(clock: Clock
         outages.report("database", failure(TimeoutError()))
         clock.now += 1
     assert len(lines) == 4
-    expected = "Outage of the database goes on (failures in the last 30 s: 30): The database did not answer."
+    expected = "Outage of the database continues (failures in the last 30 s: 30): The database did not respond."
     assert lines[1:] == [f"{expected} TimeoutError"] * 3
 
 
@@ -106,9 +106,9 @@ def test_each_dependency_has_its_own_outage(clock: Clock, lines: list[str]) -> N
     outages.recovered("cache")
     outages.report("database", failure())
     assert lines == [
-        "Outage of the database: The database did not answer.",
+        "Outage of the database: The database did not respond.",
         "Outage of the cache: OSError: away",
-        "The cache answers again after 0.0 s (failures: 1).",
+        "The cache is available again after 0.0 s (failures: 1).",
     ]
 
 
@@ -121,7 +121,7 @@ def test_the_end_is_logged_once_with_count_and_duration(clock: Clock, lines: lis
     clock.now += outages.QUIET_SECONDS
     outages.recovered("database")
     outages.recovered("database")
-    assert lines[1:] == ["The database answers again after 4.0 s (failures: 3)."]
+    assert lines[1:] == ["The database is available again after 4.0 s (failures: 3)."]
 
 
 def test_a_successful_ping_does_not_end_an_outage_while_requests_still_fail(
@@ -156,7 +156,7 @@ async def test_the_end_is_noticed_without_requests(
         outages.report("database", failure())
         async with asyncio.timeout(5):
             await answered.wait()
-    assert lines[1] == "The database answers again after 10.0 s (failures: 1)."
+    assert lines[1] == "The database is available again after 10.0 s (failures: 1)."
 
 
 def test_503_is_logged_once_with_its_cause(app: FastAPI, lines: list[str]) -> None:

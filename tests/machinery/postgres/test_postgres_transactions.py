@@ -206,7 +206,7 @@ async def test_work_cannot_end_its_transaction(database: Database, beside: Any, 
         await inserting("a")(transaction)
         await transaction.execute(sql)
 
-    with pytest.raises(RuntimeError, match="inside of a transaction"):
+    with pytest.raises(RuntimeError, match="inside a transaction"):
         await database.transact(work)
     assert await beside.fetchval(COUNT) == 0
 

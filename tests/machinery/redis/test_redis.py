@@ -465,7 +465,7 @@ async def test_a_redis_that_goes_away_is_logged_once_and_its_return_too(
     first, second = outage_lines()
     assert first.startswith("Outage of the cache: ")
     assert "Error" in first
-    assert second.startswith("The cache answers again after ")
+    assert second.startswith("The cache is available again after ")
 
 
 @pytest.mark.parametrize(

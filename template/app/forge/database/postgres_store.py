@@ -1,4 +1,4 @@
-"""A table in PostgreSQL. The database writes the JSON, at a third of what Python needs for a page."""
+"""A table in PostgreSQL. The database writes the JSON, in a third of the time that Python needs for a page."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 # Sorts after every UUIDv7: where the first page starts.
 AFTER_ALL_IDS = UUID(int=2**128 - 1)
 EXPORT_CHUNK_ROWS = 1_000
-# Of a removal that met another on the same rows.
+# Of a removal that conflicted with another on the same rows.
 DELETE_RETRIES = 3
-# PostgreSQL 18 has a class of its own for ON DELETE RESTRICT.
+# PostgreSQL 18 has a separate class for ON DELETE RESTRICT.
 REFERENCE_ERRORS = (asyncpg.ForeignKeyViolationError, asyncpg.RestrictViolationError)
 
 
@@ -66,7 +66,7 @@ class PostgresStore:
         }
         # In the order of the columns, so that a set of filters has one statement.
         self._filters = {column.name: converter(one_of(column)) for column in table.columns}
-        # Whether other rows may go or change with one of these.
+        # True if other rows may be deleted or changed with one of these.
         self._takes_others = any(
             column.reference is not None and column.reference.on_delete != "restrict"
             for _, column in referrers_of(table, tables)
@@ -142,7 +142,7 @@ class PostgresStore:
     async def export(self) -> AsyncIterator[bytes]:
         last = AFTER_ALL_IDS
         one = self._serializer.one
-        # Page by page, because a cursor would keep a connection for as long as a slow client reads.
+        # Page by page, because a cursor would occupy a connection for as long as a slow client reads.
         while rows := await self._pool.fetch(self._statements.export, last, EXPORT_CHUNK_ROWS):
             yield b"".join([one(row.encode()) + b"\n" for _, row in rows])
             last = rows[-1][0]
@@ -184,7 +184,7 @@ class PostgresStore:
             changed = await self._change(changes, sql, row_id, text, updated_at, version)
             if changed:
                 return document_of(self._serializer.one(changed[0][0].encode()))
-            # Another change came between: what the row is now decides.
+            # Another change came first: check the new state of the row.
 
     async def _delete_version(self, row_id: UUID, if_match: str) -> None:
         while True:
@@ -207,7 +207,7 @@ class PostgresStore:
 
     async def _delete_with_others(self, row_id: UUID, if_match: str | None) -> None:
         async def work(transaction: "Transaction") -> None:
-            # From here on no row can begin to refer to it.
+            # From here on no further row can refer to it.
             found = await transaction.fetch(self._statements.lock, row_id)
             self._checked(found, row_id, if_match)
             await self._note_others(transaction, self._table, [row_id])
@@ -216,7 +216,7 @@ class PostgresStore:
         await self._database.transact(work, retries=DELETE_RETRIES)
 
     async def _note_others(self, transaction: "Transaction", table: Table, row_ids: Sequence[UUID]) -> None:
-        """Have the rows that go or change with these read from the database again."""
+        """Make the cache drop the rows that are deleted or changed with these."""
         seen = {(table.name, row_id) for row_id in row_ids}
         waiting = [(table, row_ids)]
         while waiting:
@@ -235,7 +235,7 @@ class PostgresStore:
     async def _refuse_many(
         self, error: asyncpg.IntegrityConstraintViolationError, rows: Sequence[Row]
     ) -> NoReturn:
-        """Raise what the violation means to clients, with the first row of the batch that is refused."""
+        """Raise the error for clients, with the first row of the batch that is refused."""
         name = error.constraint_name
         column = self._unique.get(name) or self._references.get(name)
         if column is None:
@@ -247,7 +247,7 @@ class PostgresStore:
         given = values if convert is None else [convert(value) for value in values]
         found = await self._pool.fetch(sql, given)
         if not found:
-            # The other row has come or gone since.
+            # The other row has appeared or disappeared since.
             raise Unavailable(CHANGED_AT_THE_SAME_TIME) from error
         index = found[0][0]
         if is_unique:
@@ -267,7 +267,7 @@ class PostgresStore:
     def _refuse(
         self, error: asyncpg.IntegrityConstraintViolationError, values: Mapping[str, Any]
     ) -> NoReturn:
-        """Raise what the violation means to clients; of a constraint that the table does not have, itself."""
+        """Raise the error for clients; for a constraint that the table does not have, the violation itself."""
         name = error.constraint_name
         if (column := self._unique.get(name)) is not None:
             raise self._taken(column, values[column.name]) from None

@@ -1,8 +1,8 @@
-"""SQLite's errors told apart: outages, and mistakes in a statement."""
+"""SQLite's errors by kind: outages, and mistakes in a statement."""
 
 import sqlite3
 
-# What opening the file or executing a statement raises during an outage, and for other reasons.
+# Raised by opening the file or executing a statement, during an outage or for other reasons.
 UNAVAILABLE_ERRORS = (OSError, sqlite3.OperationalError)
 # https://www.sqlite.org/rescode.html
 UNAVAILABLE_CODES = frozenset(

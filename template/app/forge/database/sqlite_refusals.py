@@ -1,6 +1,6 @@
 """Turns SQLite's constraint errors into the errors of the service.
 
-SQLite does not say which value was refused, nor in which reference. It is looked up within the same write.
+SQLite reports neither the refused value nor its reference. They are looked up within the same write.
 """
 
 import sqlite3
@@ -30,20 +30,20 @@ class Refusals:
     def of_row(
         self, connection: sqlite3.Connection, error: sqlite3.IntegrityError, row: Mapping[str, Any]
     ) -> Exception:
-        """Return why a row was refused, or changes to one; `row` has its id."""
+        """Return the reason why a row, or a change of one, was refused; `row` has its id."""
         return self._found(connection, error, row, None) or error
 
     def of_batch(
         self, connection: sqlite3.Connection, error: sqlite3.IntegrityError, rows: Sequence[Mapping[str, Any]]
     ) -> Exception:
-        """Return why a batch was refused. The rows before the one that failed are in the table."""
+        """Return the reason why a batch was refused. The rows before the one that failed are in the table."""
         found = (self._found(connection, error, row, index) for index, row in enumerate(rows))
         return next((refusal for refusal in found if refusal is not None), error)
 
     def of_delete(
         self, connection: sqlite3.Connection, error: sqlite3.IntegrityError, row_id: UUID
     ) -> Exception:
-        """Return why a row cannot be deleted."""
+        """Return the reason why a row cannot be deleted."""
         found = self._refusing and connection.execute(self._refusing, (str(row_id),)).fetchone()
         if not found:
             return error

@@ -181,7 +181,7 @@ def run(wheels: dict[str, Path], tmp_path: Path) -> Run:
 
 
 @pytest.fixture(autouse=True)
-def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def no_user_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Isolate the tests from the settings of the user."""
     home = tmp_path / "user"
     home.mkdir()

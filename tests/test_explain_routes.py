@@ -88,7 +88,7 @@ REASONS = {
     "/v2/value": "Its function returns dict[str, str], not a Response, so FastAPI serializes it.",
     "/v2/thread": "Its function is not `async def`, so FastAPI runs it in a thread or streams it.",
     "/v2/files/{rest}": "Its path has a converter, or a segment that is only partly a parameter.",
-    "/v2/files/newest": "The earlier route /v2/files/{rest} may answer the same paths.",
+    "/v2/files/newest": "The earlier route /v2/files/{rest} may handle the same paths.",
     "/special": "It is declared with the class Special, not with FastAPI's own.",
     "/mounted/{path}": "Another application is mounted there.",
 }
@@ -141,7 +141,7 @@ def test_every_reason_against_the_fast_path_is_named(fastforge: RunFastForge, pr
     found = {route["path"]: route["reason"] for route in routes if route["path"] in REASONS}
     assert found == REASONS
     twice = [route["reason"] for route in routes if route["path"] == "/v2/direct"]
-    assert twice == [None, "An earlier route answers this method and path."]
+    assert twice == [None, "An earlier route handles this method and path."]
 
 
 def test_output_of_the_project_itself_does_not_interfere(fastforge: RunFastForge, project: Path) -> None:

@@ -1,7 +1,7 @@
 """The space of variants, read from copier.yml: every combination of answers, and a small covering set.
 
-The questions in `PAIRED` are answered by default in these combinations. Further variants have their other
-answers, so that every two answers occur together somewhere: all combinations would be too many to test.
+In these combinations, the questions in `PAIRED` have their default answers. Further variants have the other
+answers, so that every pair of answers occurs: all combinations would be too many to test.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Variant:
     def name(self) -> str:
         """The answers in the order of the questions: `sqlite-ttl-orjson-negotiated-uvicorn`.
 
-        Those to paired questions follow if they are not the default: `…-uvicorn-auth_oidc`.
+        Answers to paired questions follow if they are not the default: `…-uvicorn-auth_oidc`.
         """
         answers = [(question, value) for question, value in self.answers if question not in PAIRED]
         paired = [f"{question}_{value}" for question, value in self.answers if _is_special(question, value)]

@@ -27,7 +27,8 @@ def test_the_text_that_a_mutant_replaces_occurs_once_in_its_file(renderer: Rende
     project = renderer.render_variant(variant).folder
     with_shop = renderer.render_variant(variant, shop()).folder
     # Fault tests render the project themselves, so their mutants are applied to the template.
-    places = {"own": project, "machinery": with_shop, "contract": project, "faults": TEMPLATE}
+    places = {"own": project, "contract": project, "faults": TEMPLATE}
+    places |= dict.fromkeys(("machinery", "resources"), with_shop)
 
     times = {
         mutant.name: times_in(places[mutant.suite], mutant) for mutant in MUTANTS if mutant.variant == name

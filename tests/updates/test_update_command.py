@@ -123,7 +123,7 @@ def test_after_a_signal_at_any_moment_everything_or_nothing_has_changed(
         (["--set", "cache"], "has no '='"),
         (["--to", "v7"], "does not know"),
         (["--too", "v7"], "no option"),
-        (["nowhere"], "is no folder"),
+        (["nowhere"], "is not a directory"),
         (["--abort"], "can be taken back"),
     ],
     ids=str,

@@ -95,7 +95,9 @@ def test_during_an_outage_failures_are_counted_every_thirty_seconds(clock: Clock
         outages.report("database", failure(TimeoutError()))
         clock.now += 1
     assert len(lines) == 4
-    expected = "Outage of the database continues (failures in the last 30 s: 30): The database did not respond."
+    expected = (
+        "Outage of the database continues (failures in the last 30 s: 30): The database did not respond."
+    )
     assert lines[1:] == [f"{expected} TimeoutError"] * 3
 
 

@@ -73,7 +73,7 @@ def expect(status: int, response: Response) -> Response:
 
 
 def available_port(wanted: int | None) -> int:
-    """Return the port, or any free one if none is wanted. Raises `CannotMeasure`."""
+    """Return the port, or any free one for None. Raises `CannotMeasure`."""
     with socket.socket() as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -107,7 +107,7 @@ def running_services(*starts: Start) -> Iterator[list[Service]]:
 
 @contextmanager
 def _started(start: Start) -> Iterator[tuple[Service, subprocess.Popen[bytes], BinaryIO]]:
-    # Workloads are read from the OpenAPI document, which some do not publish.
+    # Workloads are read from the OpenAPI document, which some services do not publish.
     fixed = {"DOCS_ENABLED": "true", "HOST": HOST, "PORT": str(start.port)}
     environment = {**_own_environment(), **start.variables, **fixed}
     with tempfile.TemporaryFile() as log:
@@ -118,7 +118,7 @@ def _started(start: Start) -> Iterator[tuple[Service, subprocess.Popen[bytes], B
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            # Ctrl-C is for the measurement, which then ends the service.
+            # Only the measurement handles Ctrl-C; it then stops the service.
             start_new_session=True,
         )
         try:
@@ -143,7 +143,7 @@ def _wait_until_ready(service: Service, process: subprocess.Popen[bytes], log: B
             if response.status == http.HTTPStatus.OK:
                 return
             if not refusal and (refusal := response.problem_member("detail") or ""):
-                # It serves, and lacks something that will hardly appear by itself.
+                # It serves, but lacks something that is unlikely to appear soon.
                 deadline = time.monotonic() + RECOVERY_SECONDS
         time.sleep(0.05)
     raise CannotMeasure(f"The service does not get ready: {refusal or _last_words(log)}", SEE)

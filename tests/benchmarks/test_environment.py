@@ -1,4 +1,4 @@
-"""The benchmarks' environment has everything that the benchmarks import."""
+"""The benchmarks' environment has every package that the benchmarks import."""
 
 from __future__ import annotations
 
@@ -49,4 +49,4 @@ def test_no_module_imports_from_the_tests() -> None:
         if any(line.startswith(("from tests", "import tests")) for line in file.read_text().splitlines())
     ]
 
-    assert found == [], "What tests share with others is in testkit."
+    assert found == [], "Code that tests share with others is in testkit."

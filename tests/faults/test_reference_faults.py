@@ -178,9 +178,7 @@ def test_a_service_killed_while_rows_go_together_leaves_none_half_done(
     note("service killed while rows go together", seconds, f"from its start to ready; {must_be_whole(trade)}")
 
 
-def test_a_database_that_stands_still_answers_503_for_rows_with_references(
-    service: Deployment, note: Note
-) -> None:
+def test_a_frozen_database_returns_503_for_rows_with_references(service: Deployment, note: Note) -> None:
     trade = Trade(service)
     with new_client(service.url) as client:
         line = next(iter(trade.rows(ORDER_LINES).values()))

@@ -54,7 +54,7 @@ def add_routes(app: FastAPI) -> FastAPI:
 
 @pytest.fixture(scope="module")
 def routes(tmp_path_factory: pytest.TempPathFactory, deployment: Deployment) -> Iterator[Path]:
-    """The folder with the routes and the library; the project has both until the tests are over."""
+    """The folder with the routes and the library; the project has both until the tests have ended."""
     folder = tmp_path_factory.mktemp("websockets")
     (folder / "more_routes.py").write_text(ROUTES)
     library = find_spec("websockets")

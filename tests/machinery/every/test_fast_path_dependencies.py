@@ -223,7 +223,10 @@ def test_dependencies_of_the_app_and_the_router_refuse_requests() -> None:
     async def refuse() -> None:
         raise HTTPException(403)
 
-    for app, options in [(Service(dependencies=[Depends(refuse)]), {}), (Service(), {"dependencies": [Depends(refuse)]})]:
+    for app, options in [
+        (Service(dependencies=[Depends(refuse)]), {}),
+        (Service(), {"dependencies": [Depends(refuse)]}),
+    ]:
         app.include_router(router, **options)  # type: ignore[arg-type]
 
         assert TestClient(app).get("/thread").status_code == 403

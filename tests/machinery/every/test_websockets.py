@@ -100,7 +100,7 @@ def test_handshakes_are_counted_by_route_and_status(chat: TestClient) -> None:
     )
 
 
-def test_a_websocket_without_a_library_is_named_at_the_start(
+def test_a_websocket_without_a_library_is_named_at_startup(
     app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.forge.http.websockets.find_spec", lambda _name: None)

@@ -144,11 +144,11 @@ class RedisCache:
     async def ping(self) -> None:
         """Check that Redis responds, or raise `Unavailable`."""
         if self._connection is None:
-            raise Unavailable("Redis does not answer.", DEPENDENCY) from self._failure
+            raise Unavailable("Redis does not respond.", DEPENDENCY) from self._failure
         try:
             await self._connection.execute("PING")
         except RedisError as error:
-            raise Unavailable("Redis does not answer.", DEPENDENCY) from error
+            raise Unavailable("Redis does not respond.", DEPENDENCY) from error
 
     async def wait_for_first_attempt(self) -> None:
         """Wait until the first attempt to connect has succeeded or failed."""

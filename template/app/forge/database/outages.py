@@ -1,6 +1,6 @@
-"""Outages of the dependencies, in the log: one line when one begins, one when it ends, few in between.
+"""Log lines about outages of the dependencies: one at the start, one at the end, few in between.
 
-Each worker keeps its own account. Requests that succeed never come here.
+Each worker counts separately. Successful requests do not run this code.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ Ping = Callable[[], Awaitable[None]]
 
 # The least time between two lines about one outage.
 REPEAT_SECONDS = 30.0
-# An answered ping alone does not end an outage: on a full disk, reads succeed while writes fail.
+# A successful ping alone does not end an outage: on a full disk, reads succeed while writes fail.
 QUIET_SECONDS = 5.0
 PROBE_SECONDS = 1.0
 
@@ -48,7 +48,7 @@ def report(dependency: str, error: BaseException) -> None:
     outage.unlogged += 1
     seconds = now - outage.logged_at
     if seconds >= REPEAT_SECONDS:
-        message = "Outage of the %s goes on (failures in the last %.0f s: %d): %s"
+        message = "Outage of the %s continues (failures in the last %.0f s: %d): %s"
         logger.error(message, dependency, seconds, outage.unlogged, cause_of(error))
         outage.logged_at, outage.unlogged = now, 0
 
@@ -62,17 +62,19 @@ async def report_if_down(dependency: str, ping: Ping) -> None:
 
 
 def recovered(dependency: str) -> None:
-    """Log that the dependency answers again, unless it failed in the last few seconds or never did."""
+    """Log that the dependency is available again, unless it failed in the last few seconds or never did."""
     outage = _outages.get(dependency)
     if outage is None or monotonic() - outage.failed_at < QUIET_SECONDS:
         return
     del _outages[dependency]
     seconds = outage.failed_at - outage.began_at
-    logger.info("The %s answers again after %.1f s (failures: %d).", dependency, seconds, outage.failures)
+    logger.info(
+        "The %s is available again after %.1f s (failures: %d).", dependency, seconds, outage.failures
+    )
 
 
 def cause_of(error: BaseException) -> str:
-    """Return what failed and why on one line, without a stack."""
+    """Return the error and its cause on one line, without a stack."""
     if not isinstance(error, ServiceError):
         return _described(error)
     if error.__cause__ is None:
@@ -88,7 +90,7 @@ def _described(error: BaseException) -> str:
 
 @asynccontextmanager
 async def watched(pings: Mapping[str, Ping]) -> AsyncIterator[None]:
-    """Notice when a dependency that failed answers again; pings are sent during outages only."""
+    """Detect the end of outages by pings, which are only sent during outages."""
     watching = asyncio.create_task(_watch(pings))
     try:
         yield

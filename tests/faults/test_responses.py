@@ -1,4 +1,4 @@
-"""What a deployed service answers: streams as they come, its owner's errors, caching as REDbot reads it."""
+"""Responses of a deployed service: unbuffered streams, errors of its owner, caching according to REDbot."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.repository import REPOSITORY
 
 REDBOT_SECONDS = 300
 BROWSER_SECONDS = 120
-# As long as a client that waits for what was held back waits before it gives up.
+# The time after which a client stops waiting for a chunk that was held back.
 STREAM_SECONDS = 10.0
 WAYS = ("directly", "by-fastapi")
 MEDIA_TYPES = ("text/plain", "application/json", "application/x-ndjson", "text/event-stream")
@@ -43,7 +43,7 @@ READS = [
 def test_each_streamed_chunk_arrives_before_the_next_is_made(
     service: Deployment, encoding: str, way: str
 ) -> None:
-    """The chunks wait for gates, and each gate is opened when the chunk before has arrived."""
+    """The chunks wait for gates, and each gate opens when the previous chunk has arrived."""
     gates = service.run.project / "app" / "gates"
     gates.mkdir(exist_ok=True)
     with new_client(service.url) as client:
@@ -52,7 +52,7 @@ def test_each_streamed_chunk_arrives_before_the_next_is_made(
             name = uuid.uuid4().hex
             path = f"/owner/{way}/stream/{name}"
             options = {"params": {"media_type": media_type}, "headers": {"Accept-Encoding": encoding}}
-            # It has its headers before there is a chunk.
+            # The headers arrive before there is a chunk.
             with client.stream("GET", path, **options) as response:  # type: ignore[arg-type]
                 assert response.status_code == 200
                 arriving, text = response.iter_text(), ""
@@ -63,7 +63,9 @@ def test_each_streamed_chunk_arrives_before_the_next_is_made(
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_any_error_of_the_owner_is_answered_and_the_connection_goes_on(service: Deployment, way: str) -> None:
+def test_any_error_of_the_owner_gets_a_response_and_the_connection_stays_open(
+    service: Deployment, way: str
+) -> None:
     detail = {"code": "käse", "left": [0, None]}
     host, _, port = service.url.removeprefix("http://").partition(":")
     connection = HTTPConnection(host, int(port), timeout=STREAM_SECONDS)
@@ -88,7 +90,7 @@ def test_any_error_of_the_owner_is_answered_and_the_connection_goes_on(service: 
     connection.close()
 
 
-def test_redbot_finds_nothing_to_warn_of(service: Deployment, note: Note) -> None:
+def test_redbot_has_no_warnings(service: Deployment, note: Note) -> None:
     with new_client(service.url) as client:
         for _ in range(30):
             item = create(client)
@@ -114,10 +116,10 @@ def test_redbot_finds_nothing_to_warn_of(service: Deployment, note: Note) -> Non
     assert all(len(about["notes"]) >= 3 for about in told.values()), told
     assert warnings == set()
     notes = sum(len(about["notes"]) for about in told.values())
-    note("REDbot", 0, f"{len(told)} addresses, {notes} notes, none a warning")
+    note("REDbot", 0, f"{len(told)} addresses, {notes} notes, no warnings")
 
 
-def test_what_the_owner_says_to_caches_stays(service: Deployment) -> None:
+def test_cache_control_of_the_owner_is_kept(service: Deployment) -> None:
     for encoding in ("identity", "gzip"):
         answer = httpx2.get(
             f"{service.url}/owner/fresh", headers={"Accept-Encoding": encoding}, trust_env=False, verify=False
@@ -130,7 +132,7 @@ def test_what_the_owner_says_to_caches_stays(service: Deployment) -> None:
 def test_a_browser_without_the_internet_shows_the_documentation(service: Deployment, tmp_path: Path) -> None:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
-        # 414 MB: too much for every run, whose other tests look at what the page loads and may load.
+        # 414 MB: too much for every run. Other tests check what the page loads and what its policy allows.
         pytest.skip("No Chromium is on PATH. Debian: apt-get install --no-install-recommends chromium")
     nowhere = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
     alone = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}", nowhere]
@@ -143,5 +145,5 @@ def test_a_browser_without_the_internet_shows_the_documentation(service: Deploym
 
     operations = sum(len(operations) for operations in document["paths"].values())
     assert seen.stdout.count('class="opblock ') == operations >= 10, seen.stderr
-    # What the policy forbade, or could not be loaded, would stand there.
+    # The log would contain files that the policy blocked or that could not be loaded.
     assert [line for line in seen.stderr.splitlines() if ":CONSOLE:" in line] == []

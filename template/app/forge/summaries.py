@@ -1,14 +1,19 @@
 """Parts of the summary of a resource."""
 
-from typing import Generic, TypeVar
+from decimal import Decimal
+from typing import Annotated, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PlainSerializer
 
 # Marks schemas that are written inline in the OpenAPI document, because names of generic models are unreadable.
 INLINE = "x-inline"
 
 Value = TypeVar("Value")
 Mean = TypeVar("Mean")
+# Python itself writes small decimals with an exponent, which is not read.
+WRITTEN = PlainSerializer(
+    lambda value: f"{value:f}" if isinstance(value, Decimal) else value, when_used="json-unless-none"
+)
 
 
 class Created(BaseModel):
@@ -22,9 +27,9 @@ class Figures(BaseModel, Generic[Value, Mean]):
 
     model_config = ConfigDict(json_schema_extra={INLINE: True})
 
-    min: Value | None
-    max: Value | None
-    mean: Mean | None
+    min: Annotated[Value | None, WRITTEN]
+    max: Annotated[Value | None, WRITTEN]
+    mean: Annotated[Mean | None, WRITTEN]
 
 
 class Count(BaseModel, Generic[Value]):

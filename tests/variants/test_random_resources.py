@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from testkit.servers.variables import ServerOf
 from tests.resource_lists import resource_lists
-from tests.variants.drawn import Drawn, changes
+from tests.variants.drawn import GRAMMAR, Change, Drawn, changes
 from tests.variants.environments import clean_environment, environment_of_all
 from tests.variants.rendering import Project, Renderer
 from tests.variants.space import covering_variants
@@ -44,6 +44,24 @@ HARD = [
     "credit order:ref=order2s check:decimal:places=0:min=0:max=5:default=3",
     "nothing x:json without=batch,export,summary",
 ]
+# Fields that can have few values, unique or not, and names that the tests of a resource use.
+FEW = [
+    """
+    plan kind:enum=free,paid:unique:filter level:int:min=1:max=2:filter
+    share:decimal:digits=18:places=18:min=0.000000000000000001:max=0.000000000000000003:unique:filter
+    ratio:float:min=0.1:max=0.1001:unique tiny:decimal:digits=18:places=18:filter
+    """,
+    """
+    seat plan:ref=plans:unique other:ref=plans:filter client:str:min=1:max=1:unique:filter
+    numbers:int:min=5:max=5:filter number:decimal:digits=1:places=0:unique field:json:max=2
+    range_of:decimal:places=9:max=-0.000000001:unique discount:decimal:min=0.5:max=0.75:filter:optional
+    """,
+    f"""
+    {LONG[:18]}_few plural={LONG[:18]}_list {"k" * 30}:decimal:digits=18:places=18:unique:min=0.999999999999999000:max=0.999999999999999900
+    {"m" * 29}:float:unique:min=-99999999999.9999:max=99999999999.9999 seat:ref=seats
+    {"n" * 30}:enum={"a" * 50},{"b" * 50}:filter text:str:min=700:max=900 {"p" * 30}:list=str:filter
+    """,
+]
 
 
 def check(renderer: Renderer, resources: list[Any], database: str) -> None:
@@ -64,7 +82,19 @@ def ruff(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("database", DATABASES)
 def test_hard_resources_are_formatted_and_without_lint(renderer: Renderer, database: str) -> None:
-    check(renderer, [parse_line(line) for line in HARD], database)
+    check(renderer, [parse_line(line) for line in (*HARD, *FEW)], database)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("database", DATABASES)
+def test_fields_with_few_values_keep_their_contract(
+    renderer: Renderer, types_cache: Path, server_of: ServerOf, database: str
+) -> None:
+    resources = [parse_line(line) for line in FEW]
+    answers = {"resources": resources, "revisions": GRAMMAR.revisions_of(resources)}
+    variant = next(each for each in covering_variants() if each["database"] == database)
+    drawn = Drawn(variant, server_of, renderer, f"few-{database}")
+    drawn.take_through(Change(answers, answers), types_cache)
 
 
 # A drawn list takes too long for finding the smallest example.

@@ -259,6 +259,17 @@ async def test_decimals_of_any_sign_and_size_are_exact(groups: SqliteStore, sele
     assert (found["select"], found["check"]) == (select, check)
 
 
+async def test_a_decimal_that_is_null_is_null_once_it_was_created_or_changed(groups: SqliteStore) -> None:
+    row = group("a")
+    created = await groups.insert(row)
+    assert created == await groups.get(row["id"])
+    assert json.loads(created.body)["select"] is None
+    await groups.update(row["id"], {"select": Decimal("1.500")}, NOW)
+    changed = await groups.update(row["id"], {"select": None}, NOW)
+    assert changed == await groups.get(row["id"])
+    assert json.loads(changed.body)["select"] is None
+
+
 async def test_sums_of_decimals_do_not_overflow(groups: SqliteStore) -> None:
     largest, lowest = Decimal(999999999999999999), Decimal(-999999999999999999)
     await groups.insert_many(

@@ -188,7 +188,7 @@ def test_the_scheme_may_be_in_any_case_and_followed_by_spaces(
     ],
 )  # fmt: skip
 def test_anything_else_is_refused(guarded: TestClient, authorization: str) -> None:
-    response = guarded.get(ITEMS, headers={"Authorization": authorization.encode("latin-1")})
+    response = guarded.get(ITEMS, headers=[(b"Authorization", authorization.encode("latin-1"))])
     assert_is_problem(response, 401)
     assert response.headers["www-authenticate"].startswith('Bearer realm="api", error="')
 

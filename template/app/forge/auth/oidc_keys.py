@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any
 
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, OKPKey, RSAKey, import_key
+from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from app.forge.auth.oidc_fetch import FetchFailed, fetch_json
 from app.forge.database import outages
@@ -22,6 +22,8 @@ PublicKey = RSAKey | ECKey | OKPKey
 # An issuer has a handful. More would only make each token without `kid` cost more.
 MAX_KEYS = 100
 MIN_RSA_BITS = 2_048
+# Only public keys: a secret that an issuer publishes is none.
+KINDS: dict[str, type[PublicKey]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
 
 
 class IssuerKeys:
@@ -114,7 +116,8 @@ class IssuerKeys:
             return
         self._failure = None
         is_withdrawn = any(published.get(kid) != key for kid, key in self._published.items())
-        self._published, self._keys = published, {kid: _imported(key) for kid, key in published.items()}
+        self._published = published
+        self._keys = {kid: _imported(key) for kid, key in published.items()}
         if is_withdrawn and self._withdrawn is not None:
             self._withdrawn()
 
@@ -136,16 +139,15 @@ class IssuerKeys:
 
 
 def _is_usable(key: Any) -> bool:
-    if not isinstance(key, dict) or key.get("use", "sig") != "sig":
+    if not isinstance(key, dict) or key.get("use", "sig") != "sig" or key.get("kty") not in KINDS:
         return False
     try:
         imported = _imported(key)
+        is_large = not isinstance(imported, RSAKey) or imported.public_key.key_size >= MIN_RSA_BITS
     except (JoseError, ValueError, TypeError, KeyError):
         return False
-    if isinstance(imported, RSAKey):
-        return imported.raw_value.key_size >= MIN_RSA_BITS
-    return isinstance(imported, ECKey | OKPKey)
+    return is_large
 
 
-def _imported(key: Mapping[str, Any]) -> Any:
-    return import_key(dict(key))
+def _imported(key: Mapping[str, Any]) -> PublicKey:
+    return KINDS[key["kty"]].import_key(dict(key))

@@ -26,8 +26,17 @@ class Colour(enum.Enum):
     RED = "red"
 
 
+class Unhashable:
+    __hash__ = None
+
+    async def __call__(self) -> None: ...
+
+
 def user() -> str:
     return "user"
+
+
+async def body(names: list[str]) -> None: ...
 
 
 router = APIRouter()
@@ -41,20 +50,21 @@ def declare(path, **options):
 async def direct(colour: Colour = Colour.RED, order: Literal["up", "down"] = "up") -> Response: ...
 @declare("/direct")
 async def again() -> Response: ...
-@declare("/dependency")
-async def dependency(who: Annotated[str, Depends(user)]) -> Response: ...
 @declare("/dependencies", dependencies=[Depends(user)])
-async def dependencies() -> Response: ...
-@declare("/header")
-async def header(agent: Annotated[str, Header()]) -> Response: ...
-@declare("/cookie")
-async def cookie(session: Annotated[str, Cookie()]) -> Response: ...
-@declare("/list")
-async def several(tags: Annotated[list[str], Query()]) -> Response: ...
-@declare("/default")
-async def default(limit: int = Query(3)) -> Response: ...
-@declare("/tasks")
-async def tasks(later: BackgroundTasks) -> Response: ...
+async def dependencies(
+    who: Annotated[str, Depends(user)],
+    agent: Annotated[str, Header()],
+    session: Annotated[str, Cookie()],
+    tags: Annotated[list[str], Query()],
+    later: BackgroundTasks,
+    limit: int = Query(3),
+) -> Response: ...
+@declare("/limited", dependencies=[Depends(user, max_concurrency=2)])
+async def limited() -> Response: ...
+@declare("/body", dependencies=[Depends(body)])
+async def of_body() -> Response: ...
+@declare("/unhashable", dependencies=[Depends(Unhashable())])
+async def unhashable() -> Response: ...
 @declare("/value")
 async def value() -> dict[str, str]: ...
 @declare("/thread")
@@ -78,13 +88,10 @@ def add(app: FastAPI) -> None:
     app.mount("/mounted", FastAPI())
 """
 REASONS = {
-    "/v2/dependency": "It depends on user.",
-    "/v2/dependencies": "It depends on user.",
-    "/v2/header": "Its parameter `agent` is a header.",
-    "/v2/cookie": "Its parameter `session` is a cookie.",
-    "/v2/list": "Its parameter `tags` is a list[str], not a single plain value.",
-    "/v2/default": "The default of its parameter `limit` is not a value; `Annotated` would make it one.",
-    "/v2/tasks": "Its parameter `later` is a BackgroundTasks.",
+    "/v2/dependencies": None,
+    "/v2/limited": "Its dependency user has a `max_concurrency`.",
+    "/v2/body": "Its dependency body reads the body.",
+    "/v2/unhashable": "Its dependency Unhashable cannot be cached, because it has no hash.",
     "/v2/value": "Its function returns dict[str, str], not a Response, so FastAPI serializes it.",
     "/v2/thread": "Its function is not `async def`, so FastAPI runs it in a thread or streams it.",
     "/v2/files/{rest}": "Its path has a converter, or a segment that is only partly a parameter.",

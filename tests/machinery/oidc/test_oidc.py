@@ -286,9 +286,10 @@ async def test_a_key_that_is_replaced_under_the_same_kid_is_withdrawn(
         old = issuer.token(scope=READ)
         assert await status(authenticator, old) == 200
         issuer.keys = [ec_key("first")]
-        async with asyncio.timeout(10):
-            while await status(authenticator, old) == 200:
-                await asyncio.sleep(0.02)
+        for _ in range(500):
+            if await status(authenticator, old) == 401:
+                break
+            await asyncio.sleep(0.02)
         assert await status(authenticator, old) == 401
         assert await status(authenticator, issuer.token(scope=READ)) == 200
 

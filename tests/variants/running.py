@@ -21,6 +21,7 @@ from testkit.servers.process import free_port, kill_processes_in, processes_in
 from tests.repository import REPOSITORY, VAR
 from tests.variants import machinery
 from tests.variants.budgets import budget_of
+from tests.variants.credentials import issuer_for, token_for
 from tests.variants.environments import NotInstalled, clean_environment, environment_of
 from tests.variants.interpreters import Interpreter, run_name, this_interpreter
 from tests.variants.rendering import Renderer
@@ -175,8 +176,12 @@ class Run:
             "--optimizations=none",
             "--json",
         ]
-        with kit_of(self.project) as kit:
-            self._step("measure", [".venv/bin/python", "-m", "fastforge_kit", *briefly], PYTHONPATH=str(kit))
+        auth = self.variant["auth"]
+        with kit_of(self.project) as kit, issuer_for(auth, self.project) as issuer:
+            # The kit makes API keys by itself.
+            token = {"FASTFORGE_TOKEN": token_for(auth, self.project, issuer)} if issuer else {}
+            command = [".venv/bin/python", "-m", "fastforge_kit", *briefly]
+            self._step("measure", command, PYTHONPATH=str(kit), **issuer, **token)
         document = json.loads(self.log("measure").read_text())
         failed = [each["name"] for each in document["endpoints"] if each["error_percent"]]
         if failed := [*failed, *document["obstacles"]]:
@@ -195,9 +200,10 @@ class Run:
     @contextmanager
     def served(self) -> Iterator[Service]:
         """Yield the service as it runs in production; then it must end in good order and leave nothing."""
-        with self.log("serve").open("wb") as log:
+        auth = self.variant["auth"]
+        with issuer_for(auth, self.project) as issuer, self.log("serve").open("wb") as log:
             started, port = time.monotonic(), free_port()
-            variables = {"HOST": "127.0.0.1", "PORT": str(port), "WORKERS": str(WORKERS), "LOG_LEVEL": "INFO"}
+            variables = {**issuer, "HOST": "127.0.0.1", "PORT": str(port), "WORKERS": str(WORKERS), "LOG_LEVEL": "INFO"}
             process = subprocess.Popen(
                 [".venv/bin/python", "-m", "app"],
                 cwd=self.project,
@@ -210,6 +216,7 @@ class Run:
             try:
                 service = Service(f"http://127.0.0.1:{port}")
                 self._wait_until_ready(process, service)
+                service.token = token_for(auth, self.project, self._environment(**issuer))
                 service.boot_seconds = self.step_seconds["boot"] = time.monotonic() - started
                 yield service
                 with self._timed("stop"):
@@ -228,7 +235,13 @@ class Run:
         suite = [*pytest, *where, "--cache-ttl-seconds", str(CACHE_TTL_SECONDS)]
         # Without FastForge's own plugins, which take longer to import than the suite to run.
         self._step(
-            "accept", [*suite, "--confcutdir", "tests/acceptance"], cwd=REPOSITORY, seconds=None, **NO_PLUGINS
+            "accept",
+            [*suite, "--confcutdir", "tests/acceptance"],
+            cwd=REPOSITORY,
+            seconds=None,
+            # Not an argument, which a failure would show.
+            ACCEPTANCE_TOKEN=service.token,
+            **NO_PLUGINS,
         )
         return self._counted("accept")
 
@@ -327,6 +340,8 @@ class Service:
     def __init__(self, url: str) -> None:
         self.url = url
         self.boot_seconds = 0.0
+        # What clients send, if they have to identify themselves.
+        self.token = ""
 
     def is_ready(self) -> bool:
         """Return whether the service and everything it depends on answers."""

@@ -6,8 +6,8 @@ from unittest.mock import patch
 import pytest
 from starlette.types import Scope
 
-from app.forge.auth import Caller
 from app.forge.auth.authenticator import Authenticator
+from app.forge.auth.caller import Caller
 from app.resources import RESOURCES
 
 SCOPES = frozenset(f"{each.table.name}:{access}" for each in RESOURCES for access in ("read", "write"))

@@ -14,10 +14,10 @@ from tests.repository import TEMPLATE, VAR
 from tests.variants.environments import clean_environment, environment_of
 
 PROGRAM = Path(__file__).with_name("program.py")
-APPLICATIONS = 800
+APPLICATIONS = 1_600
 # Of so many requests some hundred must have gone the direct way, or the comparison says little.
 LEAST_DIRECT = 300
-LEAST_WITH_DEPENDENCIES = 150
+LEAST_WITH_DEPENDENCIES = 600
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tests.repository import REPOSITORY
 ISSUER = REPOSITORY / "tests/machinery/oidc/issuer.py"
 # The audience of its tokens.
 AUDIENCE = "https://shop.example"
-SCOPES = ("items:read", "items:write")
+OF_ITEMS = ("items:read", "items:write")
 SECONDS = 60
 
 
@@ -38,20 +38,31 @@ def issuer_for(auth: str | None, project: Path) -> Iterator[dict[str, str]]:
         process.stdout.close()
 
 
-def token_for(auth: str | None, project: Path, environment: Mapping[str, str]) -> str:
-    """Return credentials with all scopes of the items; nothing if the service asks for none."""
+def scopes_of(service_url: str) -> tuple[str, ...]:
+    """Return all scopes that the OpenAPI document of a service names."""
+    document = httpx2.get(f"{service_url}/openapi.json", trust_env=False, verify=False).raise_for_status().json()
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    needed = [need for operation in operations for need in operation.get("security", ())]
+    return tuple(sorted({scope for need in needed for scopes in need.values() for scope in scopes}))
+
+
+def token_for(
+    auth: str | None, project: Path, environment: Mapping[str, str], scopes: Sequence[str] = OF_ITEMS
+) -> str:
+    """Return credentials with these scopes; nothing if the service asks for none."""
     if auth == "oidc":
-        asked = httpx2.get(
-            f"{environment['OIDC_ISSUER']}/token",
-            params={"scope": " ".join(SCOPES)},
-            trust_env=False,
-        )
-        return asked.raise_for_status().text
+        url = f"{environment['OIDC_ISSUER']}/token"
+        return httpx2.get(url, params={"scope": " ".join(scopes)}, trust_env=False).raise_for_status().text
     if auth == "api_key":
-        scopes = [argument for scope in SCOPES for argument in ("--scope", scope)]
-        command = [project / ".venv/bin/python", "-m", "app.forge.auth", "create", "tests", *scopes]
+        arguments = [f"--scope={scope}" for scope in scopes]
         created = subprocess.run(
-            command, cwd=project, env=dict(environment), capture_output=True, text=True, check=True, timeout=SECONDS
+            [project / ".venv/bin/python", "-m", "app.forge.auth", "create", "tests", *arguments],
+            cwd=project,
+            env=dict(environment),
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=SECONDS,
         )
         return created.stdout.strip()
     return ""

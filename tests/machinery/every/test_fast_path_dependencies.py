@@ -23,6 +23,7 @@ from fastapi import (
 from fastapi.security import HTTPBearer, SecurityScopes
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
+from starlette.types import Receive, Scope, Send
 
 from app.forge.http.fast_path.tree import RouteTree
 from app.forge.service import Service
@@ -45,6 +46,14 @@ class Filters(BaseModel):
 
     size: int = 1
     tags: list[str] = []
+
+
+class Sent(Response):
+    """A response that notes when it is sent."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append("sent")
+        await super().__call__(scope, receive, send)
 
 
 @dataclass
@@ -110,7 +119,10 @@ async def nested(
 
 
 @router.get("/uncached")
-async def uncached(first: Annotated[str, Depends(user)], second: str = Depends(user, use_cache=False)) -> Response:
+async def uncached(
+    first: Annotated[str, Depends(user)],
+    second: str = Depends(user, use_cache=False),
+) -> Response:
     return Response(f"{first} {second}")
 
 
@@ -134,7 +146,7 @@ async def yielding(transaction: Annotated[str, Depends(transaction)], fails: boo
     seen.append("endpoint")
     if fails:
         raise ValueError("failed")
-    return Response(transaction)
+    return Sent(transaction)
 
 
 @router.get("/tagged", dependencies=[Depends(tagged)])
@@ -203,7 +215,7 @@ def test_a_dependency_that_is_used_twice_is_called_once() -> None:
 def test_a_dependency_ends_after_the_response_in_reverse_order() -> None:
     _, _, noted = answered(Service(), "/yield", {})
 
-    assert noted == ["open", "begin", "endpoint", "end", "closed"]
+    assert noted == ["open", "begin", "endpoint", "sent", "end", "closed"]
 
 
 def test_dependencies_of_the_app_and_the_router_refuse_requests() -> None:

@@ -15,8 +15,8 @@ from fastapi.testclient import TestClient
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-from app.forge.auth import Caller, open_authenticator
-from app.forge.auth.oidc import OidcAuthenticator
+from app.forge.auth.caller import Caller
+from app.forge.auth.oidc import OidcAuthenticator, open_authenticator
 from app.forge.errors import Unavailable
 from app.main import create_app
 from app.settings import Settings

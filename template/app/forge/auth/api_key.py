@@ -11,15 +11,14 @@ from datetime import datetime
 from hashlib import sha256
 from secrets import compare_digest
 from time import monotonic
-from typing import Annotated
 from uuid import UUID
 
 from fastapi.openapi.models import HTTPBearer
-from pydantic import Field, NonNegativeFloat, PositiveFloat
 
 from app.forge.auth.api_key_last_uses import LastUses
+from app.forge.auth.api_key_settings import AuthSettings
 from app.forge.auth.api_key_table import ApiKeys
-from app.forge.auth.authenticator import Authenticator, CredentialSettings
+from app.forge.auth.authenticator import Authenticator
 from app.forge.auth.caller import Caller, CallerDependency
 from app.forge.auth.refusals import unauthenticated
 from app.forge.collection import now
@@ -33,16 +32,6 @@ NO_DIGEST = sha256(b"").hexdigest()
 REFUSED = "The API key is not valid."
 
 caller = CallerDependency("apiKey", HTTPBearer(bearerFormat="API key", description="An API key."))
-
-
-class AuthSettings(CredentialSettings):
-    """What keys look like, and how long they are remembered."""
-
-    # The beginning of new keys, by which people and secret scanners recognize them.
-    api_key_prefix: Annotated[str, Field(pattern="^[a-z0-9]{1,16}$")] = "key"
-    api_key_remember_seconds: NonNegativeFloat = 30.0
-    # How often the times of last use are written.
-    api_key_last_use_seconds: PositiveFloat = 60.0
 
 
 class ApiKeyVerifier:

@@ -8,25 +8,16 @@ from hashlib import sha256
 from time import monotonic
 from typing import Protocol
 
-from pydantic import PositiveInt
 from starlette.types import Scope
 
 from app.forge.auth.caller import Caller
 from app.forge.auth.refusals import unauthenticated
-from app.forge.environment import Environment
+from app.forge.auth.settings import CredentialSettings
 
 # https://www.rfc-editor.org/rfc/rfc6750#section-2.1; the name of a scheme may be in any case.
 BEARER = re.compile(rb"bearer +([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)
 
 Digest = bytes
-
-
-class CredentialSettings(Environment):
-    """Limits of what is accepted and remembered."""
-
-    auth_max_credential_bytes: PositiveInt = 8_192
-    # How many verified credentials each worker remembers.
-    auth_max_remembered: PositiveInt = 10_000
 
 
 class Verifies(Protocol):

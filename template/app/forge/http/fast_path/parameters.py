@@ -1,4 +1,4 @@
-"""How a single parameter is read from a request, worked out once per route."""
+"""Readers of single parameters, worked out once per route."""
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
@@ -111,7 +111,7 @@ def _plain_reader(field: Any, source: Source, read_as_fastapi: Read) -> Read:
 
 def validator_of(field: Any) -> Callable[..., Any]:
     """Return the validator of FastAPI's field, without the layers around it if there are only the usual ones."""
-    adapter = field._type_adapter
+    adapter = field._type_adapter  # noqa: SLF001 (its own `validate` calls nothing else)
     validator = adapter.validator
     return validator.validate_python if type(validator) is SchemaValidator else adapter.validate_python
 

@@ -26,7 +26,7 @@ Run = Callable[[Request, Arguments], Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How to find the arguments of a function in a request."""
+    """The parts of a request that become the arguments of a function."""
 
     dependencies: tuple["Dependency", ...]
     parameters: tuple[tuple[str, Read], ...]

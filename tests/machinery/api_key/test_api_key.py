@@ -19,9 +19,9 @@ from app.forge.auth.api_key import KEY, ApiKeyVerifier
 from app.forge.auth.api_key_last_uses import LastUses
 from app.forge.auth.api_key_table import API_KEYS, ApiKey, ApiKeys, NewKey
 from app.forge.auth.authenticator import Authenticator
-from app.forge.collection import now
 from app.forge.database import Database, open_database
 from app.forge.errors import NotFound, Unavailable
+from app.forge.resource import now
 from app.main import create_app
 from app.settings import Settings
 from tests.callers import SCOPES

@@ -15,9 +15,9 @@ from fastapi.routing import iter_route_contexts
 
 from app.forge.auth.api_key_scopes import declared_scopes
 from app.forge.auth.api_key_table import API_KEYS, ApiKeys
-from app.forge.collection import now
 from app.forge.database import open_database
 from app.forge.errors import ServiceError
+from app.forge.resource import now
 from app.main import create_app
 from app.settings import Settings, settings_of_environment
 

@@ -21,9 +21,9 @@ from app.forge.auth.api_key_table import ApiKeys
 from app.forge.auth.authenticator import Authenticator
 from app.forge.auth.caller import Caller, CallerDependency
 from app.forge.auth.refusals import unauthenticated
-from app.forge.collection import now
 from app.forge.database import Database
 from app.forge.errors import NotFound
+from app.forge.resource import now
 
 KEY = re.compile(r"[a-z0-9]{1,16}_(?P<id>[0-9a-f]{32})\.(?P<secret>[A-Za-z0-9_-]{43})")
 # Compared if there is no such key, so that the work is the same.

@@ -10,8 +10,8 @@ from uuid import UUID
 from pydantic import BaseModel
 from uuid_utils.compat import uuid7
 
-from app.forge.collection import now
 from app.forge.database import Database
+from app.forge.resource import now
 from app.forge.serializer import Serializer
 from app.forge.table import table_of
 

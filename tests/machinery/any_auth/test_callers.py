@@ -7,7 +7,6 @@ from typing import Annotated, Any
 from uuid import uuid4
 
 import pytest
-from app.forge.auth.security import caller
 from fastapi import FastAPI, Request, Response, Security, WebSocket
 from fastapi.testclient import TestClient
 from starlette.testclient import WebSocketDenialResponse
@@ -15,6 +14,7 @@ from starlette.testclient import WebSocketDenialResponse
 from app.forge.auth.authenticator import Authenticator
 from app.forge.auth.caller import Caller
 from app.forge.auth.refusals import unauthenticated
+from app.forge.auth.security import caller
 from app.main import create_app
 from app.resources import RESOURCES
 from app.settings import Settings

@@ -35,6 +35,11 @@ def _identified() -> None:
     """Let requests send their credentials."""
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _issuer() -> None:
+    """Let services fetch the keys of their issuer."""
+
+
 @pytest.fixture
 def issuer() -> Iterator[Issuer]:
     with Issuer().serving() as issuer:

@@ -1,2 +1,3 @@
-from app.forge.auth.api_key import caller as caller
-from app.forge.auth.api_key import open_authenticator as open_authenticator
+from app.forge.auth.api_key import caller, open_authenticator
+
+__all__ = ["caller", "open_authenticator"]

@@ -72,7 +72,11 @@ def variant_with(arguments: list[str]) -> Variant:
     """Return the variant that has these answers, and the default ones otherwise. Raises `SystemExit`."""
     asked = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
     wanted = set((dict(default_variant().answers) | asked).items())
-    found = max(every_variant(), key=lambda variant: len(wanted & set(variant.answers)))
+    # First those that have what was asked for: not every combination with a paired question is a variant.
+    found = max(
+        every_variant(),
+        key=lambda variant: (set(asked.items()) <= set(variant.answers), len(wanted & set(variant.answers))),
+    )
     if len(asked) < len(arguments) or not set(asked.items()) <= set(found.answers):
         raise SystemExit(f"No variant has {' '.join(arguments)}. Write it like ANSWERS='database=postgres'.")
     return found

@@ -151,7 +151,8 @@ def _exact_versions(blocks: Blocks) -> str:
 
 
 def _beyond(everything: Blocks, runtime: Blocks) -> Blocks:
-    return {name: block for name, block in everything.items() if runtime.get(name) != block}
+    # A package that both need may stand under other conditions here, which differ on PyPy only.
+    return {name: block for name, block in everything.items() if name not in runtime}
 
 
 def _conditional(needed: Mapping[Variant, Blocks]) -> str:

@@ -102,7 +102,10 @@ class Prepared:
     def jobs(self, service: Service, load: Load, round_number: int) -> list[Job]:
         """Return the jobs of a round, one for each generator."""
         connections = max(1, load.connections // load.generators)
-        parts = [self._part(load, round_number * load.generators + each) for each in range(load.generators)]
+        parts = [
+            list(map(service.authorized, self._part(load, round_number * load.generators + each)))
+            for each in range(load.generators)
+        ]
         status, once = self.workload.status, self.workload.sent_once
         return [
             Job(HOST, service.port, part, status, connections, load.seconds, next(FIRST_NUMBERS), once)

@@ -1,5 +1,6 @@
 """`pytest tests/acceptance --base-url URL --answers FILE` checks the contract of a running service."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,6 +40,7 @@ def service(pytestconfig: pytest.Config) -> Iterator[Service]:
         workers=pytestconfig.getoption("--workers"),
         cache_ttl_seconds=pytestconfig.getoption("--cache-ttl-seconds"),
         max_body_bytes=pytestconfig.getoption("--max-body-bytes"),
+        token=os.environ.get("ACCEPTANCE_TOKEN", ""),
     )
     with running.client:
         try:

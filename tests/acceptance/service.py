@@ -34,6 +34,8 @@ class Service:
     workers: int
     cache_ttl_seconds: float
     max_body_bytes: int
+    # Not shown in failures.
+    token: str = field(default="", repr=False)
     run: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
 
     @cached_property
@@ -41,11 +43,16 @@ class Service:
         """A client that accepts no compression by default, and checks the promises of every response."""
         return httpx2.Client(
             base_url=self.base_url,
-            headers={"Accept-Encoding": "identity"},
+            headers={"Accept-Encoding": "identity", **self.credentials},
             event_hooks={"response": [self.check_promises]},
             timeout=20,
             trust_env=False,
         )
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """What every request has to send; nothing if the service asks for none."""
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
     @property
     def cache(self) -> str:

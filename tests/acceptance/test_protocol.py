@@ -68,9 +68,13 @@ def head(*lines: str, method: str = "GET", path: str = "/health/live", version: 
     return "\r\n".join([f"{method} {path} HTTP/{version}", "Host: test", *lines, "", ""]).encode()
 
 
+def credentials(service: Service) -> list[str]:
+    return [f"{name}: {value}" for name, value in service.credentials.items()]
+
+
 def post(service: Service, *lines: str) -> bytes:
     body = json.dumps(service.draft()).encode()
-    known = f"Content-Type: application/json\nContent-Length: {len(body)}".split("\n")
+    known = ["Content-Type: application/json", f"Content-Length: {len(body)}", *credentials(service)]
     return head(*known, *lines, method="POST", path=ITEMS) + body
 
 
@@ -155,7 +159,7 @@ def test_responses_before_a_refusal_arrive(service: Service) -> None:
 
 def chunked(service: Service, end: bytes) -> bytes:
     body = json.dumps(service.draft()).encode()
-    lines = ["Content-Type: application/json", "Transfer-Encoding: chunked", CLOSE]
+    lines = ["Content-Type: application/json", "Transfer-Encoding: chunked", CLOSE, *credentials(service)]
     return head(*lines, method="POST", path=ITEMS) + b"%x\r\n%s\r\n" % (len(body), body) + end
 
 
@@ -218,7 +222,7 @@ def test_query_is_counted_by_its_name(service: Service) -> None:
 def test_an_http_1_0_client_gets_a_response(path: str, lines: tuple[str, ...], service: Service) -> None:
     service.create()
     # Nginx keeps the connection open if asked to, until the second request; the others close it at once.
-    sent = head(*lines, path=path, version="1.0") + head(CLOSE, version="1.0")
+    sent = head(*lines, *credentials(service), path=path, version="1.0") + head(CLOSE, version="1.0")
     answer, *_ = answers_to(service, sent)
     assert answer.status == (404 if path == "/nope" else 200)
     assert "transfer-encoding" not in answer.headers, "HTTP/1.0 has no chunks."

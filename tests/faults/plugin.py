@@ -22,7 +22,7 @@ from tests.variants.interpreters import (
     this_interpreter,
 )
 from tests.variants.rendering import Renderer
-from tests.variants.space import Variant, covering_variants, variants_named
+from tests.variants.space import Variant, covering_variants_without, variants_named
 
 SERVERS = {"postgres", "mongodb", "redis", "nginx"}
 SOURCES = ("system", "wheels")
@@ -40,8 +40,11 @@ class Fault:
 
 
 def fault_variants(wish: str) -> tuple[Variant, ...]:
-    """Return the variants to test with faults: the covering set, also for `all`, or those that are named."""
-    return covering_variants() if wish == "all" else variants_named(wish)
+    """Return the variants to test with faults: a covering set, also for `all`, or those that are named.
+
+    Their clients have no credentials: faults do not depend on the caller.
+    """
+    return covering_variants_without("auth") if wish in {"covering", "all"} else variants_named(wish)
 
 
 def fault_interpreter(variant: Variant, wish: str, interpreters: str) -> Interpreter:
@@ -54,7 +57,7 @@ def fault_interpreter(variant: Variant, wish: str, interpreters: str) -> Interpr
     if wish not in {"covering", "all"}:
         return this_interpreter()
     pythons = found_interpreters()
-    return pythons[covering_variants().index(variant) % len(pythons)]
+    return pythons[covering_variants_without("auth").index(variant) % len(pythons)]
 
 
 def pytest_configure(config: pytest.Config) -> None:

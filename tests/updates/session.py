@@ -323,7 +323,7 @@ def commands_in(document: str) -> list[str]:
 
 
 def record(folder: Path, sites: dict[str, Path], template: Path) -> list[Step]:
-    """Return the steps of a session in this empty folder, run without a network where the system supports it."""
+    """Return the steps of a session in this empty folder, run without a network if the system allows it."""
     environment = environment_of(template)
     told = {"sites": {version: str(site) for version, site in sites.items()}, "environment": str(environment)}
     (folder / "told.json").write_text(json.dumps(told))

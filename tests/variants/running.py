@@ -23,6 +23,7 @@ from testkit.servers.process import free_port, kill_processes_in, processes_in
 from tests.repository import REPOSITORY, VAR
 from tests.variants import machinery
 from tests.variants.budgets import budget_of
+from tests.variants.credentials import issuer_for, scopes_of, token_for
 from tests.variants.environments import NotInstalled, clean_environment, environment_of
 from tests.variants.interpreters import Interpreter, run_name, this_interpreter
 from tests.variants.rendering import Renderer
@@ -198,8 +199,14 @@ class Run:
             "--optimizations=none",
             "--json",
         ]
-        with kit_of(self.project) as kit:
-            self._step("measure", [".venv/bin/python", "-m", "fastforge_kit", *briefly], PYTHONPATH=str(kit))
+        auth = self.variant["auth"]
+        with kit_of(self.project) as kit, issuer_for(auth, self.project) as issuer:
+            # The kit makes API keys by itself.
+            variables = {"PYTHONPATH": str(kit), **issuer}
+            if issuer:
+                variables["FASTFORGE_TOKEN"] = token_for(auth, self.project, issuer)
+            command = [".venv/bin/python", "-m", "fastforge_kit", *briefly]
+            self._step("measure", command, None, None, **variables)
         document = json.loads(self.log("measure").read_text())
         failed = [each["name"] for each in document["endpoints"] if each["error_percent"]]
         if failed := [*failed, *document["obstacles"]]:
@@ -220,9 +227,11 @@ class Run:
     @contextmanager
     def served(self) -> Iterator[Service]:
         """Yield the service as in production; then it must shut down cleanly and leave nothing behind."""
-        with self.log("serve").open("wb") as log:
+        auth = self.variant["auth"]
+        with issuer_for(auth, self.project) as issuer, self.log("serve").open("wb") as log:
             started, port = time.monotonic(), free_port()
             variables = {
+                **issuer,
                 "HOST": "127.0.0.1",
                 "PORT": str(port),
                 "WORKERS": str(self.workers),
@@ -241,6 +250,9 @@ class Run:
                 service = Service(f"http://127.0.0.1:{port}")
                 self._wait_until_ready(process, service)
                 service.boot_seconds = self.step_seconds[f"{self.prefix}boot"] = time.monotonic() - started
+                if issuer or auth == "api_key":
+                    environment = self._environment(**issuer)
+                    service.token = token_for(auth, self.project, environment, scopes_of(service.url))
                 yield service
                 with self._timed("stop"):
                     self._stop(process)
@@ -257,7 +269,15 @@ class Run:
         where = ["--base-url", service.url, "--answers", str(answers), "--workers", str(self.workers)]
         suite = [*pytest, *where, "--cache-ttl-seconds", str(CACHE_TTL_SECONDS)]
         # Without FastForge's own plugins, which take longer to import than the suite to run.
-        self._step("accept", [*suite, "--confcutdir", ACCEPTANCE], cwd=REPOSITORY, seconds=None, **NO_PLUGINS)
+        self._step(
+            "accept",
+            [*suite, "--confcutdir", ACCEPTANCE],
+            cwd=REPOSITORY,
+            seconds=None,
+            # Not an argument, which a failure would show.
+            ACCEPTANCE_TOKEN=service.token,
+            **NO_PLUGINS,
+        )
         return self._counted("accept")
 
     def keep_logs(self) -> None:
@@ -358,6 +378,8 @@ class Service:
     def __init__(self, url: str) -> None:
         self.url = url
         self.boot_seconds = 0.0
+        # What clients send, if they have to identify themselves.
+        self.token = ""
 
     def is_ready(self) -> bool:
         """Return whether the service and its dependencies are ready."""

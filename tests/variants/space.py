@@ -85,6 +85,14 @@ def covering_variants() -> tuple[Variant, ...]:
     return first, *_greedy((variant.answers for variant in every_variant()), [first])
 
 
+@cache
+def covering_variants_without(question: str) -> tuple[Variant, ...]:
+    """Return a covering set of the variants that have the default answer to a paired question."""
+    first = default_variant()
+    candidates = (variant.answers for variant in every_variant() if variant[question] == first[question])
+    return first, *_greedy(candidates, [first])
+
+
 def quick_variants() -> tuple[Variant, ...]:
     """Return the two variants of a quick run: the default one, and one with a server of each kind."""
     with_servers = {"database": "postgres", "cache": "redis", "deployment": "nginx"}

@@ -1,4 +1,4 @@
-"""Run the migrations: `alembic upgrade head`. They are plain SQL; SQLAlchemy only sends it."""
+"""Runs the migrations: `alembic upgrade head`. They are plain SQL; SQLAlchemy only carries it."""
 
 import asyncio
 import sys
@@ -18,12 +18,12 @@ from app.forge.database.postgres import DatabaseSettings
 # Any number that other users of the database do not lock.
 LOCK = 7_263_482_019_375_641
 LOCK_POLL_SECONDS = 0.25
-# These would end the transaction that holds the lock during a long migration.
+# They end the transaction that holds the lock while a migration takes its time.
 NO_TIMEOUTS = "SET LOCAL idle_in_transaction_session_timeout = 0"
 
 
 async def _connect() -> asyncpg.Connection:
-    # With the function that the service uses, so that both accept the same URLs.
+    # Through the function that the service uses, so that both understand the same URLs.
     settings = DatabaseSettings()
     return await settings.server.connect(
         timeout_seconds=settings.database_timeout_seconds,
@@ -35,11 +35,11 @@ async def _connect() -> asyncpg.Connection:
 
 @asynccontextmanager
 async def _alone() -> AsyncIterator[None]:
-    """Wait until no other process migrates the database, and make others wait."""
+    """Wait until no other process migrates the database, and keep others waiting."""
     connection = await _connect()
     try:
-        # The lock belongs to a transaction, because a pooler reassigns sessions after each. And it is retried,
-        # because waiting in a statement would block CREATE INDEX CONCURRENTLY forever.
+        # The lock belongs to a transaction, because a pooler gives a session to others after each. And it is asked
+        # for again and again: waiting in a statement would hold up CREATE INDEX CONCURRENTLY for ever.
         for attempt in count():
             async with connection.transaction():
                 if await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", LOCK):
@@ -60,7 +60,7 @@ def _migrate(connection: Connection) -> None:
 
 
 async def migrate() -> None:
-    """Migrate the database to the requested revision, each migration in a separate transaction."""
+    """Bring the database to the wanted revision, each migration in a transaction of its own."""
     engine = create_async_engine("postgresql+asyncpg://", async_creator=_connect, poolclass=NullPool)
     async with _alone(), engine.connect() as connection:
         await connection.run_sync(_migrate)
@@ -68,7 +68,7 @@ async def migrate() -> None:
 
 
 def write_sql() -> None:
-    """Print the migrations as SQL (`--sql`), without a server."""
+    """Print the migrations as SQL (`--sql`), without asking any server."""
     context.configure(dialect_name="postgresql", transaction_per_migration=True)
     with context.begin_transaction():
         context.run_migrations()

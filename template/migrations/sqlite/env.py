@@ -1,4 +1,4 @@
-"""Run the migrations: `alembic upgrade head`. They are plain SQL; SQLAlchemy only sends it."""
+"""Runs the migrations: `alembic upgrade head`. They are plain SQL; SQLAlchemy only carries it."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ from sqlalchemy.pool import NullPool
 
 from app.forge.database.sqlite import DatabaseSettings, connect
 
-# The time that a process waits for another one that migrates the same database.
+# For as long, a process waits for another one that migrates the same database.
 LOCK_SECONDS = 600.0
 
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Wait until no other process migrates the database, and make others wait."""
+    """Wait until no other process migrates the database, and keep others waiting."""
     # SQLite's own lock, on an empty file beside the database: it works on every system and ends with its process.
     path.parent.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(f"{path}.lock", timeout=LOCK_SECONDS, isolation_level=None)) as lock:
@@ -49,7 +49,7 @@ def _check_foreign_keys(*, ctx: MigrationContext, step: MigrationInfo, **_: Any)
 
 
 def migrate() -> None:
-    """Migrate the database to the requested revision, each migration in a separate transaction."""
+    """Bring the database to the wanted revision, each migration in a transaction of its own."""
     settings = DatabaseSettings()
     # The journal mode is a property of the file, and cannot be changed inside a transaction.
     engine = create_engine(
@@ -63,7 +63,7 @@ def migrate() -> None:
             connection=connection,
             transactional_ddl=True,
             transaction_per_migration=True,
-            # Alembic passes keywords, which its type does not declare.
+            # Alembic passes keywords, which its type does not say.
             on_version_apply=_check_foreign_keys,  # type: ignore[arg-type]
         )
         with context.begin_transaction():

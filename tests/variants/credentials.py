@@ -40,7 +40,9 @@ def issuer_for(auth: str | None, project: Path) -> Iterator[dict[str, str]]:
 
 def scopes_of(service_url: str) -> tuple[str, ...]:
     """Return all scopes that the OpenAPI document of a service names."""
-    document = httpx2.get(f"{service_url}/openapi.json", trust_env=False, verify=False).raise_for_status().json()
+    document = (
+        httpx2.get(f"{service_url}/openapi.json", trust_env=False, verify=False).raise_for_status().json()
+    )
     operations = [operation for path in document["paths"].values() for operation in path.values()]
     needed = [need for operation in operations for need in operation.get("security", ())]
     return tuple(sorted({scope for need in needed for scopes in need.values() for scope in scopes}))

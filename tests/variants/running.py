@@ -202,9 +202,8 @@ class Run:
         auth = self.variant["auth"]
         with kit_of(self.project) as kit, issuer_for(auth, self.project) as issuer:
             # The kit makes API keys by itself.
-            variables = {"PYTHONPATH": str(kit), **issuer}
-            if issuer:
-                variables["FASTFORGE_TOKEN"] = token_for(auth, self.project, issuer)
+            token = {"FASTFORGE_TOKEN": token_for(auth, self.project, issuer)} if issuer else {}
+            variables = {"PYTHONPATH": str(kit), **issuer, **token}
             command = [".venv/bin/python", "-m", "fastforge_kit", *briefly]
             self._step("measure", command, None, None, **variables)
         document = json.loads(self.log("measure").read_text())

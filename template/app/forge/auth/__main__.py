@@ -33,7 +33,7 @@ def arguments() -> argparse.Namespace:
     create.add_argument("name", help="what the key is for, such as the name of a client")
     create.add_argument("--scope", action="append", default=[], dest="scopes", help="may be repeated")
     create.add_argument("--expires-days", type=float, metavar="DAYS", help="by default it never expires")
-    commands.add_parser("list", help="write all keys as JSON, one a line").set_defaults(run=_list)
+    commands.add_parser("list", help="write all keys as JSON, one per line").set_defaults(run=_list)
     revoke = commands.add_parser("revoke", help="revoke a key")
     revoke.set_defaults(run=_revoke)
     revoke.add_argument("id", type=UUID, help="as `list` shows it")

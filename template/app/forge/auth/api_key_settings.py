@@ -8,7 +8,7 @@ from app.forge.auth.settings import CredentialSettings
 
 
 class AuthSettings(CredentialSettings):
-    """What keys look like, and how long they are remembered."""
+    """The look of new keys, and how long verified ones are remembered."""
 
     # The beginning of new keys, by which people and secret scanners recognize them.
     api_key_prefix: Annotated[str, Field(pattern="^[a-z0-9]{1,16}$")] = "key"

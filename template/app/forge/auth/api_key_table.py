@@ -19,7 +19,7 @@ SECRET_BYTES = 32
 
 
 class ApiKeyFields(BaseModel):
-    """What is stored of a key. Scopes are separated by spaces."""
+    """The fields of a key. Scopes are separated by spaces."""
 
     name: str
     digest: str

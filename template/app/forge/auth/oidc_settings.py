@@ -22,7 +22,7 @@ def _is_secure(url: str) -> str:
 
 
 class AuthSettings(CredentialSettings):
-    """The issuer, and which of its tokens are accepted."""
+    """The issuer, and rules for its tokens."""
 
     # As tokens have it in `iss`; the service reads `.well-known/openid-configuration` below it.
     oidc_issuer: Annotated[str, AfterValidator(_is_secure)]

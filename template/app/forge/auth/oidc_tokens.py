@@ -22,7 +22,7 @@ BASE64 = re.compile(r"[A-Za-z0-9_-]*")
 
 @dataclass(frozen=True)
 class TokenRules:
-    """Which tokens are accepted."""
+    """Rules for the tokens that are accepted."""
 
     issuer: str
     audience: str

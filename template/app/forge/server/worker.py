@@ -1,7 +1,7 @@
 """The app of a worker process, in every deployment."""
 
 import gc
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from app.forge.observability.logs import configure_logging
 
@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 
-def create_app() -> "FastAPI":
-    """Return the app of this process.
+def create_app(**overrides: Any) -> "FastAPI":
+    """Return the app of this process, with these settings instead of those of the environment.
 
     Garbage collection is off during start-up, because it would find nothing and take a seventh of the time. Afterwards
     all objects are frozen, so that later collections skip them: https://docs.python.org/3/library/gc.html#gc.freeze
@@ -24,7 +24,7 @@ def create_app() -> "FastAPI":
         from app.settings import Settings
 
         # The managing process has already warned about unknown settings.
-        settings = Settings()
+        settings = Settings(**overrides)
         configure_logging(settings.log_level)
         return create_app(settings)
     finally:

@@ -64,7 +64,7 @@ def conditional(document: Document, request: Request) -> DocumentResponse:
 def created(document: Document, row_id: UUID, request: Request) -> DocumentResponse:
     """Return 201 with the document, and its URL as `Location`."""
     response = DocumentResponse(document, HTTPStatus.CREATED)
-    response.headers["Location"] = f"{url_path(request)}/{row_id}"
+    response.raw_headers.append((b"location", f"{url_path(request)}/{row_id}".encode()))
     return response
 
 

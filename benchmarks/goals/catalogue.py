@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fastforge_kit.verdicts import AtLeast, AtMost, Bound
 from fastforge_kit.workloads import CREATE, LIST, READ, REVALIDATE
 
+from benchmarks.load.resources import list_of
 from benchmarks.load.servers import UNRELATED_ROUTES, Contender
 
 POSTGRES = Contender(
@@ -21,6 +22,19 @@ MONGODB = Contender(
     (("database", "mongodb"), ("cache", "none")),
 )
 REDIS = Contender("redis", "sqlite", (("cache", "redis"),))
+FEW, MANY = 5, 20
+# By the number of resources. Each has a database of its own, because it has tables of its own.
+TTL_OF, SQLITE_OF = (
+    {
+        count: Contender(
+            f"{name}-{count}-resources",
+            f"sqlite-{count}",
+            (*one.answers, ("resources", list_of(count))),
+        )
+        for count in (FEW, MANY)
+    }
+    for name, one in (("ttl", TTL), ("sqlite", SQLITE))
+)
 
 BARE_CONSTANT = Contender("bare-constant", "none", baseline="constant")
 BARE_POSTGRES = Contender("bare-postgres", "postgres", baseline="postgres")
@@ -32,7 +46,7 @@ BLOG = Contender("blog", "postgres", baseline="blog")
 
 # Rendered services come first: they create the tables that the others use.
 CONTENDERS = (
-    POSTGRES, SQLITE, TTL, CROWDED, MONGODB, REDIS,
+    POSTGRES, SQLITE, TTL, CROWDED, MONGODB, REDIS, *TTL_OF.values(), *SQLITE_OF.values(),
     BARE_CONSTANT, BARE_POSTGRES, BARE_SQLITE, BARE_MONGODB, BARE_REDIS, TUTORIAL, BLOG,
 )  # fmt: skip
 
@@ -121,6 +135,20 @@ GOALS = (
         AtMost(1.1),
         Probe(CROWDED, READ),
         Probe(TTL, READ),
+    ),
+    *(
+        Goal(
+            f"{read} with {count} resources",
+            "the same service with one resource",
+            AtMost(1.03) if count == MANY else None,
+            Probe(services[count], READ),
+            Probe(one, READ),
+        )
+        for read, one, services in (
+            ("Read one item, in-memory cache hit,", TTL, TTL_OF),
+            ("Read one item from SQLite", SQLITE, SQLITE_OF),
+        )
+        for count in (FEW, MANY)
     ),
     Goal(
         "Read one item from SQLite",

@@ -38,8 +38,12 @@ class Contender:
 
 
 def database_urls(servers: Servers, folder: Path, kinds: Collection[str]) -> dict[str, str]:
-    """Return a URL for each of these kinds of database, emptied first, and one of SQLite."""
+    """Return a URL for each of these kinds of database, emptied first, and one of SQLite.
+
+    Kinds that begin with "sqlite-" are files of their own.
+    """
     urls = {"sqlite": f"sqlite:///{folder}/app.db", "none": "", "redis": ""}
+    urls |= {kind: f"sqlite:///{folder}/{kind}.db" for kind in kinds if kind.startswith("sqlite-")}
     if "postgres" in kinds:
         urls["postgres"] = servers.postgres.database("benchmarks_test")
     if "mongodb" in kinds:

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from app.forge.errors import NotFound
-from app.forge.http.compression import CompressionMiddleware
-from app.forge.http.compression.responses import CompressedResponses
+from app.forge.http.compression import CompressedResponses
+from app.forge.http.compression_negotiated import CompressionMiddleware
 from app.forge.http.fast_path import FastPathMiddleware
 from app.forge.http.middleware import RequestIdMiddleware
 from app.forge.http.problems import add_error_handlers
@@ -128,7 +128,7 @@ def build(spec: ApplicationSpec, kind: type[Service]) -> Built:
     app = kind(
         outermost=[Middleware(RequestIdMiddleware)],
         innermost=[Middleware(CompressionMiddleware)],
-        respond=CompressedResponses(),
+        respond=CompressedResponses(CompressionMiddleware),
         middleware=[Middleware(ADDED[each.kind], trace) for each in constructed],
     )
     if spec.has_problems:

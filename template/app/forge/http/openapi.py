@@ -14,8 +14,8 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from pydantic import TypeAdapter
 from starlette.routing import BaseRoute
 
+from app.forge.bodies import INLINE
 from app.forge.http.problems import INVALID, Problem
-from app.forge.summaries import INLINE
 
 Document = dict[str, Any]
 

@@ -9,10 +9,10 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
-from app.forge.documents import Document
 from app.forge.http.caching import NO_CACHE, is_known
 from app.forge.http.problems import Responses
 from app.forge.http.routing import url_path
+from app.forge.store import Document
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"

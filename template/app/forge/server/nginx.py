@@ -22,8 +22,8 @@ from prometheus_client.multiprocess import mark_process_dead
 from app.forge.observability.logs import configure_logging
 from app.forge.server.metrics_directory import metrics_directory
 from app.forge.server.nginx_configuration import WORKER_BACKLOG, CannotStart, find_nginx, write_configuration
-from app.forge.server.orphans import CLOSING_SECONDS, pipe_to_workers, signal_after_parent
 from app.forge.server.runtime_directory import hold, runtime_directory
+from app.forge.server.worker import CLOSING_SECONDS, pipe_to_workers, signal_after_parent
 
 if TYPE_CHECKING:
     from app.settings import Settings

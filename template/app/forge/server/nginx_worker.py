@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 from app.forge.observability.logs import configure_logging
 from app.forge.server.nginx_configuration import WORKER_BACKLOG
-from app.forge.server.orphans import closed, end_after
-from app.forge.server.worker import create_app
+from app.forge.server.worker import closed, create_app, end_after
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

@@ -17,8 +17,7 @@ from uvicorn.supervisors import Multiprocess, multiprocess
 
 from app.forge.observability.logs import configure_logging
 from app.forge.server.metrics_directory import hold_metrics_directory, metrics_directory
-from app.forge.server.orphans import CLOSING_SECONDS, end_after
-from app.forge.server.worker import create_app
+from app.forge.server.worker import CLOSING_SECONDS, create_app, end_after
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

@@ -7,14 +7,10 @@ from typing import Any, Protocol
 from starlette.types import ASGIApp
 from starlette_compress import CompressMiddleware, add_compress_type, remove_compress_type
 
-from app.forge.http.compression.accept_encoding import AcceptEncodingMiddleware
-from app.forge.http.compression.streams import UnheldStreams
+from app.forge.http.compression import MINIMUM_BYTES, AcceptEncodingMiddleware, UnheldStreams
 
 # Used in this order if the client has no preference: from the fastest for its size to the slowest.
 OFFERED = ("zstd", "br", "gzip")
-
-# Compressing less is not worth the time and the header.
-MINIMUM_BYTES = 1_024
 
 
 class Encoder(Protocol):

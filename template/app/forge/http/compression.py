@@ -1,15 +1,19 @@
-"""Content negotiation for encodings, and the headers of encoded responses.
+"""Compressed responses: the encoding that a client prefers, their headers, and an immediate start of streams.
 
 https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from functools import lru_cache
+from typing import Any
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 IDENTITY = "identity"
+# Compressing less is not worth the time and the header.
+MINIMUM_BYTES = 1_024
+WITHOUT_BODY = frozenset({204, 205, 304})
 
 
 @lru_cache(maxsize=128)
@@ -103,3 +107,49 @@ def complete_headers(status: int, raw_headers: list[tuple[bytes, bytes]]) -> Non
         # A strong tag promises identical bytes, so it is weakened, as Nginx does. If-None-Match still matches a weak
         # tag, so clients can revalidate in every encoding.
         MutableHeaders(raw=raw_headers)["etag"] = f"W/{etag.decode('latin-1')}"
+
+
+class UnheldStreams:
+    """Sends an empty first chunk, because compressing middleware holds back the headers until the first chunk."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] == "HEAD":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_unheld(message: Message) -> None:
+            await send(message)
+            if message["type"] == "http.response.start" and _is_streamed(message):
+                await send({"type": "http.response.body", "body": b"", "more_body": True})
+
+        await self.app(scope, receive, send_unheld)
+
+
+def _is_streamed(start: Message) -> bool:
+    """Return True if the response has a body of unknown length."""
+    return b"content-length" not in dict(start["headers"]) and start["status"] not in WITHOUT_BODY
+
+
+async def _send_response(scope: Scope, receive: Receive, send: Send) -> None:
+    response: ASGIApp = scope["response"]
+    await response(scope, receive, send)
+
+
+class CompressedResponses:
+    """Sends the responses of the fast path as the middleware would. Most are small and need not pass through it."""
+
+    def __init__(self, compression: Callable[[ASGIApp], ASGIApp]) -> None:
+        self._compressed = compression(_send_response)
+
+    async def __call__(self, response: Any, scope: Scope, receive: Receive, send: Send) -> None:
+        # A streamed response has no body yet.
+        if len(getattr(response, "body", b"?" * MINIMUM_BYTES)) >= MINIMUM_BYTES:
+            scope["response"] = response
+            await self._compressed(scope, receive, send)
+            return
+        if response.status_code == 304:
+            complete_headers(response.status_code, response.raw_headers)
+        await response(scope, receive, send)

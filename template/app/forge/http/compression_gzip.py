@@ -3,13 +3,9 @@
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp
 
-from app.forge.http.compression.accept_encoding import AcceptEncodingMiddleware
-from app.forge.http.compression.streams import UnheldStreams
+from app.forge.http.compression import MINIMUM_BYTES, AcceptEncodingMiddleware, UnheldStreams
 
 OFFERED = ("gzip",)
-
-# Compressing less is not worth the time and the header.
-MINIMUM_BYTES = 1_024
 
 
 class CompressionMiddleware(AcceptEncodingMiddleware):

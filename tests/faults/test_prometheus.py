@@ -164,7 +164,6 @@ def _raised(rule: dict[str, Any]) -> dict[str, Any]:
         labels["job"] = "app"
     if rule["alert"] == "DependencyDown":
         labels["dependency"] = "database"
-        summary = summary.replace("{{ $labels.dependency }}", "database")
     expected = {"exp_labels": labels, "exp_annotations": {"summary": summary}}
     early = {"eval_time": "0m", "alertname": rule["alert"], "exp_alerts": []}
     late = {"eval_time": after, "alertname": rule["alert"], "exp_alerts": [expected]}

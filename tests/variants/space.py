@@ -13,7 +13,7 @@ from itertools import combinations
 from typing import Any
 
 import yaml
-from fastforge.questions import Question, load_questions
+from fastforge.template.questions import Question, load_questions
 from jinja2 import FileSystemLoader
 from jinja2.sandbox import SandboxedEnvironment
 

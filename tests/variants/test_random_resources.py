@@ -8,7 +8,7 @@ from itertools import cycle
 from typing import Any
 
 import pytest
-from fastforge.resources import parse_line
+from fastforge.template.resources import parse_line
 from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.resource_lists import resource_lists

@@ -8,9 +8,9 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from fastforge.grammar import load_tables
-from fastforge.questions import load_questions
-from fastforge.schema import answers_schema
+from fastforge.template.grammar import load_tables
+from fastforge.template.questions import load_questions
+from fastforge.template.schema import answers_schema
 from jsonschema import Draft202012Validator
 
 from tests.conftest import RunFastForge

@@ -68,7 +68,7 @@ def running_prometheus(programs: Programs, configuration: Path, folder: Path) ->
     """Yield a Prometheus with this configuration, which keeps its data in the folder."""
     address = f"127.0.0.1:{free_port()}"
     command = [
-        programs.prometheus,
+        str(programs.prometheus),
         f"--config.file={configuration}",
         f"--storage.tsdb.path={folder / 'data'}",
     ]

@@ -133,7 +133,7 @@ class Deployment:
 
     def environment(self, settings: Mapping[str, object]) -> dict[str, str]:
         """Return the environment of the service with these settings over the usual ones."""
-        chosen = SETTINGS | {"HOST": "127.0.0.1", "PORT": self.port} | settings
+        chosen = SETTINGS | {"HOST": "127.0.0.1", "PORT": self.port} | dict(settings)
         return clean_environment(**self.variables, **{name: str(value) for name, value in chosen.items()})
 
     def refusal(self, **settings: object) -> str:

@@ -608,6 +608,7 @@ def test_gixy_finds_nothing_in_the_configuration(service: Deployment, pair: KeyP
     for settings in ({}, everything | pair.settings):
         service.running(**settings)
         (runtime,) = {path for path in held_directories(service.pid) if path.name.startswith("nginx")}
-        gixy = [Path(sys.executable).with_name("gixy"), "--format=json", runtime / "nginx.conf"]
-        found = subprocess.run(gixy, capture_output=True, text=True, check=False)
+        gixy = Path(sys.executable).with_name("gixy")
+        command = [str(gixy), "--format=json", str(runtime / "nginx.conf")]
+        found = subprocess.run(command, capture_output=True, text=True, check=False)
         assert json.loads(found.stdout) == [], found.stderr

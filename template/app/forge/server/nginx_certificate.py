@@ -87,7 +87,7 @@ def _shown(server_context: ssl.SSLContext, client_context: ssl.SSLContext) -> di
 
 def _refuse_password() -> str:
     raise CertificateFault(
-        "is encrypted, and nobody could enter its password. Decrypt it: openssl pkey -in … -out …"
+        "is encrypted, and Nginx cannot ask for its password. Decrypt it: openssl pkey -in … -out …"
     )
 
 

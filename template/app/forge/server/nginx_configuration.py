@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 DEPLOYMENT = Path(__file__).parents[3] / "deploy/nginx"
 WORKER_BACKLOG = 2_048
 HTTPS_PORT = 443
-# Since then, `http2` is a directive of its own: https://nginx.org/en/docs/http/ngx_http_v2_module.html#http2
+# Since then, `http2` is a separate directive: https://nginx.org/en/docs/http/ngx_http_v2_module.html#http2
 HTTP2_DIRECTIVE_SINCE = (1, 25, 1)
 
 Values = dict[str, object]

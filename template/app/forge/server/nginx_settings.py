@@ -43,7 +43,7 @@ class NginxSettings(ServerSettings):
     server_names: Annotated[str, AfterValidator(_only_host_names)] = ""
     # The clients that may read /metrics and the API documentation: addresses and networks, or "*".
     internal_networks: Networks = "127.0.0.1,::1"
-    # Requests per second of each client, how many of them may come at once, and its connections. 0 is no limit.
+    # Requests per second of each client, how many of them may come at once, and its connections. 0: unlimited.
     rate_limit_per_second: NonNegativeInt = 0
     rate_limit_burst: NonNegativeInt = 20
     connection_limit: NonNegativeInt = 0

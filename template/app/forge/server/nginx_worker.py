@@ -102,7 +102,7 @@ class _NamesRoute(_ForNginx):
 
 
 class _LimitsNginxCache(_ForNginx):
-    """Says how long Nginx may keep a response: as its `Cache-Control` says, but not longer than this."""
+    """Limits the time for which Nginx may keep a response, below what its `Cache-Control` allows."""
 
     def __init__(self, app: "ASGIApp", seconds: int) -> None:
         super().__init__(app)

@@ -66,7 +66,7 @@ class Worker(multiprocess.Process):
         return monotonic() - self._answered_at < (HUNG_SECONDS if self._is_serving else START_SECONDS)
 
     def terminate(self) -> None:
-        """Tell the process to finish its requests and stop. `join` kills one that takes too long, or is frozen."""
+        """Ask the process to finish its requests and stop. `join` kills one that takes too long, or is frozen."""
         super().terminate()
         self._killed_at = monotonic() + (self.config.timeout_graceful_shutdown or 0) + CLOSING_SECONDS
 

@@ -42,5 +42,6 @@ def test_an_error_becomes_a_problem_that_hides_its_cause(app: FastAPI) -> None:
 
 def test_it_counts_its_requests(client: TestClient) -> None:
     client.get("/health/live")
-    counted = 'http_requests_total{method="GET",route="/health/live",status="200"}'
+    labels = 'http_request_method="GET",http_response_status_code="200",http_route="/health/live"'
+    counted = f"http_server_request_duration_seconds_count{{{labels}}}"
     assert counted in client.get("/metrics").text

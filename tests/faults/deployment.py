@@ -97,7 +97,8 @@ class Deployment:
     @property
     def url(self) -> str:
         """The URL on which it listens when it runs."""
-        return f"http://127.0.0.1:{self.port}"
+        scheme = "https" if "TLS_CERTIFICATE" in self.settings else "http"
+        return f"{scheme}://127.0.0.1:{self.port}"
 
     @property
     def log(self) -> Path:
@@ -114,17 +115,13 @@ class Deployment:
         """Start the service with the usual settings and these; return the time until it is ready."""
         started_at = time.monotonic()
         allow_open_files(OPEN_FILES)
-        chosen = SETTINGS | {"HOST": "127.0.0.1", "PORT": self.port} | settings
-        environment = clean_environment(
-            **self.variables, **{name: str(value) for name, value in chosen.items()}
-        )
-        self.starts = int(str(chosen["WORKERS"]))
+        self.starts = int(str(settings.get("WORKERS", WORKERS)))
         with self.log.open("ab") as log:
             self.log_begins_at = log.tell()
             self.process = subprocess.Popen(
                 [".venv/bin/python", "-m", "app"],
                 cwd=self.run.project,
-                env=environment,
+                env=self.environment(settings),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -133,6 +130,26 @@ class Deployment:
         self.settings = settings
         self.wait_until_ready()
         return time.monotonic() - started_at
+
+    def environment(self, settings: Mapping[str, object]) -> dict[str, str]:
+        """Return the environment of the service with these settings over the usual ones."""
+        chosen = SETTINGS | {"HOST": "127.0.0.1", "PORT": self.port} | dict(settings)
+        return clean_environment(**self.variables, **{name: str(value) for name, value in chosen.items()})
+
+    def refusal(self, **settings: object) -> str:
+        """Return what the service says that ends instead of starting with these settings."""
+        ended = subprocess.run(
+            [".venv/bin/python", "-m", "app"],
+            cwd=self.run.project,
+            env=self.environment(settings),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=BOOT_SECONDS,
+        )
+        assert ended.returncode == 1, ended.stderr
+        return ended.stderr
 
     def wait_until_ready(self) -> None:
         """Return when the service, all its workers and its dependencies are ready."""

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from app.forge.errors import Unavailable
@@ -79,3 +81,31 @@ async def read_fresh() -> Response:
 async def read_silent(request: Request) -> dict[str, Any]:
     """Leave Cache-Control out."""
     return {"path": request.url.path, "padding": "x" * 2_000}
+
+
+@router.get("/unique")
+async def read_unique(control: str = "max-age=60", status: int = 200) -> Response:
+    """Return other bytes each time, with this `Cache-Control`."""
+    token = token_hex(8)
+    return Response(token, status, headers={"Cache-Control": control, "ETag": f'"{token}"'})
+
+
+@router.get("/worker")
+async def read_worker(seconds: float) -> dict[str, int]:
+    """Return, after a while, which process this is."""
+    await asyncio.sleep(seconds)
+    return {"pid": os.getpid()}
+
+
+@router.get("/framed")
+async def read_framed() -> Response:
+    """Set headers that protect browsers in another way than usual."""
+    headers = {"Content-Security-Policy": "frame-ancestors 'self'", "X-Frame-Options": "SAMEORIGIN"}
+    return Response("<p>framed</p>", media_type="text/html", headers=headers)
+
+
+@router.get("/seen")
+async def read_seen(request: Request) -> dict[str, str]:
+    """Return what the service knows of the client."""
+    assert request.client is not None
+    return {"client": request.client.host, "scheme": request.url.scheme, "host": request.headers["host"]}

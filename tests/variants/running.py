@@ -56,7 +56,7 @@ modules = [name for name in sys.modules if name.partition(".")[0] not in sys.std
 print(json.dumps([watching, modules, time.process_time()]))
 """
 TOOLS = {"alembic", "pytest", "sqlalchemy"}
-REQUESTS = re.compile(r"^http_requests_total\{.*\} (\d+(?:\.\d+)?)$", re.MULTILINE)
+REQUESTS = re.compile(r"^http_server_request_duration_seconds_count\{.*\} (\d+(?:\.\d+)?)$", re.MULTILINE)
 
 
 class StepFailed(Exception):

@@ -161,7 +161,8 @@ def test_metrics_add_up_over_the_workers(service: Service) -> None:
 
 
 def answers(metrics: bytes, route: str) -> float:
-    wanted = f'http_requests_total{{method="GET",route="{route}",status="200"}} '
+    labels = f'http_request_method="GET",http_response_status_code="200",http_route="{route}"'
+    wanted = f"http_server_request_duration_seconds_count{{{labels}}} "
     return sum(
         float(line[len(wanted) :]) for line in metrics.decode().splitlines() if line.startswith(wanted)
     )

@@ -157,12 +157,12 @@ def test_the_service_is_live_and_ready(client: TestClient) -> None:
 
 def requests_counted(client: TestClient, labels: str) -> float:
     text = client.get("/metrics").text
-    found = re.search(rf"^http_requests_total\{{{re.escape(labels)}\}} (\S+)$", text, re.MULTILINE)
+    found = re.search(rf"^http_server_request_duration_seconds_count\{{{re.escape(labels)}\}} (\S+)$", text, re.MULTILINE)
     return float(found[1]) if found else 0.0
 
 
 def test_requests_are_counted_by_route_and_status(client: TestClient) -> None:
-    labels = f'method="GET",route="{ITEMS}/{{row_id}}",status="422"'
+    labels = f'http_request_method="GET",http_response_status_code="422",http_route="{ITEMS}/{{row_id}}"'
     before = requests_counted(client, labels)
     client.get(f"{ITEMS}/1")
     client.get(f"{ITEMS}/2")
@@ -172,7 +172,7 @@ def test_requests_are_counted_by_route_and_status(client: TestClient) -> None:
 def test_unknown_paths_and_methods_do_not_create_series(client: TestClient) -> None:
     client.request("BREW", "/coffee")
     text = client.get("/metrics").text
-    assert 'method="OTHER",route="unmatched",status="404"' in text
+    assert 'http_request_method="_OTHER",http_response_status_code="404",http_route="unmatched"' in text
     assert "coffee" not in text
     assert "BREW" not in text
 

@@ -63,7 +63,7 @@ class Refusing:
 
 def count_of(client: TestClient, labels: str) -> float:
     found = re.search(
-        rf"^http_requests_total\{{{re.escape(labels)}\}} (\S+)$", client.get("/metrics").text, re.MULTILINE
+        rf"^http_server_request_duration_seconds_count\{{{re.escape(labels)}\}} (\S+)$", client.get("/metrics").text, re.MULTILINE
     )
     return float(found[1]) if found else 0.0
 
@@ -106,7 +106,7 @@ def test_a_middleware_has_the_request_id_and_its_errors_are_handled_and_counted(
             return await _call_next(request)
         raise RuntimeError("a secret")
 
-    labels = 'method="GET",route="unmatched",status="500"'
+    labels = 'http_request_method="GET",http_response_status_code="500",http_route="unmatched"'
     with serving(app) as client:
         before = count_of(client, labels)
         answer = client.get(ITEMS, headers={"X-Request-ID": "mine"})
@@ -226,7 +226,7 @@ def test_head_works_for_routes_of_the_user_and_is_not_documented(app: FastAPI) -
         answer = client.head("/added")
         assert (answer.status_code, answer.headers["content-length"]) == (200, "16")
         assert client.head("/sent").headers["allow"] == "POST"
-        assert count_of(client, 'method="HEAD",route="/added",status="200"') >= 1
+        assert count_of(client, 'http_request_method="HEAD",http_response_status_code="200",http_route="/added"') >= 1
         assert not any("head" in path for path in client.get("/openapi.json").json()["paths"].values())
 
 
@@ -306,7 +306,7 @@ def test_requests_are_counted_under_the_whole_path_of_their_route(app: FastAPI, 
     }
     with serving(app) as client:
         for path, (route, status) in counted.items():
-            labels = f'method="GET",route="{route}",status="{status}"'
+            labels = f'http_request_method="GET",http_response_status_code="{status}",http_route="{route}"'
             before = count_of(client, labels)
             client.get(path)
             assert count_of(client, labels) == before + 1, path

@@ -81,8 +81,8 @@ async def open_database(settings: DatabaseSettings, tables: Sequence[Table]) -> 
         for listener in listeners:
             listener.explain_through(opened)
             stack.push_async_callback(listener.close)
-        max_under_way = settings.connections_per_worker + settings.database_max_waiting_requests
-        database = Database(Operations(opened, tables, timeout_seconds, max_under_way))
+        pool_size, max_waiting = settings.connections_per_worker, settings.database_max_waiting_requests
+        database = Database(Operations(opened, tables, timeout_seconds, pool_size, max_waiting))
         stack.push_async_callback(database.close)
         yield database
 

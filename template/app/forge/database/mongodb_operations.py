@@ -1,7 +1,7 @@
 """Operations on MongoDB: limited in number and time, and changes only after the indexes exist."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import ParamSpec, TypeVar
 
 import pymongo
@@ -13,6 +13,7 @@ from app.forge.database.mongodb_driver import DriverDatabase, Session, in_time, 
 from app.forge.database.mongodb_errors import is_unavailable
 from app.forge.database.mongodb_index_models import indexes_of
 from app.forge.errors import Unavailable
+from app.forge.observability.readings import Reading
 from app.forge.table import Table
 
 Result = TypeVar("Result")
@@ -23,7 +24,12 @@ class Operations:
     """Runs the operations of all tables, which share the connections."""
 
     def __init__(
-        self, database: DriverDatabase, tables: Sequence[Table], timeout_seconds: float, max_under_way: int
+        self,
+        database: DriverDatabase,
+        tables: Sequence[Table],
+        timeout_seconds: float,
+        pool_size: int,
+        max_waiting: int,
     ) -> None:
         self.database = database
         # For reads that a change depends on: a secondary may lag behind.
@@ -31,13 +37,24 @@ class Operations:
         self.tables = {table.name: table for table in tables}
         self.timeout_seconds = timeout_seconds
         # The drivers let any number of operations wait for a connection.
-        self.max_under_way = max_under_way
+        self.max_under_way = pool_size + max_waiting
+        self._pool_size = pool_size
         self._under_way = 0
         # The driver times out first, with a better error.
         self._patience_seconds = timeout_seconds * 1.2
         self._prepared = False
         self._preparing: asyncio.Task[None] | None = None
         self._has_transactions = False
+
+    def readings(self) -> Iterable[Reading]:
+        """Yield the metrics of the pool: https://opentelemetry.io/docs/specs/semconv/database/database-metrics/."""
+        waiting = max(0, self._under_way - self._pool_size)
+        used = {"db_client_connection_state": "used"}
+        yield Reading("db_client_connection_count", "Connections in use.", self._under_way - waiting, used)
+        yield Reading("db_client_connection_max", "Connections that may be opened.", self._pool_size)
+        yield Reading(
+            "db_client_connection_pending_requests", "Requests that wait for a connection.", waiting
+        )
 
     async def answer(
         self,

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -30,6 +30,7 @@ from app.forge.errors import (
     TransactionsNotSupported,
     Unavailable,
 )
+from app.forge.observability.readings import Reading
 from app.forge.serializer import Serializer
 from app.forge.table import Table
 
@@ -114,6 +115,10 @@ class Database(ChangeListener):
     def store(self, table: Table, serializer: Serializer) -> MongoStore:
         """Return the store of a table with which the database was opened."""
         return MongoStore(table, serializer, self._operations, self._references, self.tell)
+
+    def readings(self) -> Iterable[Reading]:
+        """Yield the metrics of the connections."""
+        return self._operations.readings()
 
     async def ping(self) -> None:
         """Return if the database responds and has the indexes, or raise `Unavailable`."""

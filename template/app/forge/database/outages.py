@@ -5,12 +5,14 @@ Each worker counts separately. Successful requests do not run this code.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
 
 from app.forge.errors import ServiceError
+from app.forge.observability.readings import Reading
 
 logger = logging.getLogger(__name__)
 
@@ -33,11 +35,13 @@ class _Outage:
 
 
 _outages: dict[str, _Outage] = {}
+_failures: Counter[str] = Counter()
 
 
 def report(dependency: str, error: BaseException) -> None:
     """Log that the dependency failed, with the cause: the first time at once, then a count every 30 seconds."""
     now = monotonic()
+    _failures[dependency] += 1
     outage = _outages.get(dependency)
     if outage is None:
         _outages[dependency] = _Outage(began_at=now, failed_at=now, logged_at=now)
@@ -73,6 +77,15 @@ def recovered(dependency: str) -> None:
     )
 
 
+def readings(dependencies: Iterable[str]) -> Iterable[Reading]:
+    """Yield the state of each dependency, and how often it failed."""
+    for name in dependencies:
+        labels = {"dependency": name}
+        is_up = name not in _outages
+        yield Reading("dependency_up", "0 during an outage that any worker sees.", is_up, labels, "livemin")
+        yield Reading("dependency_failures_total", "Failed uses of a dependency.", _failures[name], labels)
+
+
 def cause_of(error: BaseException) -> str:
     """Return the error and its cause on one line, without a stack."""
     if not isinstance(error, ServiceError):
@@ -98,6 +111,7 @@ async def watched(pings: Mapping[str, Ping]) -> AsyncIterator[None]:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
         _outages.clear()
+        _failures.clear()
 
 
 async def _watch(pings: Mapping[str, Ping]) -> None:

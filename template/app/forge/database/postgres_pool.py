@@ -8,7 +8,9 @@ own error is discarded.
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 from contextlib import suppress
+from time import monotonic
 from typing import Any, LiteralString
 
 import asyncpg
@@ -25,6 +27,7 @@ from app.forge.database.postgres_errors import (
 from app.forge.database.postgres_pooler import Pooler
 from app.forge.database.postgres_url import CONNECT_ERRORS, PostgresServer
 from app.forge.errors import Unavailable
+from app.forge.observability.readings import Reading
 
 # The time to cancel an abandoned statement before its connection is cut.
 CANCEL_SECONDS = 1.0
@@ -53,6 +56,7 @@ class ConnectionPool:
         self._server = server
         self._connection_class = connection_class
         self._schema = schema
+        self._size = size
         self._unopened = size
         self._max_waiting = max_waiting
         self._timeout_seconds = timeout_seconds
@@ -71,6 +75,25 @@ class ConnectionPool:
         self._closing: set[asyncio.Task[None]] = set()
         # Each waits for a connection, or for None: the permission to open one.
         self._waiting: deque[asyncio.Future[asyncpg.Connection | None]] = deque()
+        self._waits = 0
+        self._waited_seconds = 0.0
+
+    def readings(self) -> Iterable[Reading]:
+        """Yield the metrics of the pool: https://opentelemetry.io/docs/specs/semconv/database/database-metrics/."""
+        count = "db_client_connection_count", "Open connections."
+        used = self._size - self._unopened - len(self._idle)
+        yield Reading(*count, len(self._idle), {"db_client_connection_state": "idle"})
+        yield Reading(*count, used, {"db_client_connection_state": "used"})
+        yield Reading("db_client_connection_max", "Connections that may be opened.", self._size)
+        yield Reading(
+            "db_client_connection_pending_requests",
+            "Requests that wait for a connection.",
+            len(self._waiting),
+        )
+        yield Reading("db_client_connection_waits_total", "Requests that had to wait.", self._waits)
+        yield Reading(
+            "db_client_connection_wait_seconds_total", "Time that they waited.", self._waited_seconds
+        )
 
     async def fetch(self, sql: LiteralString, *values: object) -> list[Any]:
         """Return the rows of one statement, which must not alter its session.
@@ -173,6 +196,8 @@ class ConnectionPool:
             raise Unavailable("Too many requests are waiting for the database.")
         handed = asyncio.get_running_loop().create_future()
         self._waiting.append(handed)
+        self._waits += 1
+        waits_since = monotonic()
         try:
             return await handed
         except BaseException:
@@ -180,6 +205,8 @@ class ConnectionPool:
             if handed.done() and not handed.cancelled():
                 self._hand_on(handed.result())
             raise
+        finally:
+            self._waited_seconds += monotonic() - waits_since
 
     def _release(self, connection: asyncpg.Connection) -> None:
         if connection.is_closed() or connection in self._retired:

@@ -24,6 +24,7 @@ from app.forge.database.transactions import (
     refuse_nesting,
 )
 from app.forge.errors import NotFound, OutcomeUnknown, TransactionConflict, Unavailable
+from app.forge.observability.readings import Reading
 from app.forge.serializer import Serializer
 from app.forge.table import Table
 
@@ -174,6 +175,10 @@ class Database(ChangeListener):
     def store(self, table: Table, serializer: Serializer) -> PostgresStore:
         """Return the store of a table."""
         return PostgresStore(table, serializer, self._pool, self, {**self._tables, table.name: table})
+
+    def readings(self) -> Iterable[Reading]:
+        """Yield the metrics of the connections."""
+        return self._pool.readings()
 
     async def ping(self) -> None:
         """Return if all tables can be read and changed, or raise `Unavailable`."""

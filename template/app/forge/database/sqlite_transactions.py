@@ -18,6 +18,7 @@ from app.forge.database.sqlite_statements import presence
 from app.forge.database.sqlite_store import Removal, SqliteStore
 from app.forge.database.transactions import Background, ChangeListener, TransactionScope
 from app.forge.errors import OutcomeUnknown, Unavailable
+from app.forge.observability.readings import Reading
 from app.forge.serializer import Serializer
 from app.forge.table import Table
 
@@ -156,6 +157,10 @@ class Database(ChangeListener):
     def store(self, table: Table, serializer: Serializer) -> SqliteStore:
         """Return the store of a table."""
         return SqliteStore(table, self._tables, serializer, self.connections, self.tell)
+
+    def readings(self) -> Iterable[Reading]:
+        """Yield the metrics of the connections."""
+        return self.connections.writer.readings()
 
     async def ping(self) -> None:
         """Return if the database responds and has all tables and columns, or raise `Unavailable`."""

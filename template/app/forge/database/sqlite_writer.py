@@ -4,11 +4,12 @@ import asyncio
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
 from app.forge.database.sqlite_errors import UNAVAILABLE_ERRORS, may_pass
 from app.forge.errors import Unavailable
+from app.forge.observability.readings import Reading
 
 # Limits the time that one flush delays the others, and the writes that a crash can interrupt.
 GROUP_MAX_WRITES = 256
@@ -48,8 +49,17 @@ class GroupCommitWriter:
         self._connection: sqlite3.Connection | None = None
         self._loop = asyncio.get_running_loop()
         self._waiting: queue.Queue[_Waiting | None] = queue.Queue(max_waiting)
+        self._commits = 0
+        self._writes = 0
         self._thread = threading.Thread(target=self._serve, name="sqlite-writer", daemon=True)
         self._thread.start()
+
+    def readings(self) -> Iterable[Reading]:
+        """Yield the metrics of group commit."""
+        waiting = self._waiting.qsize()
+        yield Reading("sqlite_pending_writes", "Writes that wait for their turn.", waiting)
+        yield Reading("sqlite_commits_total", "Commits, each of one or more writes.", self._commits)
+        yield Reading("sqlite_committed_writes_total", "Writes in these commits.", self._writes)
 
     async def run(self, write: Callable[[sqlite3.Connection], Result]) -> Result:
         """Return the result of the write when it is on disk.
@@ -98,6 +108,8 @@ class GroupCommitWriter:
             connection.execute("BEGIN IMMEDIATE")
             done = [_attempt(connection, waiting) for waiting in group]
             connection.execute("COMMIT")
+            self._commits += 1
+            self._writes += len(group)
         except _GroupUndone as undone:
             rest = [waiting for waiting in group if waiting is not undone.by]
             others = self._commit(rest) if rest else []

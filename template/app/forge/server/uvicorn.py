@@ -12,6 +12,7 @@ from socket import socket
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.config import STARTUP_FAILURE, Config
 from uvicorn.supervisors import Multiprocess, multiprocess
 
@@ -77,6 +78,9 @@ class Worker(multiprocess.Process):
                 logger.error("Child process [%s] does not stop, and is killed.", self.process.pid)
                 self.process.kill()
         super().join()
+        if self.process.pid is not None:
+            # Drops its gauges; its counters stay.
+            mark_process_dead(self.process.pid)  # type: ignore[no-untyped-call]
 
 
 def serve(settings: "Settings") -> None:

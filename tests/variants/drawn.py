@@ -149,10 +149,8 @@ class Drawn:
         self.counts.migrations += 1
         with run.served() as service:
             walk = Walk(service.url, GRAMMAR.in_order(nouns), rows=dict(rows or {}))
-            if rows is None:
-                walk.there()
-            else:
-                walk.back(lost or {})
+            with walk.client:
+                walk.there() if rows is None else walk.back(lost or {})
         self.counts.served += 1
         self.counts.requests += walk.requests
         return walk

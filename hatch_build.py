@@ -1,8 +1,9 @@
-"""Build hook: puts the template into the wheel and the sdist, with its commit and its history."""
+"""Build hook of the distribution: its version from git, and the template with its commit and its history."""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import tempfile
@@ -14,7 +15,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 TEMPLATE_PATHS = ("copier.yml", "macros", "template", "kit")
 BUILD_FACTS = "template-build.json"
 HISTORY = "template-history.bundle"
-# What running the template in place leaves behind; only needed where git cannot say what belongs to it.
+# What running the template in place leaves behind. Only used without git, which lists the template's files.
 LEFT_OVERS = {
     ".coverage",
     ".env",
@@ -29,10 +30,10 @@ LEFT_OVERS = {
 
 
 class TemplateBuildHook(BuildHookInterface):  # type: ignore[type-arg]
-    """Adds `copier.yml`, `macros/`, `template/`, `kit/`, `build.json` and `history.bundle` to the wheel."""
+    """Add the template, the measuring kit, `build.json` and `history.bundle` to the distribution."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Fill in `force_include`. An editable install reads the checkout itself and needs nothing."""
+        """Fill in `force_include`. An editable install reads the checkout."""
         if version == "editable":
             return
         root = Path(self.root)
@@ -53,9 +54,27 @@ class TemplateBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         return [facts_file, bundle] if bundle.exists() else [facts_file]
 
     def finalize(self, version: str, _build_data: dict[str, Any], _artifact_path: str) -> None:
-        """Remove what `initialize` wrote for the build."""
+        """Remove the files that `initialize` wrote for the build."""
         if version != "editable":
             self.scratch.cleanup()
+
+
+def project_version(root: Path) -> str:
+    """Return the version: that of the tag `v1.2.3`, or a development version after it.
+
+    hatchling calls this in a checkout; an sdist contains its version. Without git, it is 0.
+    """
+    if not is_repository(root):
+        return "0"
+    described = git(root, "describe", "--tags", "--long", "--dirty", "--always", "--match=v[0-9]*").strip()
+    found = re.fullmatch(r"v(\d+\.\d+\.)(\d+)-(\d+)-(g[0-9a-f]+)(-dirty)?", described)
+    if found is None:
+        commit = described.removesuffix("-dirty")
+        return f"0.dev{git(root, 'rev-list', '--count', 'HEAD').strip()}+g{commit}"
+    release, patch, commits, commit, is_dirty = found.groups()
+    if commits == "0" and not is_dirty:
+        return f"{release}{patch}"
+    return f"{release}{int(patch) + 1}.dev{commits}+{commit}{'.dirty' if is_dirty else ''}"
 
 
 def template_files(root: Path) -> list[str]:
@@ -71,7 +90,7 @@ def template_files(root: Path) -> list[str]:
 
 
 def is_left_over(path: Path) -> bool:
-    """Tell whether the path was made by running the template rather than written for it."""
+    """Return True if running the template created the path."""
     return any(
         part in LEFT_OVERS
         or part.endswith((".pyc", ".egg-info", ".db", ".db-wal", ".db-shm"))
@@ -81,7 +100,7 @@ def is_left_over(path: Path) -> bool:
 
 
 def build_facts(root: Path) -> dict[str, Any]:
-    """Return the template's commit and whether it had uncommitted changes; an sdist brings both with it."""
+    """Return the template's commit, and True if it had uncommitted changes. An sdist contains both."""
     if is_repository(root):
         return {
             "commit": git(root, "describe", "--tags", "--always").strip(),
@@ -94,9 +113,9 @@ def build_facts(root: Path) -> dict[str, Any]:
 
 
 def write_history(root: Path, bundle: Path) -> str | None:
-    """Write the history of the commit and of all version tags; return why there is none, or None.
+    """Write the history of the commit and of all version tags. Return the reason if that is impossible.
 
-    The bundle is cloned to see that it is whole: git makes one of a shallow clone that nobody can read.
+    The bundle is cloned to check that it is complete: git bundles shallow clones, too, but cannot read them.
     """
     if not is_repository(root):
         if (root / HISTORY).is_file():
@@ -119,7 +138,7 @@ def write_history(root: Path, bundle: Path) -> str | None:
 
 
 def is_repository(root: Path) -> bool:
-    """Tell whether the root has a repository of its own (not one further up) that git can read."""
+    """Return True if the root is the top of a repository that git can read."""
     try:
         return (root / ".git").exists() and git(root, "rev-parse", "--verify", "HEAD") != ""
     except (OSError, subprocess.CalledProcessError):
@@ -127,6 +146,6 @@ def is_repository(root: Path) -> bool:
 
 
 def git(root: Path, *arguments: str) -> str:
-    """Return what git prints. pip may build as another user than the clone's owner, hence the setting."""
+    """Return the output of git, which trusts the root: pip may build as another user than its owner."""
     command = ["git", "-c", f"safe.directory={root}", *arguments]
     return subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout

@@ -12,7 +12,7 @@ from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]
 import pytest
-from fastforge.grammar import grammar
+from fastforge.template.grammar import grammar
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from testkit.servers.postgres import PostgresServer

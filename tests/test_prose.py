@@ -91,7 +91,7 @@ def test_every_kind_of_text_in_the_repository_is_checked() -> None:
         "Makefile",
         "README.md",
         "copier.yml",
-        "generator/fastforge/cli.py",
+        "generator/fastforge/cli/app.py",
         "template/.env.example",
         "template/README.md.jinja",
         "template/deploy/nginx/compression/gzip.conf",

@@ -12,7 +12,10 @@ from tests.variants.environments import clean_environment, environment_of
 from tests.variants.interpreters import NEWEST, Interpreter, found_interpreters
 
 REQUIREMENTS = ("fastforge.txt", "dev.txt")
-RENDERING = ("tests/test_questions.py", "tests/test_render.py")
+RENDERING = (
+    "tests/generator/template/test_questions.py",
+    "tests/generator/template/test_render.py",
+)
 # What a new Python breaks is found on the newest.
 MORE_ON_THE_NEWEST = ("tests/updates/test_update.py", "tests/updates/test_answers.py")
 

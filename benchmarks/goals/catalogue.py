@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from fastforge_kit.verdicts import AtLeast, AtMost, Bound
 from fastforge_kit.workloads import CREATE, LIST, READ, REVALIDATE
 
-from benchmarks.load.servers import UNRELATED_ROUTES, Contender
+from benchmarks.load.resources import list_of
+from benchmarks.load.servers import ROUTES_WITH_DEPENDENCIES, UNRELATED_ROUTES, Contender
 
 POSTGRES = Contender(
     "postgres",
@@ -14,13 +15,29 @@ POSTGRES = Contender(
 )
 SQLITE = Contender("sqlite", "sqlite", (("cache", "none"),))
 TTL = Contender("ttl", "sqlite", (("cache", "ttl"),))
-CROWDED = Contender("ttl-200-routes", "sqlite", (("cache", "ttl"),), unrelated_routes=UNRELATED_ROUTES)
+CROWDED = Contender("ttl-200-routes", "sqlite", (("cache", "ttl"),), added_routes=UNRELATED_ROUTES)
+DEPENDING = Contender(
+    "ttl-dependencies", "sqlite", (("cache", "ttl"),), added_routes=ROUTES_WITH_DEPENDENCIES
+)
 MONGODB = Contender(
     "mongodb",
     "mongodb",
     (("database", "mongodb"), ("cache", "none")),
 )
 REDIS = Contender("redis", "sqlite", (("cache", "redis"),))
+FEW, MANY = 5, 20
+# By the number of resources. Each has a database of its own, because it has tables of its own.
+TTL_OF, SQLITE_OF = (
+    {
+        count: Contender(
+            f"{name}-{count}-resources",
+            f"sqlite-{count}",
+            (*one.answers, ("resources", list_of(count))),
+        )
+        for count in (FEW, MANY)
+    }
+    for name, one in (("ttl", TTL), ("sqlite", SQLITE))
+)
 
 BARE_CONSTANT = Contender("bare-constant", "none", baseline="constant")
 BARE_POSTGRES = Contender("bare-postgres", "postgres", baseline="postgres")
@@ -32,13 +49,18 @@ BLOG = Contender("blog", "postgres", baseline="blog")
 
 # Rendered services come first: they create the tables that the others use.
 CONTENDERS = (
-    POSTGRES, SQLITE, TTL, CROWDED, MONGODB, REDIS,
+    POSTGRES, SQLITE, TTL, CROWDED, DEPENDING, MONGODB, REDIS, *TTL_OF.values(), *SQLITE_OF.values(),
     BARE_CONSTANT, BARE_POSTGRES, BARE_SQLITE, BARE_MONGODB, BARE_REDIS, TUTORIAL, BLOG,
 )  # fmt: skip
 
 
 BATCH = "batch"
 BATCH_ROWS = 1_000
+# Reads behind the dependencies of benchmarks.baselines.dependencies, by the prefix of the path.
+READS_BEHIND = {
+    prefix: f"{READ} behind {prefix}" for prefix in ("/none", "/async", "/security", "/thread", "/yield")
+}
+LIST_BY_TYPED, LIST_BY_TEXT = "list by typed parameters", "list by text"
 
 
 @dataclass(frozen=True)
@@ -121,6 +143,42 @@ GOALS = (
         AtMost(1.1),
         Probe(CROWDED, READ),
         Probe(TTL, READ),
+    ),
+    *(
+        Goal(
+            f"{read} with {count} resources",
+            "the same service with one resource",
+            AtMost(1.03) if count == MANY else None,
+            Probe(services[count], READ),
+            Probe(one, READ),
+        )
+        for read, one, services in (
+            ("Read one item, in-memory cache hit,", TTL, TTL_OF),
+            ("Read one item from SQLite", SQLITE, SQLITE_OF),
+        )
+        for count in (FEW, MANY)
+    ),
+    *(
+        Goal(
+            f"Read one item behind {dependency}",
+            "the same request without it",
+            bound,
+            Probe(DEPENDING, READS_BEHIND[prefix]),
+            Probe(DEPENDING, READS_BEHIND["/none"]),
+        )
+        for prefix, dependency, bound in (
+            ("/async", "two `async` dependencies that read headers", AtMost(1.25)),
+            ("/security", "`HTTPBearer` with scopes", AtMost(1.25)),
+            ("/yield", "an `async` dependency with `yield`", AtMost(2.0)),
+            ("/thread", "a `def` dependency, which runs in a thread", AtMost(2.0)),
+        )
+    ),
+    Goal(
+        "List 20 items with `Enum`, `Literal`, `date`, header and cookie parameters",
+        "the same list with `str` parameters",
+        AtMost(1.1),
+        Probe(DEPENDING, LIST_BY_TYPED),
+        Probe(DEPENDING, LIST_BY_TEXT),
     ),
     Goal(
         "Read one item from SQLite",

@@ -12,7 +12,17 @@ from fastforge_kit.openapi import chosen_resource, resources_of
 from fastforge_kit.service import Service
 from fastforge_kit.workloads import CREATE, LIST, READ, RESOURCE_WORKLOADS, REVALIDATE, Stock, request
 
-from benchmarks.goals.catalogue import BATCH, BATCH_ROWS, CONTENDERS, GOALS, Goal, Probe
+from benchmarks.goals.catalogue import (
+    BATCH,
+    BATCH_ROWS,
+    CONTENDERS,
+    GOALS,
+    LIST_BY_TEXT,
+    LIST_BY_TYPED,
+    READS_BEHIND,
+    Goal,
+    Probe,
+)
 from benchmarks.goals.rows import GENERATOR_BUSY_LIMIT, Row, inconclusive, row_of
 from benchmarks.goals.session import Session
 from benchmarks.load.closed_loop import Requests, Sample, sample
@@ -86,7 +96,20 @@ def filled(service: Service) -> dict[str, Requests]:
         name: Requests(workload.requests(stock), workload.status) for name, workload in WORKLOADS.items()
     }
     batch = request("POST", f"{ITEMS}/batch", stock.batch(BATCH_ROWS))
-    return {**requests, BATCH: Requests([batch], 201)}
+    return {**requests, BATCH: Requests([batch], 201), **_behind_dependencies(stock)}
+
+
+def _behind_dependencies(stock: Stock) -> dict[str, Requests]:
+    """Return the requests for the routes of benchmarks.baselines.dependencies."""
+    fields = {"X-Token": "secret", "Authorization": "Bearer token", "Cookie": "session=abc"}
+    reads = {
+        name: Requests([request("GET", prefix + path, headers=fields) for path in stock.read])
+        for prefix, name in READS_BEHIND.items()
+    }
+    query = "colour=blue&order=down&day=2026-01-31"
+    typed = request("GET", f"/typed?{query}", headers=fields)
+    text = request("GET", f"/untyped?{query}&x_token=secret&session=abc", headers=fields)
+    return {**reads, LIST_BY_TYPED: Requests([typed]), LIST_BY_TEXT: Requests([text])}
 
 
 def _row(goal: Goal, samples: Samples, rounds: int) -> Row:

@@ -1,6 +1,7 @@
 """Servers under measurement: services rendered from the template, and their baselines."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -22,6 +23,12 @@ UNRELATED_ROUTES = """
     for number in range(200):
         app.add_api_route(f"/api/v1/things{number}/{{thing_id}}", health.read_liveness)
 """
+# The routes of benchmarks.baselines.dependencies.
+ROUTES_WITH_DEPENDENCIES = """
+    from app.dependencies import add_routes
+
+    add_routes(app)
+"""
 ROUTES_COMMENT = "    # Routes are matched in this order"
 
 
@@ -33,13 +40,17 @@ class Contender:
     database: str
     answers: tuple[tuple[str, str], ...] = ()
     baseline: str = ""
-    unrelated_routes: str = ""
+    added_routes: str = ""
     settings: tuple[tuple[str, str], ...] = ()
 
 
 def database_urls(servers: Servers, folder: Path, kinds: Collection[str]) -> dict[str, str]:
-    """Return a URL for each of these kinds of database, emptied first, and one of SQLite."""
+    """Return a URL for each of these kinds of database, emptied first, and one of SQLite.
+
+    Kinds that begin with "sqlite-" are files of their own.
+    """
     urls = {"sqlite": f"sqlite:///{folder}/app.db", "none": "", "redis": ""}
+    urls |= {kind: f"sqlite:///{folder}/{kind}.db" for kind in kinds if kind.startswith("sqlite-")}
     if "postgres" in kinds:
         urls["postgres"] = servers.postgres.database("benchmarks_test")
     if "mongodb" in kinds:
@@ -100,11 +111,12 @@ def started(
 
 def _rendered(contender: Contender, variables: Mapping[str, str], folder: Path) -> Path:
     project = render(folder, contender.name, dict(contender.answers))
-    if contender.unrelated_routes:
+    if contender.added_routes:
         main = project / "app/main.py"
         text = main.read_text()
         assert ROUTES_COMMENT in text
-        main.write_text(text.replace(ROUTES_COMMENT, contender.unrelated_routes + ROUTES_COMMENT))
+        main.write_text(text.replace(ROUTES_COMMENT, contender.added_routes + ROUTES_COMMENT))
+        shutil.copy(REPOSITORY / "benchmarks/baselines/dependencies.py", project / "app")
     migrate(project, variables)
     return project
 

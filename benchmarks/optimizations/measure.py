@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from fastforge.questions import load_questions
+from fastforge.template.questions import load_questions
 from fastforge_kit.comparison import Comparison, compare
 from fastforge_kit.errors import CannotMeasure
 from fastforge_kit.measurement import Load
@@ -43,6 +43,18 @@ OTHER_PACKAGES = {
     "negotiated": ["starlette-compress"],
     "gunicorn": ["gunicorn", "uvicorn-worker"],
 }
+# Routes of the sample have no dependencies.
+INCLUDED = "app.include_router(resource.router)"
+DEPENDENCIES = """
+
+async def read_agent(user_agent: Annotated[str, Header()] = "none") -> str:
+    return user_agent
+
+
+async def read_caller(agent: Annotated[str, Depends(read_agent)], host: Annotated[str, Header()]) -> str:
+    return f"{agent} {host}"
+"""
+NEEDS_DEPENDENCIES = {"dependency-plan"}
 DATABASES = count()
 
 
@@ -65,7 +77,11 @@ def servers_for(optimizations: Sequence[Optimization]) -> set[str]:
 def measure(optimization: Optimization, servers: Servers, folder: Path, load: Load) -> Comparison:
     """Return the comparison of all rounds. Raises `CannotMeasure` if it is not complete."""
     answers = answers_of(optimization)
-    project = render(folder, "-".join(["project", *answers.values()]), answers)
+    needs = optimization.id in NEEDS_DEPENDENCIES
+    name = optimization.id if needs else "-".join(["project", *answers.values()])
+    project = render(folder, name, answers)
+    if needs:
+        add_dependencies(project)
     environments = [_environment(answers, servers, folder) for _ in ("on", "off")]
     for environment in environments:
         migrate(project, environment)
@@ -75,6 +91,17 @@ def measure(optimization: Optimization, servers: Servers, folder: Path, load: Lo
     if comparison.obstacle:
         raise CannotMeasure(comparison.obstacle, "")
     return comparison
+
+
+def add_dependencies(project: Path) -> None:
+    """Make every route of a resource depend on two functions that read headers."""
+    main = project / "app/main.py"
+    text = main.read_text()
+    assert INCLUDED in text
+    included = f"{INCLUDED[:-1]}, dependencies=[Depends(read_caller)])"
+    imports = "from typing import Annotated\n\nfrom fastapi import Depends, Header\n"
+    start = text.index("from collections.abc")
+    main.write_text(text[:start] + imports + text[start:].replace(INCLUDED, included) + DEPENDENCIES)
 
 
 def _environment(answers: Mapping[str, str], servers: Servers, folder: Path) -> dict[str, str]:

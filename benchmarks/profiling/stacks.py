@@ -38,7 +38,14 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     OWN: ("app", "benchmarks/baselines"),
     DRIVER: ("asyncpg", "pymongo", "bson", "redis", "sqlite3", "_sqlite3", "_sqlite", "libsqlite3"),
     PYDANTIC_AND_JSON: ("pydantic", "pydantic_core", "orjson", "json", "_json"),
-    COMPRESSION: ("app/forge/http/compression", "starlette_compress", "zstandard", "benchmarks/goals/layers"),
+    COMPRESSION: (
+        "app/forge/http/compression",
+        "app/forge/http/compression_gzip",
+        "app/forge/http/compression_negotiated",
+        "starlette_compress",
+        "zstandard",
+        "benchmarks/goals/layers",
+    ),
     ELSE: (),
 }
 LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names}

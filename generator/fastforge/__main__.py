@@ -1,4 +1,4 @@
-"""The `fastforge` command: runs the command line and answers whatever it raises."""
+"""The `fastforge` command: run the command line, and report its errors."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ def _run(arguments: list[str]) -> int:
     try:
         interrupts.watch()
         _never_fail_to_print()
-        from fastforge.cli import run
+        from fastforge.cli.app import run
 
         exit_code = run(arguments)
         _flush()
-    except BaseException as error:  # noqa: BLE001 (all of them are answered here)
-        exit_code = _answer(error, as_json="--json" in arguments)
+    except BaseException as error:  # noqa: BLE001 (each is reported)
+        exit_code = _report(error, as_json="--json" in arguments)
     return exit_code
 
 
-def _answer(error: BaseException, *, as_json: bool) -> int:
+def _report(error: BaseException, *, as_json: bool) -> int:
     try:
-        exit_code = errors.answer_error(error, as_json=as_json)
+        exit_code = errors.report(error, as_json=as_json)
         _flush()
     except OSError:
-        # Nobody reads standard output any more; without this Python would complain once more at its exit.
+        # Standard output is closed. Without this, Python reports that a second time when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         print(f"Error: {error}", file=sys.stderr)
         return errors.EXIT_WORK_FAILED
@@ -47,7 +47,7 @@ def _flush() -> None:
 
 
 def _never_fail_to_print() -> None:
-    """Spell what the locale's encoding lacks as an escape instead of failing."""
+    """Escape characters that the locale's encoding lacks, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if stream:
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]

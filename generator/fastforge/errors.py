@@ -1,4 +1,4 @@
-"""What can go wrong, and the one place where it is put into words."""
+"""Errors, and the one place that reports them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from collections.abc import Iterable
 
 EXIT_WORK_FAILED = 1
 EXIT_WRONG_COMMAND_LINE = 2
-# The work was done, and it is your turn: a conflict to resolve, or a newer template to take.
+# Done, and something is left to you: a conflict to resolve, or a newer template to take.
 EXIT_ATTENTION = 3
 
 _NO_SPACE_LEFT = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class UserError(Exception):
-    """The command line asked for something that cannot be done: what, and what to do instead."""
+    """A request that cannot be carried out: the problem, and what to do instead."""
 
     exit_code = EXIT_WRONG_COMMAND_LINE
 
@@ -28,29 +28,29 @@ class UserError(Exception):
 
 
 class WorkFailed(UserError):
-    """The command line was right, and the work failed all the same."""
+    """A valid command that could not be completed."""
 
     exit_code = EXIT_WORK_FAILED
 
 
 class Interrupted(BaseException):
-    """Ctrl-C or SIGTERM. No `Exception`, so that nothing on the way out mistakes it for a failure."""
+    """Ctrl-C or SIGTERM. It is not an `Exception`, so that no handler mistakes it for a failure."""
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(signal_number)
         self.exit_code = 128 + signal_number
 
 
-def closest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that was probably meant, or None."""
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a hint with the known name that is most like this one, or an empty string."""
     import difflib
 
     matches = difflib.get_close_matches(name, list(known), n=1)
-    return matches[0] if matches else None
+    return f"Did you mean {matches[0]}?" if matches else ""
 
 
-def answer_error(error: BaseException, *, as_json: bool) -> int:
-    """Tell the user about the error, on one line or as one JSON document, and return the exit code."""
+def report(error: BaseException, *, as_json: bool) -> int:
+    """Print the error, on one line or as one JSON document, and return the exit code."""
     message, hint, exit_code = _in_words(error)
     if os.environ.get("FASTFORGE_DEBUG"):
         import traceback
@@ -64,7 +64,7 @@ def answer_error(error: BaseException, *, as_json: bool) -> int:
 
 
 def write_json(document: object) -> None:
-    """Write the one JSON document of this command, in ASCII so that no locale can garble it."""
+    """Print the one JSON document of this command, in ASCII, which every locale can print."""
     print(json.dumps(document, indent=2))
 
 
@@ -74,16 +74,16 @@ def _in_words(error: BaseException) -> tuple[str, str, int]:
             return error.message, error.hint, error.exit_code
         case Interrupted():
             return "Interrupted.", "Nothing was changed; run the command again.", error.exit_code
-        # Rich ends the program by itself where nobody reads its help any more.
+        # Rich exits if the reader of its help has gone.
         case BrokenPipeError() | SystemExit(__context__=BrokenPipeError()):
-            return "The reader of the output went away.", "Read it to its end.", EXIT_WORK_FAILED
+            return "The reader closed the output.", "Read all of it.", EXIT_WORK_FAILED
         case OSError():
             return *_operating_system_error(error), EXIT_WORK_FAILED
         case _ if hasattr(error, "format_message"):
             return _wrong_usage(error)
         case _:
             summary = f"{type(error).__name__}: {error}".splitlines()[0]
-            hint = "This is a defect of FastForge; FASTFORGE_DEBUG=1 shows the traceback to report."
+            hint = "This is a bug in FastForge. Report it with the traceback that FASTFORGE_DEBUG=1 prints."
             return f"Unexpected {summary}.", hint, EXIT_WORK_FAILED
 
 
@@ -96,7 +96,7 @@ def _operating_system_error(error: OSError) -> tuple[str, str]:
 
 
 def _wrong_usage(error: BaseException) -> tuple[str, str, int]:
-    """Rephrase what Typer says about a command line that it could not parse."""
+    """Rephrase Typer's message about a command line that it could not parse."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "fastforge"
     exit_code: int = getattr(error, "exit_code", EXIT_WRONG_COMMAND_LINE)
@@ -105,11 +105,7 @@ def _wrong_usage(error: BaseException) -> tuple[str, str, int]:
         known = [name for parameter in context.command.params for name in parameter.opts] if context else []
         if option in known:
             return f"{option} needs a value.", help_hint, exit_code
-        meant = closest(option, known)
-        return (
-            f"{option!r} is no option of '{command}'.",
-            f"Did you mean {meant}?" if meant else help_hint,
-            exit_code,
-        )
+        hint = did_you_mean(option, known) or help_hint
+        return f"Unknown option {option!r} of '{command}'.", hint, exit_code
     message = " ".join(str(error.format_message()).split())  # type: ignore[attr-defined]
     return message, help_hint, exit_code

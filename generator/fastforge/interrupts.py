@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: both end the command the same way, and neither ends it half-way."""
+"""Ctrl-C and SIGTERM. Both end the command in the same way, and neither leaves partial work."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ _is_held = False
 
 
 def watch() -> None:
-    """Turn the first SIGINT or SIGTERM into `Interrupted`; later ones must not interrupt the clean-up."""
+    """Raise `Interrupted` at the first SIGINT or SIGTERM. Later ones do not interrupt the clean-up."""
     for number in _WATCHED:
-        # A command started with SIGINT ignored (nohup, a background job) keeps ignoring it.
+        # A command that was started with SIGINT ignored (nohup, a background job) keeps ignoring it.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _handle)
     sys.unraisablehook = _report_unraisable
 
 
 def raise_pending() -> None:
-    """Raise `Interrupted` where a signal came but a callback swallowed its exception."""
+    """Raise `Interrupted` if a signal came while signals were held, or if its exception was swallowed."""
     if _pending is not None:
         raise Interrupted(_pending)
 
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Keep signals from interrupting the block; one that comes is left to `raise_pending`."""
+    """Keep signals from interrupting the block. `raise_pending` raises one that came."""
     global _is_held
     _is_held = True
     try:
@@ -48,7 +48,7 @@ def held() -> Iterator[None]:
 
 
 def pass_the_point_of_no_return() -> None:
-    """From here on the command finishes, whatever signal comes.
+    """Ignore signals from now on, so that the command finishes.
 
     Raises:
         Interrupted: A signal came before.
@@ -57,7 +57,7 @@ def pass_the_point_of_no_return() -> None:
     raise_pending()
     _past_the_point_of_no_return = True
     for number in _WATCHED:
-        # Python puts the default action back while it exits, which would kill a command that has succeeded.
+        # At its exit, Python restores the default action, which would kill a command that has succeeded.
         signal.signal(number, signal.SIG_IGN)
 
 
@@ -70,6 +70,6 @@ def _handle(number: int, _frame: FrameType | None) -> None:
 
 
 def _report_unraisable(problem: UnraisableHookArgs) -> None:
-    # A signal that lands in a weak-reference callback; `raise_pending` honours it later.
+    # The signal came during a weak-reference callback. `raise_pending` raises it later.
     if not isinstance(problem.exc_value, Interrupted):
         sys.__unraisablehook__(problem)

@@ -61,7 +61,7 @@ def throwaway_databases() -> Iterator[tuple[str, str]]:
         CannotMeasure: There is none, or the project's helpers for tests are gone.
     """
     databases = cast("_Databases", _module("tests.database"))
-    unavailable: type[Exception] = _module("tests.errors").NoDatabase
+    unavailable: type[Exception] = _module("tests").NoDatabase
     with ExitStack() as stack:
         try:
             url = stack.enter_context(databases.throwaway_database())

@@ -8,8 +8,8 @@ from starlette.middleware import Middleware
 
 from app.forge.about import DESCRIPTION, NAME, VERSION
 from app.forge.http import docs, health
-from app.forge.http.compression import CompressionMiddleware
-from app.forge.http.compression.responses import CompressedResponses
+from app.forge.http.compression import CompressedResponses
+from app.forge.http.compression_negotiated import CompressionMiddleware
 from app.forge.http.middleware import BodyLimitMiddleware, RequestIdMiddleware
 from app.forge.http.problems import add_error_handlers
 from app.forge.observability import metrics
@@ -62,7 +62,7 @@ def create_app(settings: Settings | None = None) -> Service:
         optional_headers=["X-Cache"],
         outermost=list(outermost(settings)),
         innermost=[Middleware(CompressionMiddleware)],
-        respond=CompressedResponses(),
+        respond=CompressedResponses(CompressionMiddleware),
     )
     app.state.settings = settings
     # Routes are matched in this order, so the busiest come first.

@@ -15,3 +15,11 @@ for _name in Settings.model_fields:
 # `make test &`, nohup and some runners have it ignored, and every process that a test starts would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class NoDatabase(Exception):
+    """The message says in a line what is wrong, `hint` what to do."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint

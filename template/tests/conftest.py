@@ -9,8 +9,8 @@ from fastapi.testclient import TestClient
 
 from app.main import create_app
 from app.settings import Settings
+from tests import NoDatabase
 from tests.database import empty_database, throwaway_database
-from tests.errors import NoDatabase
 
 
 @pytest.fixture(scope="session")

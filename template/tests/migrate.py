@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 from alembic.config import main
 
-from tests.errors import NoDatabase
+from tests import NoDatabase
 
 PROJECT = Path(__file__).parent.parent
 

@@ -241,6 +241,7 @@ def test_a_route_of_odd_bytes_is_refused(service: Service) -> None:
         ("POST", "/health/live", {"GET", "HEAD"}),
         ("DELETE", "/metrics", {"GET", "HEAD"}),
         ("PROPFIND", ITEMS, {"GET", "HEAD", "POST"}),
+        ("TRACE", ITEMS, {"GET", "HEAD", "POST"}),
     ],
 )
 def test_a_method_that_a_route_has_not_answers_405(

@@ -53,7 +53,7 @@ def _layer(*frames: str) -> str:
         ("get (/tmp/x/ttl/app/forge/database/postgres.py:129)", OWN),
         ("app (/srv/benchmarks/baselines/postgres.py:43)", OWN),
         ("_us (/srv/benchmarks/goals/layers/compression.py:43)", COMPRESSION),
-        ("__call__ (/tmp/x/ttl/app/forge/http/compression/responses.py:24)", COMPRESSION),
+        ("__call__ (/tmp/x/ttl/app/forge/http/compression.py:24)", COMPRESSION),
         (f"0x7f00 ({PACKAGES}/zstandard/backend_c.cpython-311-x86_64-linux-gnu.so)", COMPRESSION),
         ("decode_row (/project/asyncpg/protocol/protocol.c:16144)", DRIVER),
         ("execute (/build/Python-3.11.7/Modules/_sqlite/connection.c:12)", DRIVER),

@@ -1,19 +1,21 @@
 """Applications as data: routes, middleware and handlers as users write them; each notes what it saw."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Hashable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from app.forge.errors import NotFound
-from app.forge.http.compression import CompressionMiddleware
-from app.forge.http.compression.responses import CompressedResponses
+from app.forge.http.compression import CompressedResponses
+from app.forge.http.compression_negotiated import CompressionMiddleware
 from app.forge.http.fast_path import FastPathMiddleware
 from app.forge.http.middleware import RequestIdMiddleware
 from app.forge.http.problems import add_error_handlers
 from app.forge.service import Service
+from dependencies import DependencySpec, EndpointSpec, Pool, Use
 from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, StreamingResponse
 from pydantic import BaseModel
@@ -23,6 +25,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Mount, Route
 
 Trace = list[tuple[Any, ...]]
+DEPENDING = "depending"
 
 
 class Broken(Exception):
@@ -64,6 +67,7 @@ HANDLED: dict[str, Any] = {
     "Broken": Broken,
     "VeryBroken": VeryBroken,
     "RuntimeError": RuntimeError,
+    "RequestValidationError": RequestValidationError,
 }
 
 
@@ -74,7 +78,9 @@ class RouteSpec:
     path: str
     method: str
     kind: str
-    has_dependency: bool = False
+    has_dependency: bool
+    # For the kind "depending".
+    endpoint: EndpointSpec
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,10 @@ class ApplicationSpec:
     mount: str | None
     mount_is_first: bool
     overrides: bool
+    # A pool that routes, the router and the application use.
+    dependencies: list[DependencySpec]
+    of_router: list[Use]
+    of_application: list[Use]
     later: str | None
 
 
@@ -112,6 +122,7 @@ class Built:
     """An application with what it has seen."""
 
     app: FastAPI
+    pool: Pool
     trace: Trace = field(default_factory=list)
 
 
@@ -125,10 +136,12 @@ def build(spec: ApplicationSpec, kind: type[Service]) -> Built:
     trace: Trace = []
     mounted = [] if spec.mount is None else [_mounted(spec.mount, trace)]
     constructed = [each for each in spec.middleware if each.how == "constructor"]
+    pool = Pool(spec.dependencies, trace)
     app = kind(
+        dependencies=list(map(pool.declared, spec.of_application)),
         outermost=[Middleware(RequestIdMiddleware)],
         innermost=[Middleware(CompressionMiddleware)],
-        respond=CompressedResponses(),
+        respond=CompressedResponses(CompressionMiddleware),
         middleware=[Middleware(ADDED[each.kind], trace) for each in constructed],
     )
     if spec.has_problems:
@@ -136,16 +149,17 @@ def build(spec: ApplicationSpec, kind: type[Service]) -> Built:
     app.router.routes += mounted if spec.mount_is_first else []
     router = APIRouter() if spec.prefix is not None else app.router
     for route in spec.routes:
-        _add_route(router, route, trace)
+        _add_route(router, route, pool, trace)
     if spec.prefix is not None:
-        app.include_router(router, prefix=spec.prefix)
+        app.include_router(router, prefix=spec.prefix, dependencies=list(map(pool.declared, spec.of_router)))
     app.router.routes += [] if spec.mount_is_first else mounted
     _add_middleware(app, spec, trace)
     for key, is_async in spec.handlers:
         app.add_exception_handler(HANDLED[key], _handler(key, trace, is_async=is_async))
+    built = Built(app, pool, trace)
     if spec.overrides:
-        app.dependency_overrides[depended] = lambda: "overridden"
-    return Built(app, trace)
+        _override(built)
+    return built
 
 
 def _add_middleware(app: FastAPI, spec: ApplicationSpec, trace: Trace) -> None:
@@ -171,8 +185,19 @@ def change(built: Built, later: str | None) -> None:
         built.app.add_api_route("/later", _plain_endpoint(built.trace), methods=["GET"])
     elif later == "router":
         built.app.router = APIRouter()
-    elif later == "overrides":
-        built.app.dependency_overrides[depended] = lambda: "overridden later"
+    built.app.dependency_overrides.clear()
+    if later == "overrides":
+        _override(built)
+
+
+def _override(built: Built) -> None:
+    async def override(limit: Annotated[int, Query(ge=1)] = 1) -> Any:
+        built.trace.append(("override", limit))
+        return "overridden"
+
+    hashable = [each for each in built.pool.calls if isinstance(each, Hashable)]
+    for each in [depended, *hashable[:1]]:
+        built.app.dependency_overrides[each] = override
 
 
 def depended() -> str:
@@ -180,11 +205,16 @@ def depended() -> str:
     return "depended"
 
 
-def _add_route(router: APIRouter, spec: RouteSpec, trace: Trace) -> None:
-    dependencies = [Depends(depended)] if spec.has_dependency else None
+def _add_route(router: APIRouter, spec: RouteSpec, pool: Pool, trace: Trace) -> None:
+    dependencies: list[Any] = [Depends(depended)] if spec.has_dependency else []
+    if spec.kind == DEPENDING:
+        dependencies += map(pool.declared, spec.endpoint.unnamed)
+        endpoint = pool.endpoint(spec.endpoint)
+    else:
+        endpoint = ENDPOINTS[spec.kind](trace)
     router.add_api_route(
         spec.path,
-        ENDPOINTS[spec.kind](trace),
+        endpoint,
         methods=[spec.method],
         dependencies=dependencies,
         name=spec.kind,
@@ -368,7 +398,7 @@ ENDPOINTS: dict[str, Callable[[Trace], Any]] = {
 def _handler(key: str, trace: Trace, *, is_async: bool) -> Any:
     def handle(request: Request, error: Exception) -> Response:
         route = getattr(request.scope.get("route"), "path", None)
-        trace.append(("handler", key, repr(error), request.scope["path"], route))
+        trace.append(("handler", key, repr(error), str(error), request.scope["path"], route))
         if asks(request.scope, "handlers raise"):
             raise HTTPException(404, "raised by a handler")
         return JSONResponse(
@@ -376,6 +406,8 @@ def _handler(key: str, trace: Trace, *, is_async: bool) -> Any:
         )
 
     async def handle_asynchronously(request: Request, error: Exception) -> Response:
+        if asks(request.scope, "handlers read"):
+            trace.append(("handler read", await request.body()))
         return handle(request, error)
 
     return handle_asynchronously if is_async else handle

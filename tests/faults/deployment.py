@@ -21,6 +21,7 @@ from tests.faults.clients import ITEMS, new_client
 from tests.faults.databases import Database
 from tests.faults.processes import allow_open_files, children, command
 from tests.repository import REPOSITORY, TEMPLATE, VAR
+from tests.variants import machinery
 from tests.variants.environments import clean_environment
 from tests.variants.interpreters import Interpreter
 from tests.variants.running import Run
@@ -54,7 +55,7 @@ COMMAND_OF_WORKERS = {"uvicorn": "spawn_main", "gunicorn": "-m app", "nginx": "s
 
 
 class FaultRun(Run):
-    """A variant's project in a folder of its own, beside that of the tests of all variants."""
+    """A variant's project with the resources of a shop, beside the folder of the tests of all variants."""
 
     def __init__(
         self, variant: Variant, servers: Mapping[str, str] = {}, interpreter: Interpreter | None = None
@@ -62,6 +63,7 @@ class FaultRun(Run):
         super().__init__(variant, servers, interpreter)
         self.folder = FOLDER / variant.name
         self.project = self.folder / "project"
+        self.resources = machinery.shop()
 
     def add_routes_of_an_owner(self) -> None:
         """Add the routes of tests/faults/owner.py to the project, as its owner would."""

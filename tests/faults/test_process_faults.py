@@ -103,6 +103,15 @@ def test_a_killed_worker_is_replaced_and_its_siblings_serve_meanwhile(
     )
 
 
+def test_a_frozen_worker_does_not_hold_up_a_stop(service: Deployment, note: Note) -> None:
+    os.kill(service.workers()[0], signal.SIGSTOP)
+    code, seconds = service.stop()
+    service.start()
+
+    assert seconds > GRACEFUL_SECONDS, "It is given the time that a worker has for its requests."
+    note("SIGTERM, one worker frozen", seconds, f"to exit code {code}")
+
+
 @pytest.mark.parametrize("at_work", [False, True], ids=["idle", "at work"])
 def test_a_killed_manager_takes_its_workers_along(service: Deployment, note: Note, at_work: bool) -> None:
     """Else they hold the port, and nobody replaces or stops them."""

@@ -2,8 +2,8 @@
 
 Each mutant is one edit of one file; `suite` and `tests` say who must fail: `own`, the rendered project's
 tests; `machinery`, those of app/forge in a shop; `contract`, the acceptance suite against the service in
-production; `faults`, the tests of faults and effects. CI runs all four on the covering set. A mutant that no
-test sees is a missing test.
+production; `resources`, its part for any resources against a shop in production; `faults`, the tests of
+faults and effects. CI runs all five on the covering set. A mutant that no test sees is a missing test.
 """
 
 from __future__ import annotations
@@ -34,7 +34,13 @@ FOLDER = VAR / "mutants"
 LIST = Path(__file__).with_name("mutants.toml")
 SURVIVED = "NOBODY"
 KINDS = {"postgres", "mongodb", "redis", "nginx"}
-STEPS = {"own": "test", "machinery": "machinery", "contract": "accept", "faults": "faults"}
+STEPS = {
+    "own": "test",
+    "machinery": "machinery",
+    "contract": "accept",
+    "resources": "accept",
+    "faults": "faults",
+}
 HEADINGS = ("mutant", "variant", "suite", "s", "seen by")
 
 
@@ -121,13 +127,15 @@ def _tell(fates: list[Fate], closing: str) -> None:
 def _fates(variant: Variant, mutants: list[Mutant], servers: Servers, renderer: Renderer) -> Iterator[Fate]:
     """Yield what becomes of each mutant of a variant, which without them is sound."""
     run = _prepared(variant, servers, renderer)
+    shop = _prepared_shop(run, servers)
     for suite, *tests in dict.fromkeys((mutant.suite, *mutant.tests) for mutant in mutants):
-        if failure := _failure(run, suite, tests):
+        if failure := _failure(shop if suite == "resources" else run, suite, tests):
             raise SystemExit(f"{variant.name} fails its {suite} tests without any mutant:\n{failure}")
     for mutant in mutants:
         began_at = time.monotonic()
-        with _mutated(_source(run, mutant.suite), mutant):
-            seen_by = _seen_by(run, mutant)
+        mutated = shop if mutant.suite == "resources" else run
+        with _mutated(_source(mutated, mutant.suite), mutant):
+            seen_by = _seen_by(mutated, mutant)
         fate = Fate(mutant.name, variant.name, mutant.suite, time.monotonic() - began_at, seen_by)
         print(f"{fate.name}: {fate.seen_by} ({fate.seconds:.1f} s)", flush=True)
         yield fate
@@ -160,7 +168,7 @@ def _failure(run: Run, suite: str, tests: list[str]) -> str:
         if suite in {"own", "machinery"}:
             pytest = [".venv/bin/pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
             run._step(STEPS[suite], pytest, cwd=_source(run, suite))
-        elif suite == "contract":
+        elif suite in {"contract", "resources"}:
             with run.served() as service:
                 run.accept(service, "-x", *tests)
         else:
@@ -192,6 +200,12 @@ def _prepared(variant: Variant, servers: Servers, renderer: Renderer) -> Run:
     run.migrate()
     shutil.copytree(TEMPLATE, run.folder / "template", ignore=NOT_TEMPLATE)
     return run
+
+
+def _prepared_shop(run: Run, servers: Servers) -> Run:
+    shop = run.of(run.shop, variables_for(dict(run.variant.answers), servers.of, "mutants-shop"))
+    shop.migrate()
+    return shop
 
 
 @contextmanager

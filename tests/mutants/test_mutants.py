@@ -27,7 +27,8 @@ def test_what_a_mutant_changes_stands_once_in_its_file(renderer: Renderer, name:
     project = renderer.render_variant(variant).folder
     with_shop = renderer.render_variant(variant, shop()).folder
     # Tests of faults render for themselves, so their mutants are made in the template.
-    places = {"own": project, "machinery": with_shop, "contract": project, "faults": TEMPLATE}
+    places = {"own": project, "contract": project, "faults": TEMPLATE}
+    places |= dict.fromkeys(("machinery", "resources"), with_shop)
 
     times = {
         mutant.name: times_in(places[mutant.suite], mutant) for mutant in MUTANTS if mutant.variant == name

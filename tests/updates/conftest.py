@@ -11,15 +11,18 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import fastforge.check
-import fastforge.many
-import fastforge.update
+import fastforge.update.batch
+import fastforge.update.check
+import fastforge.update.plan
+import fastforge.update.run
 import pytest
 import yaml
-from fastforge.history import History
-from fastforge.render import Order, render
-from fastforge.source import Source
-from fastforge.update import Update, Wanted, update_project
+from fastforge.template.history import History
+from fastforge.template.render import render
+from fastforge.template.request import RenderRequest
+from fastforge.template.source import Source
+from fastforge.update.plan import UpdateOptions
+from fastforge.update.run import Update, update_project
 
 from tests.conftest import GIT_IDENTITY, Result, build, commit_all, copy_checkout, git, pip_install
 from tests.shared import shared_folder
@@ -205,7 +208,7 @@ def newest(monkeypatch: pytest.MonkeyPatch, releases: Path) -> Callable[..., Non
         def history() -> Iterator[History]:
             yield History(repository, version)
 
-        for module in (fastforge.update, fastforge.check, fastforge.many):
+        for module in (fastforge.update.run, fastforge.update.check, fastforge.update.batch):
             monkeypatch.setattr(module, "open_history", history)
 
     use("v1.1.0")
@@ -223,8 +226,8 @@ def rendered(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
             folder = tmp_path_factory.mktemp("rendered")
             history = History(releases, version)
             template = UNPACK(history, version, "copier.yml", "macros", "template", into=folder / "t")
-            order = Order(answers, answers, ask=False, source=Source(URL, version), template=template)
-            render(order, folder / "orders", lambda _: None)
+            request = RenderRequest(answers, answers, source=Source(URL, version), template=template)
+            render(request, folder / "orders")
             made[key] = folder / "orders"
         return made[key]
 
@@ -245,13 +248,13 @@ def rendered_once(
 ) -> None:
     """Let updates render each version with the same answers only once."""
 
-    def once(order: Order, project: Path, on_file: Callable[[int], None]) -> dict[str, str]:
-        asked = (order.source, sorted(order.given.items()), sorted(order.answers.items()), project.name)
+    def once(request: RenderRequest, project: Path) -> dict[str, str]:
+        asked = (request.source, sorted(request.given.items()), sorted(request.answers.items()), project.name)
         key = repr(asked)
         if key not in renderings:
             # Copier refuses links.
-            template = (order.template / "copier.yml").resolve().parent if order.template else None
-            answers = render(replace(order, template=template), project, on_file)
+            template = (request.template / "copier.yml").resolve().parent if request.template else None
+            answers = render(replace(request, template=template), project)
             kept = tmp_path_factory.mktemp("kept")
             renderings[key] = Path(shutil.copytree(project, kept / project.name)), answers
         folder, answers = renderings[key]
@@ -268,7 +271,7 @@ def rendered_once(
         return into
 
     monkeypatch.setattr(History, "unpack", unpacked_once)
-    monkeypatch.setattr(fastforge.update, "render", once)
+    monkeypatch.setattr(fastforge.update.plan, "render", once)
 
 
 @pytest.fixture
@@ -298,7 +301,7 @@ def commit(folder: Path) -> Path:
 
 def update(folder: Path, **wanted: object) -> Update:
     """Update the project in this process."""
-    return update_project(Wanted(str(folder), **wanted))  # type: ignore[arg-type]
+    return update_project(UpdateOptions(str(folder), **wanted))  # type: ignore[arg-type]
 
 
 def contents(folder: Path) -> dict[str, tuple[str, bytes]]:

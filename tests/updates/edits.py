@@ -221,12 +221,12 @@ EDITS = (
         put_before("def _checked", "# Ours are checked twice.\n"), {"serializer": ["pydantic"]},
     ),
     Edit(
-        "a changed compression", "app/forge/http/compression/gzip.py",
+        "a changed compression", "app/forge/http/compression_gzip.py",
         replaced("compresslevel=4", "compresslevel=5"),
         {"compression": ["gzip"], "deployment": IN_PROCESS},
     ),
     Edit(
-        "a changed compression", "app/forge/http/compression/negotiated.py",
+        "a changed compression", "app/forge/http/compression_negotiated.py",
         replaced("zstd_level=3", "zstd_level=4"),
         {"compression": ["negotiated"], "deployment": IN_PROCESS},
     ),

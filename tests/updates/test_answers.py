@@ -51,8 +51,8 @@ def test_an_edited_file_keeps_its_edits(project: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"databse": "postgres"}, "'databse' is no question"),
-        ({"database": "oracle"}, "'oracle' is no choice"),
+        ({"databse": "postgres"}, "'databse' is not a question"),
+        ({"database": "oracle"}, "'oracle' is not a choice"),
         ({"mongodb_driver": "motor"}, "only asked when database == 'mongodb'"),
         ({"project_name": "class"}, "is taken by Python"),
     ],

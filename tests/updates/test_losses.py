@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import fastforge.git
-import fastforge.update
 import pytest
-from fastforge import transplant
 from fastforge.errors import Interrupted, UserError
 from fastforge.git import GitFailed
-from fastforge.project import find_project
+from fastforge.project.locate import find_project
+from fastforge.update import apply
+from fastforge.update.apply import UpdateTransaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -99,7 +99,7 @@ def test_no_line_of_the_owners_is_lost_silently(
     assert ours <= lines_of(after)
     untouched = before.keys() - fresh.keys() - set(done.conflicts)
     assert all(after.get(name) == before[name] for name in untouched if not name.startswith("app/our_"))
-    transplant.undo(find_project(str(project)))
+    apply.undo(find_project(str(project)))
     assert state(project) == whole
     shutil.rmtree(project)
 
@@ -177,20 +177,21 @@ def faults_until_it_works(
         if countdown.calls < at:
             return
         # A question to git whose failure is an answer.
-        transplant.undo(find_project(str(project)))
+        apply.undo(find_project(str(project)))
 
 
 def fail_in_git(monkeypatch: pytest.MonkeyPatch, countdown: Countdown) -> None:
     counted = countdown.wrap(fastforge.git.run_git_bytes)
     monkeypatch.setattr("fastforge.git.run_git_bytes", counted)
-    for module in ("history", "merge", "transplant"):
+    for module in ("template.history", "update.merge", "update.apply"):
         monkeypatch.setattr(f"fastforge.{module}.run_git_bytes", counted)
 
 
 def fail_in_file_operations(monkeypatch: pytest.MonkeyPatch, countdown: Countdown) -> None:
-    steps = ("_copy_objects", "_lay_out", "_keep_old_files", "_link", "_write_index", "_bring", "_remove")
+    steps = ("_copy_objects", "_write_new_files", "_keep_old_files", "_write_index")
     for owner, name in (
-        *((transplant, step) for step in (*steps, "_write_journal", "_hash")),
+        *((UpdateTransaction, step) for step in steps),
+        *((apply, step) for step in ("_link", "_bring", "_remove", "_write_journal", "_hash")),
         (Path, "rename"),
         (Path, "replace"),
         (os, "fsync"),
@@ -227,20 +228,22 @@ def test_a_fault_at_any_file_operation_changes_nothing(
     before = state(project)
     counts = []
 
+    run = UpdateTransaction.run
+
     def with_every_fault(*arguments: Any) -> None:
         for at in range(1, 1000):
             countdown = Countdown(at, fault)
             with pytest.MonkeyPatch.context() as patch:
                 fail_in_file_operations(patch, countdown)
                 with suppress(OSError, Interrupted):
-                    transplant.transplant(*arguments)
+                    run(*arguments)
             if countdown.calls < at:
                 counts.append(at - 1)
                 return
             assert state(project) == before
             assert not (project / ".git/index.lock").exists()
 
-    monkeypatch.setattr(fastforge.update, "transplant", with_every_fault)
+    monkeypatch.setattr(UpdateTransaction, "run", with_every_fault)
     update(project)
 
     print(f"{type(fault).__name__} at each of {counts} file operations")
@@ -260,8 +263,8 @@ def test_after_a_power_cut_at_any_move_the_next_update_starts_from_before(projec
         countdown = Countdown(at, Killed())
         with pytest.MonkeyPatch.context() as monkeypatch:
             for name in ("_bring", "_remove", "_write_journal"):
-                monkeypatch.setattr(transplant, name, countdown.wrap(getattr(transplant, name)))
-            monkeypatch.setattr(transplant, "_put_back", lambda *_: None)
+                monkeypatch.setattr(apply, name, countdown.wrap(getattr(apply, name)))
+            monkeypatch.setattr(apply, "_put_back", lambda *_, **__: None)
             monkeypatch.setattr(shutil, "rmtree", unless_cut(countdown))
             try:
                 update(project)
@@ -269,7 +272,7 @@ def test_after_a_power_cut_at_any_move_the_next_update_starts_from_before(projec
                 cut += 1
             else:
                 break
-        transplant.recover(find_project(str(project)))
+        apply.recover(find_project(str(project)))
         assert state(project) == before
     assert cut > 5
 

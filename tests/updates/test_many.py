@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fastforge.cli import run
-from fastforge.many import find_projects, update_all
+from fastforge.cli.app import run
+from fastforge.update.batch import find_projects, update_all
 
 from tests.conftest import git
 from tests.updates.conftest import append, commit, commit_new, state

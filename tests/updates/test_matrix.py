@@ -49,7 +49,7 @@ def count(record_property: Callable[[str, object], None]) -> Note:
 def assert_another_update_changes_nothing(project: Path) -> None:
     commit(project)
     before = contents(project)
-    assert update(project).merged is None
+    assert update(project).plan is None
     assert (contents(project), git(project, "status", "--porcelain")) == (before, "")
 
 
@@ -124,7 +124,7 @@ def test_another_answer_gives_what_a_fresh_project_with_it_is(
 
     assert contents(project) == contents(rendered("v1.2.0", **wanted))
     commit(project)
-    assert update(project, changes=wanted).merged is None
+    assert update(project, changes=wanted).plan is None
     count("--set to the next", updated_variant)
 
 

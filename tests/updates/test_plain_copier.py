@@ -16,7 +16,7 @@ import pytest
 from copier._cli import CopierApp
 from copier._tools import scantree
 from fastforge.errors import UserError
-from fastforge.update import Update
+from fastforge.update.run import Update
 from jinja2 import UndefinedError
 from plumbum import local
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastforge.cli import run as run_here
+from fastforge.cli.app import run as run_here
 from fastforge.errors import UserError
-from fastforge.grammar import grammar
-from fastforge.migrations import head_of_project
+from fastforge.project.migrations import head_of_project
+from fastforge.template.grammar import grammar
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 

@@ -15,9 +15,9 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from fastforge.check import check_project
-from fastforge.cli import run
-from fastforge.errors import answer_error
+from fastforge.cli.app import run
+from fastforge.errors import report
+from fastforge.update.check import check_project
 
 from tests.conftest import git
 from tests.updates.conftest import append, commit, commit_new, contents, state, update
@@ -27,7 +27,7 @@ FASTFORGE = [sys.executable, "-m", "fastforge"]
 # Runs a command that kills itself at the given one of its steps that touch the project or its repository.
 DYING = """
 import os, signal, sys
-from fastforge import transplant
+from fastforge.update import apply
 from fastforge.__main__ import main
 
 left = int(sys.argv.pop(1))
@@ -41,8 +41,12 @@ def dying(step):
         return step(*arguments, **named)
     return counted
 
-for name in ("_copy_objects", "_lay_out", "_write_index", "_write_journal", "_bring", "_remove"):
-    setattr(transplant, name, dying(getattr(transplant, name)))
+for owner, names in (
+    (apply.UpdateTransaction, ("_copy_objects", "_write_new_files", "_write_index")),
+    (apply, ("_write_journal", "_bring", "_remove")),
+):
+    for name in names:
+        setattr(owner, name, dying(getattr(owner, name)))
 main()
 """
 WITHOUT_PRIVILEGES = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
@@ -67,7 +71,7 @@ def failure(work: Callable[[], object]) -> str:
     except Exception as error:  # noqa: BLE001 (as the command does)
         said = StringIO()
         with redirect_stderr(said):
-            assert answer_error(error, as_json=False) == 1
+            assert report(error, as_json=False) == 1
         assert len(said.getvalue().splitlines()) == 1
         return said.getvalue()
     return ""
@@ -115,7 +119,7 @@ def test_after_a_kill_the_next_update_starts_from_before(
     project: Path, environment: dict[str, str], step: int, count: Count, rendered: Callable[..., Path]
 ) -> None:
     kill_at(step, project, environment)
-    was_cut_off = "was cut off" in failure(lambda: check_project(str(project)))
+    was_cut_off = "was interrupted" in failure(lambda: check_project(str(project)))
 
     done = update(project)
 
@@ -126,11 +130,11 @@ def test_after_a_kill_the_next_update_starts_from_before(
 
 
 def test_two_updates_at_once_do_not_meet(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fastforge import transplant
     from fastforge.errors import WorkFailed
+    from fastforge.update import apply
 
     refusals = []
-    bring = transplant._bring
+    bring = apply._bring
 
     def meanwhile(source: Path, target: Path) -> None:
         with pytest.raises(WorkFailed, match="is under way") as refusal:
@@ -138,7 +142,7 @@ def test_two_updates_at_once_do_not_meet(project: Path, monkeypatch: pytest.Monk
         refusals.append(refusal)
         bring(source, target)
 
-    monkeypatch.setattr(transplant, "_bring", meanwhile)
+    monkeypatch.setattr(apply, "_bring", meanwhile)
     update(project)
 
     assert refusals

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import yaml
-from fastforge.cli import run as run_here
+from fastforge.cli.app import run as run_here
 from fastforge.errors import UserError
-from fastforge.migrations import head_of
+from fastforge.project.migrations import head_of
 
 from tests.conftest import Result, commit_all, git
 from tests.updates.conftest import (

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fastforge.check import check_project
 from fastforge.errors import UserError, WorkFailed
-from fastforge.project import find_project
-from fastforge.transplant import _keep_permissions, undo
+from fastforge.project.locate import find_project
+from fastforge.update.apply import _keep_permissions, undo
+from fastforge.update.check import check_project
 
 from tests.conftest import git
 from tests.updates.conftest import append, commit, commit_new, contents, edit, prepend, release, state, update
@@ -83,8 +83,8 @@ def test_a_deleted_file_that_the_template_changes_stays_deleted(project: Path) -
     done = update(project)
 
     assert done.conflicts == []
-    assert done.merged is not None
-    assert done.merged.kept_deleted == ["app/forge/http/middleware.py"]
+    assert done.plan is not None
+    assert done.plan.merged.kept_deleted == ["app/forge/http/middleware.py"]
     assert not (project / "app/forge/http/middleware.py").exists()
 
 

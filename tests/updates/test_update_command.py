@@ -123,7 +123,7 @@ def test_a_signal_at_any_moment_leaves_all_or_nothing(
         (["--set", "cache"], "has no '='"),
         (["--to", "v7"], "does not know"),
         (["--too", "v7"], "no option"),
-        (["nowhere"], "is no folder"),
+        (["nowhere"], "is not a directory"),
         (["--abort"], "can be taken back"),
     ],
     ids=str,

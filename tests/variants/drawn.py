@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from fastforge.errors import UserError
-from fastforge.evolution import add_field, add_resource, remove_field, remove_resource
-from fastforge.grammar import grammar
+from fastforge.template.grammar import grammar
+from fastforge.update.resource_changes import ProjectResources
 from hypothesis import strategies as st
 
 from testkit.servers.process import kill_processes_in
@@ -59,25 +59,20 @@ class Change:
 def changes(draw: st.DrawFn, resources: Sequence[Mapping[str, Any]]) -> Change:
     """Draw a field more and a field less, and perhaps a resource more or less."""
     before: dict[str, Any] = {"resources": list(resources), "revisions": GRAMMAR.revisions_of(resources)}
-    after, lost = dict(before), {}
-    ids = iter(("a" * 12, "b" * 12, "c" * 12))
-
-    def step(function: Any, *arguments: Any) -> None:
-        nonlocal after
-        head = after["revisions"][-1]["id"]
-        after = function(after, *arguments, GRAMMAR, head=head, revision=next(ids))
-
+    lost: dict[str, list[str]] = {}
     resource = draw(st.sampled_from(resources))
-    step(add_field, resource["name"], draw(added_fields()).text)
     noun = draw(st.sampled_from(GRAMMAR.nouns_of(resources)))
-    dropped = draw(st.sampled_from(noun["fields"]))
-    # The only field of a resource stays.
+    dropped = draw(st.sampled_from(noun["fields"]))["name"]
+    at_first = ProjectResources(before, GRAMMAR, before["revisions"][-1]["id"])
+    changed = at_first.add_field(resource["name"], draw(added_fields()).text)
+    # The only field of a resource stays, and so does a resource that another refers to.
     with suppress(UserError):
-        step(remove_field, noun["name"], dropped["name"])
-        lost[noun["plural"]] = [dropped["name"]]
+        changed = changed.remove_field(noun["name"], dropped)
+        lost[noun["plural"]] = [dropped]
     with suppress(UserError):
-        step(*draw(st.sampled_from([(add_resource, NEW_RESOURCE), (remove_resource, resource["name"])])))
-    return Change(before, after, lost)
+        is_more = draw(st.booleans())
+        changed = changed.add_resource(NEW_RESOURCE) if is_more else changed.remove_resource(resource["name"])
+    return Change(before, changed.answers, lost)
 
 
 class Drawn:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from fastforge.kit import applying_folders
+from fastforge.inspect.kit import applying_folders
 
 from tests.repository import REPOSITORY
 from tests.variants.interpreters import Interpreter, run_name

@@ -12,10 +12,12 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
+from typing import Any, Self
 
 import httpx2
-from fastforge.kit import kit_of
+from fastforge.inspect.kit import kit_of
 
 from testkit.servers.process import free_port, kill_processes_in, processes_in
 from tests.repository import REPOSITORY, VAR
@@ -36,6 +38,9 @@ STOP_SECONDS = 20
 LEFT_BEHIND_SECONDS = 5
 POLL_SECONDS = 0.02
 README_EXAMPLE = Path(__file__).with_name("readme_example.py")
+ACCEPTANCE = "tests/acceptance"
+# The part of it that fits any list of resources.
+ANY_RESOURCES = "tests/acceptance/resources"
 NO_PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 COUNTS = re.compile(r"\b\d+ (?:passed|skipped)\b")
 # First what the process imports that starts and watches the workers, then what a worker does.
@@ -60,13 +65,13 @@ class StepFailed(Exception):
         log = run.log(step)
         last_words = log.read_text(errors="replace").splitlines()[-30:] if log.exists() else []
         lines = [
-            f"{run.name}: {step}: {what}",
+            f"{run.name}: {run.prefix}{step}: {what}",
             f"  log: {log.relative_to(REPOSITORY)}",
             f"  again: {run.again}",
             *(f"  | {line}" for line in last_words),
         ]
         super().__init__("\n".join(lines))
-        self.step = step
+        self.step = f"{run.prefix}{step}"
 
 
 class Run:
@@ -83,6 +88,10 @@ class Run:
         self.project = self.folder / "project"
         self.shop = self.folder / "shop"
         self.workers = WORKERS
+        # None for the sample.
+        self.resources: list[dict[str, Any]] | None = None
+        # What the names of steps and logs begin with, for a project besides the first.
+        self.prefix = ""
         self.step_seconds: dict[str, float] = {}
 
     @property
@@ -98,14 +107,21 @@ class Run:
 
     def log(self, step: str) -> Path:
         """Return the file with everything that this step printed."""
-        return self.folder / f"{step}.log"
+        return self.folder / f"{self.prefix}{step}.log"
+
+    def of(self, project: Path, servers: Mapping[str, str]) -> Self:
+        """Return the run of another project of this variant, with other databases."""
+        other = copy(self)
+        other.project, other.prefix = project, f"{project.name}-"
+        other.servers = {**self.servers, **servers}
+        return other
 
     def render(self, renderer: Renderer) -> None:
         """Make the project, in a folder from which an interrupted run's processes and files are gone."""
         kill_processes_in(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
-        shutil.move(renderer.render_variant(self.variant).folder, self.project)
+        shutil.move(renderer.render_variant(self.variant, self.resources).folder, self.project)
 
     def install(self) -> None:
         """Give the project a `.venv` made from its own requirements, as `make install` would make it."""
@@ -149,14 +165,20 @@ class Run:
 
     def make_shop(self, renderer: Renderer) -> None:
         """Render this variant with the resources of a shop, and add the tests of the machinery."""
-        shutil.rmtree(self.shop, ignore_errors=True)
-        shutil.move(renderer.render_variant(self.variant, machinery.shop()).folder, self.shop)
+        self.make_other(renderer, self.shop, machinery.shop())
         machinery.add_tests(self.shop, self.variant)
-        (self.shop / ".venv").symlink_to((self.project / ".venv").resolve())
 
-    def test_machinery(self, renderer: Renderer, files: Sequence[str]) -> int:
+    def make_other(self, renderer: Renderer, folder: Path, resources: list[dict[str, Any]]) -> None:
+        """Render this variant with these resources into the folder; it has the environment of the first."""
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.move(renderer.render_variant(self.variant, resources).folder, folder)
+        environment = (self.project / ".venv").resolve()
+        (folder / ".venv").symlink_to(environment)
+        # Newer than the requirements: make need not install again.
+        (environment / "installed").touch()
+
+    def test_machinery(self, files: Sequence[str]) -> int:
         """Run these tests of the machinery in the shop, and return how many passed; none may be skipped."""
-        self.make_shop(renderer)
         found = [path for file in files for path in sorted(self.shop.glob(file))]
         named = [str(path.relative_to(self.shop)) for path in found]
         pytest = [".venv/bin/python", "-m", "pytest", "-q", *named]
@@ -220,7 +242,7 @@ class Run:
             try:
                 service = Service(f"http://127.0.0.1:{port}")
                 self._wait_until_ready(process, service)
-                service.boot_seconds = self.step_seconds["boot"] = time.monotonic() - started
+                service.boot_seconds = self.step_seconds[f"{self.prefix}boot"] = time.monotonic() - started
                 yield service
                 with self._timed("stop"):
                     self._stop(process)
@@ -232,21 +254,22 @@ class Run:
         """Take the service through the acceptance suite, or these of its tests; return how many passed and
         were skipped.
         """
-        pytest = [sys.executable, "-m", "pytest", *(tests or ["tests/acceptance"]), "-p", "no:cacheprovider"]
+        pytest = [sys.executable, "-m", "pytest", *(tests or [ACCEPTANCE]), "-p", "no:cacheprovider"]
         answers = self.project / ".copier-answers.yml"
         where = ["--base-url", service.url, "--answers", str(answers), "--workers", str(self.workers)]
         suite = [*pytest, *where, "--cache-ttl-seconds", str(CACHE_TTL_SECONDS)]
         # Without FastForge's own plugins, which take longer to import than the suite to run.
-        self._step(
-            "accept", [*suite, "--confcutdir", "tests/acceptance"], cwd=REPOSITORY, seconds=None, **NO_PLUGINS
-        )
+        self._step("accept", [*suite, "--confcutdir", ACCEPTANCE], cwd=REPOSITORY, seconds=None, **NO_PLUGINS)
         return self._counted("accept")
 
     def keep_logs(self) -> None:
         """Copy the logs of a run that failed to `VAR/failed/<name>`: a repeated run writes its own."""
         kept = VAR / "failed" / self.name
         shutil.rmtree(kept, ignore_errors=True)
-        shutil.copytree(self.folder, kept, ignore=shutil.ignore_patterns("project", "shop"))
+        # The logs alone: each folder beside them is a project.
+        kept.mkdir(parents=True)
+        for log in self.folder.glob("*.log"):
+            shutil.copy2(log, kept)
 
     def _environment(self, **more: str) -> dict[str, str]:
         return clean_environment(**self.servers, **more)
@@ -328,7 +351,7 @@ class Run:
         try:
             yield
         finally:
-            self.step_seconds[step] = time.monotonic() - started
+            self.step_seconds[f"{self.prefix}{step}"] = time.monotonic() - started
 
 
 class Service:

@@ -1,15 +1,19 @@
-"""The space of variants, read from copier.yml: every combination of answers, and a small covering set."""
+"""The space of variants, read from copier.yml: every combination of answers, and a small covering set.
+
+The questions in `PAIRED` are answered by default in these combinations. Further variants have their other
+answers, so that every two answers occur together somewhere: all combinations would be too many to test.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from itertools import combinations, product
+from itertools import combinations
 from typing import Any
 
 import yaml
-from fastforge.questions import Question, load_questions
+from fastforge.template.questions import Question, load_questions
 from jinja2 import FileSystemLoader
 from jinja2.sandbox import SandboxedEnvironment
 
@@ -18,6 +22,7 @@ from tests.repository import REPOSITORY
 Answer = tuple[str, str]
 # Its answers bring files that nothing else in a project depends on: tests/test_render.py has them.
 NOT_VARIED = {"updates"}
+PAIRED = {"auth", "ci", "data_layer", "observability", "orchestration"}
 
 
 @dataclass(frozen=True)
@@ -28,8 +33,13 @@ class Variant:
 
     @property
     def name(self) -> str:
-        """The answers in the order of the questions: `sqlite-ttl-orjson-negotiated-uvicorn`."""
-        return "-".join(value for _, value in self.answers)
+        """The answers in the order of the questions: `sqlite-ttl-orjson-negotiated-uvicorn`.
+
+        Those to paired questions follow if they are not the default: `…-uvicorn-auth_oidc`.
+        """
+        answers = [(question, value) for question, value in self.answers if question not in PAIRED]
+        paired = [f"{question}_{value}" for question, value in self.answers if _is_special(question, value)]
+        return "-".join([value for _, value in answers] + paired)
 
     def __getitem__(self, question: str) -> str | None:
         """Return the answer, or None where the question is not asked."""
@@ -50,12 +60,9 @@ def varied_questions() -> frozenset[str]:
 
 @cache
 def every_variant() -> tuple[Variant, ...]:
-    """Return all variants: every choice of every question, unless the question is not asked."""
-    environment = SandboxedEnvironment()
-    choices = [question for question in load_questions() if question.name in varied_questions()]
-    combined = product(*(question.choices for question in choices))
-    asked = (_asked(environment, choices, values) for values in combined)
-    return tuple(dict.fromkeys(map(Variant, asked)))
+    """Return all variants: every choice of every question, and the paired ones as said at the top."""
+    combined = tuple(Variant(answers) for answers in _combinations(with_paired=False))
+    return combined + _greedy(_combinations(with_paired=True), combined)
 
 
 def default_variant() -> Variant:
@@ -74,13 +81,8 @@ def covering_variants() -> tuple[Variant, ...]:
 
     Greedy: next is the variant with the most pairs that no earlier one had, the first of these.
     """
-    chosen = [default_variant()]
-    missing = set().union(*(variant.pairs for variant in every_variant())) - chosen[0].pairs
-    while missing:
-        best = max(every_variant(), key=lambda variant: len(variant.pairs & missing))
-        chosen.append(best)
-        missing -= best.pairs
-    return tuple(chosen)
+    first = default_variant()
+    return first, *_greedy((variant.answers for variant in every_variant()), [first])
 
 
 def quick_variants() -> tuple[Variant, ...]:
@@ -127,15 +129,58 @@ def _default(environment: SandboxedEnvironment, details: Mapping[str, Any], know
     return yaml.safe_load(rendered) if details["type"] in ("yaml", "json") else rendered
 
 
-def _asked(
-    environment: SandboxedEnvironment, questions: list[Question], values: tuple[str, ...]
-) -> tuple[Answer, ...]:
-    """Return the answers to the questions that are asked, given the answers before them."""
-    known: dict[str, str] = {}
-    for question, value in zip(questions, values, strict=True):
-        if question.condition is None or environment.compile_expression(question.condition)(**known):
-            known[question.name] = value
-    return tuple(known.items())
+def _greedy(candidates: Iterable[tuple[Answer, ...]], chosen: Iterable[Variant]) -> tuple[Variant, ...]:
+    """Return the candidates that it takes until every two answers have been together."""
+    numbers: dict[tuple[Answer, Answer], int] = {}
+    bits = {
+        Variant(answers): sum(
+            1 << numbers.setdefault(pair, len(numbers)) for pair in combinations(answers, 2)
+        )
+        for answers in candidates
+    }
+    missing = (1 << len(numbers)) - 1
+    for variant in chosen:
+        missing &= ~sum(1 << numbers[pair] for pair in variant.pairs)
+    found: list[Variant] = []
+    while missing:
+        best = max(bits, key=lambda variant: (bits[variant] & missing).bit_count())
+        found.append(best)
+        missing &= ~bits[best]
+    return tuple(found)
+
+
+@cache
+def _is_special(question: str, value: str) -> bool:
+    """Return whether this is an answer to a paired question and not the default one."""
+    defaults = {each.name: each.default for each in load_questions() if each.name in PAIRED}
+    return question in defaults and value != defaults[question]
+
+
+def _combinations(*, with_paired: bool) -> list[tuple[Answer, ...]]:
+    """Return the answers that can be given together, the paired ones by default unless they are wanted."""
+    environment = SandboxedEnvironment()
+    found: list[tuple[Answer, ...]] = [()]
+    for question in load_questions():
+        if question.name not in varied_questions():
+            continue
+        varied = with_paired or question.name not in PAIRED
+        choices = question.choices if varied else (str(question.default),)
+        added = [(question.name, value) for value in choices]
+        asked = _condition(environment, question)
+        found = [
+            answers + more
+            for answers in found
+            for more in ([(answer,) for answer in added] if asked(dict(answers)) else [()])
+        ]
+    return found
+
+
+def _condition(environment: SandboxedEnvironment, question: Question) -> Callable[[Mapping[str, str]], bool]:
+    """Return a function: is the question asked, given the answers before it?"""
+    if question.condition is None:
+        return lambda _: True
+    compiled = environment.compile_expression(question.condition)
+    return lambda answers: bool(compiled(**answers))
 
 
 def answers_and_pairs() -> Iterator[tuple[Answer, ...]]:

@@ -29,6 +29,8 @@ class Outcome:
     boot_seconds: float = 0.0
     contract_tests: int = 0
     contract_skipped: int = 0
+    # Of the contract with other resources than the sample.
+    resource_tests: int = 0
     answers: int = 0
     seconds: float = 0.0
     step_seconds: dict[str, float] = field(default_factory=dict)
@@ -41,7 +43,18 @@ class Outcome:
         return asdict(self)
 
 
-HEADINGS = ("variant", "import", "own tests", "machinery", "boot", "contract", "answers", "took", "")
+HEADINGS = (
+    "variant",
+    "import",
+    "own tests",
+    "machinery",
+    "boot",
+    "contract",
+    "resources",
+    "answers",
+    "took",
+    "",
+)
 
 
 def table(outcomes: Iterable[Outcome]) -> list[str]:
@@ -73,7 +86,9 @@ def write_results(folder: Path, outcomes: Sequence[Outcome], closing: str) -> No
 
 def closing_line(rendered: int, outcomes: Sequence[Outcome], skipped: int) -> str:
     """Return one line: how many variants came how far, on which Pythons, and what was left out."""
-    tests = sum(each.tests + each.machinery_tests + each.contract_tests for each in outcomes)
+    tests = sum(
+        each.tests + each.machinery_tests + each.contract_tests + each.resource_tests for each in outcomes
+    )
     versions = sorted({outcome.python for outcome in outcomes})
     resumed = sum(outcome.resumed for outcome in outcomes)
     repeated = sum(bool(outcome.repeated_for) for outcome in outcomes)
@@ -114,6 +129,7 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
         f"{outcome.machinery_tests} passed" if outcome.machinery_tests else "-",
         f"{outcome.boot_seconds:.2f} s" if outcome.boot_seconds else "-",
         f"{outcome.contract_tests} passed" if outcome.contract_tests else "-",
+        f"{outcome.resource_tests} passed" if outcome.resource_tests else "-",
         str(outcome.answers or "-"),
         f"{outcome.seconds:.0f} s",
         _remark(outcome),

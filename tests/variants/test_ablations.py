@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fastforge.kit import OPTIMIZATIONS, kit_of
-from fastforge.optimizations import ChangedHere, Optimization, load_optimizations
+from fastforge.inspect.kit import OPTIMIZATIONS, kit_of
+from fastforge.inspect.optimizations import ChangedHere, Optimization, load_optimizations
 
 from testkit.servers import Servers, running_servers
 from tests.repository import VAR

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fastforge.kit import applying_folders
+from fastforge.inspect.kit import applying_folders
 
 from tests.variants import machinery
 from tests.variants.environments import clean_environment

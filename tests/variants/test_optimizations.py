@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastforge.kit import applying_folders
-from fastforge.optimizations import Optimization, load_optimizations
+from fastforge.inspect.kit import applying_folders
+from fastforge.inspect.optimizations import Optimization, load_optimizations
 
 from tests.repository import OPTIMIZATIONS
 from tests.variants.rendering import Project

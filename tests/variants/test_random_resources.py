@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastforge.resources import parse_line
+from fastforge.template.resources import parse_line
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -57,7 +57,8 @@ FEW = [
     range_of:decimal:places=9:max=-0.000000001:unique discount:decimal:min=0.5:max=0.75:filter:optional
     """,
     f"""
-    {LONG[:18]}_few plural={LONG[:18]}_list {"k" * 30}:decimal:digits=18:places=18:unique:min=0.999999999999999000:max=0.999999999999999900
+    {LONG[:18]}_few plural={LONG[:18]}_list
+    {"k" * 30}:decimal:digits=18:places=18:unique:min=0.999999999999999000:max=0.999999999999999900
     {"m" * 29}:float:unique:min=-99999999999.9999:max=99999999999.9999 seat:ref=seats
     {"n" * 30}:enum={"a" * 50},{"b" * 50}:filter text:str:min=700:max=900 {"p" * 30}:list=str:filter
     """,

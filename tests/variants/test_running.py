@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
+import yaml
 
 from testkit.servers import MongoServer, running_servers
 from testkit.servers.variables import ServerOf, variables_for
+from tests.repository import REPOSITORY
 from tests.variants.interpreters import Interpreter, run_name
 from tests.variants.machinery import TestFile, shares_of_tests
 from tests.variants.passed import fingerprint, outcome_before, remember
 from tests.variants.plugin import runs_named
 from tests.variants.rendering import Renderer
-from tests.variants.running import Run, StepFailed
+from tests.variants.running import ANY_RESOURCES, Run, StepFailed
 from tests.variants.space import Variant, default_variant
 from tests.variants.table import Outcome
+
+VariablesOf = Callable[[str], dict[str, str]]
+Resources = list[dict[str, Any]]
+
+WAREHOUSE = REPOSITORY / ANY_RESOURCES / "warehouse.yml"
+# Their own tests run too.
+OTHER_LISTS: Mapping[str, Resources] = {
+    "empty": [],
+    "warehouse": yaml.safe_load(WAREHOUSE.read_text(encoding="utf-8"))["resources"],
+}
 
 
 @pytest.fixture
@@ -50,32 +62,48 @@ def mongodb(variant: Variant, server_of: ServerOf, outcome: Outcome) -> Iterator
 
 
 @pytest.fixture
-def server_variables(
+def variables_of(
     variant: Variant, interpreter: Interpreter, server_of: ServerOf, mongodb: MongoServer | None
-) -> dict[str, str]:
-    """The variables that lead to this variant's servers."""
+) -> VariablesOf:
+    """Return a function that makes databases for a project, and returns the variables that lead to them."""
 
     def own_server_of(kind: str) -> Any:
         return mongodb if kind == "mongodb" else server_of(kind)
 
-    return variables_for(dict(variant.answers), own_server_of, run_name(variant, interpreter))
+    def variables_of(project: str) -> dict[str, str]:
+        name = f"{run_name(variant, interpreter)}-{project}"
+        return variables_for(dict(variant.answers), own_server_of, name)
+
+    return variables_of
 
 
 @pytest.fixture
-def run(
-    variant: Variant, interpreter: Interpreter, server_variables: dict[str, str], renderer: Renderer
-) -> Run:
+def run(variant: Variant, interpreter: Interpreter, variables_of: VariablesOf, renderer: Renderer) -> Run:
     """This variant, rendered."""
-    run = Run(variant, server_variables, interpreter)
+    run = Run(variant, variables_of("project"), interpreter)
     run.render(renderer)
     return run
 
 
 @pytest.fixture
-def machinery(pytestconfig: pytest.Config, run: Run) -> list[TestFile]:
+def all_runs(pytestconfig: pytest.Config) -> list[tuple[Variant, Interpreter]]:
+    """All runs that were asked for."""
+    return runs_named(pytestconfig.getoption("--variants"), pytestconfig.getoption("--interpreters"))
+
+
+@pytest.fixture
+def machinery(all_runs: list[tuple[Variant, Interpreter]], run: Run) -> list[TestFile]:
     """The tests of the machinery that this run takes."""
-    runs = runs_named(pytestconfig.getoption("--variants"), pytestconfig.getoption("--interpreters"))
-    return shares_of_tests(runs)[run.name]
+    return shares_of_tests(all_runs)[run.name]
+
+
+@pytest.fixture
+def other_lists(all_runs: list[tuple[Variant, Interpreter]], run: Run) -> Mapping[str, Resources]:
+    """The lists of resources that this run takes besides a shop: all, if it is the first of its database."""
+    firsts: dict[tuple[str | None, ...], str] = {}
+    for variant, interpreter in all_runs:
+        firsts.setdefault((variant["database"], variant["mongodb_driver"]), run_name(variant, interpreter))
+    return OTHER_LISTS if run.name in firsts.values() else {}
 
 
 def test_a_variant_installs_passes_its_own_tests_and_keeps_the_contract(
@@ -84,6 +112,8 @@ def test_a_variant_installs_passes_its_own_tests_and_keeps_the_contract(
     outcome: Outcome,
     renderer: Renderer,
     machinery: list[TestFile],
+    variables_of: VariablesOf,
+    other_lists: Mapping[str, Resources],
 ) -> None:
     earlier = outcome_before(run) if pytestconfig.getoption("--resume") else None
     if earlier:
@@ -92,8 +122,15 @@ def test_a_variant_installs_passes_its_own_tests_and_keeps_the_contract(
     before = fingerprint(run)
     try:
         take_through(run, outcome, isolated=pytestconfig.getoption("--isolated"))
+        run.make_shop(renderer)
         outcome.machinery_files = [file.path for file in machinery]
-        outcome.machinery_tests = run.test_machinery(renderer, outcome.machinery_files) if machinery else 0
+        outcome.machinery_tests = run.test_machinery(outcome.machinery_files) if machinery else 0
+        accept_resources(run.of(run.shop, variables_of("shop")), outcome)
+        for name, resources in other_lists.items():
+            run.make_other(renderer, run.folder / name, resources)
+            other = run.of(run.folder / name, variables_of(name))
+            outcome.tests += other.test()
+            accept_resources(other, outcome)
     except StepFailed as failure:
         outcome.failed = failure.step
         run.keep_logs()
@@ -117,3 +154,13 @@ def take_through(run: Run, outcome: Outcome, *, isolated: bool) -> None:
         outcome.boot_seconds = service.boot_seconds
         outcome.contract_tests, outcome.contract_skipped = run.accept(service)
         outcome.answers = service.answered()
+
+
+def accept_resources(run: Run, outcome: Outcome) -> None:
+    """Take a project with other resources than the sample through the contract that fits any."""
+    run.migrate()
+    with run.served() as service:
+        passed, skipped = run.accept(service, ANY_RESOURCES)
+        outcome.resource_tests += passed
+        outcome.contract_skipped += skipped
+        outcome.answers += service.answered()

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import pytest
-from fastforge.grammar import load_tables
-from fastforge.questions import load_questions
-from fastforge.schema import answers_schema
+from fastforge.template.grammar import load_tables
+from fastforge.template.questions import load_questions
+from fastforge.template.schema import answers_schema
 from jsonschema import Draft202012Validator
 
 from tests.conftest import RunFastForge
+from tests.variants import space
 from tests.variants.space import (
+    PAIRED,
     answers_and_pairs,
     covering_variants,
     default_variant,
@@ -33,11 +37,13 @@ def test_a_question_that_is_not_asked_is_not_answered() -> None:
 
 
 def impossible() -> list[dict[str, str]]:
-    """Return every combination of choices that answers a question which is not asked."""
-    choices = [question for question in load_questions() if question.name in varied_questions()]
+    """Return every combination of choices that answers a question which is not asked, but the paired ones."""
+    choices = [question for question in load_questions() if question.name in varied_questions() - PAIRED]
     names = [question.name for question in choices]
     combined = [dict(zip(names, values, strict=True)) for values in product(*(q.choices for q in choices))]
-    possible = [dict(variant.answers) for variant in every_variant()]
+    possible = [
+        {name: value for name, value in variant.answers if name not in PAIRED} for variant in every_variant()
+    ]
     return [answers for answers in combined if answers not in possible]
 
 
@@ -78,3 +84,54 @@ def test_variants_can_be_chosen_by_name() -> None:
     first, second = every_variant()[:2]
 
     assert variants_named(f"{second.name},{first.name}") == (second, first)
+
+
+@pytest.fixture
+def two_paired_questions(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Ask for `auth` and `observability` too, the second of SQL databases only."""
+    template = next(question for question in load_questions() if question.name == "cache")
+    auth = replace(template, name="auth", choices={"none": "", "oidc": "", "api_key": ""}, default="none")
+    choices = {"prometheus": "", "none": ""}
+    condition = "database != 'mongodb'"
+    observability = replace(
+        template, name="observability", choices=choices, default="prometheus", condition=condition
+    )
+    others = [each for each in load_questions() if each.name not in PAIRED]
+    monkeypatch.setattr(space, "load_questions", lambda: (*others, auth, observability))
+    caches = (space.varied_questions, space.every_variant, space.covering_variants, space._is_special)
+    for each in caches:
+        each.cache_clear()
+    yield
+    monkeypatch.undo()
+    for each in caches:
+        each.cache_clear()
+
+
+@pytest.mark.usefixtures("two_paired_questions")
+def test_answers_to_paired_questions_occur_with_every_other_answer() -> None:
+    pairs = {frozenset(pair) for variant in every_variant() for pair in variant.pairs}
+    covered = {frozenset(pair) for variant in covering_variants() for pair in variant.pairs}
+
+    wanted = {
+        frozenset({(question.name, choice), ("auth", "oidc")})
+        for question in load_questions()
+        if question.choices and question.name in varied_questions() - PAIRED
+        for choice in question.choices
+    }
+    assert wanted <= pairs
+    assert {("auth", "api_key"), ("observability", "none")} in pairs
+    assert {("database", "mongodb"), ("observability", "none")} not in pairs
+    assert covered == pairs
+
+
+@pytest.mark.usefixtures("two_paired_questions")
+def test_paired_questions_add_few_variants_whose_names_show_what_is_special() -> None:
+    plain = [
+        variant for variant in every_variant() if not any("_" in part for part in variant.name.split("-"))
+    ]
+    special = [variant for variant in every_variant() if variant not in plain]
+
+    assert len(special) < len(plain) / 4
+    assert any(variant.name.endswith("-auth_oidc-observability_none") for variant in special)
+    assert default_variant() in plain
+    assert len({variant.name for variant in every_variant()}) == len(every_variant())

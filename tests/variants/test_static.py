@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from fastforge.questions import load_questions
+from fastforge.template.questions import load_questions
 from packaging.requirements import Requirement
 
 from tests.twins import twins

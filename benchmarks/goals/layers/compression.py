@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable
 from time import process_time
 
-from app.forge.http.compression import CompressionMiddleware
+from app.forge.http.compression_negotiated import CompressionMiddleware
 from zstandard import ZstdCompressor, ZstdDecompressor
 
 from benchmarks.baselines.asgi import Receive, Scope, Send, respond

@@ -1,13 +1,14 @@
-"""Base classes for request bodies: strict validation with plain type annotations.
+"""Models of bodies: strict validation of requests with plain type annotations, and parts of responses.
 
 JSON has no UUIDs, dates or sets, so they arrive as strings and arrays. FastAPI validates what `json.loads` returns,
 and there Pydantic's strict mode rejects them, while its lax mode accepts `"1"` as an integer and 1700000000 as a date.
 """
 
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from decimal import Decimal
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, PlainSerializer
 from pydantic.config import JsonDict
 from pydantic_core import CoreSchema, core_schema
 
@@ -31,7 +32,12 @@ NO_SCHEMAS = frozenset({"metadata", "serialization", "config", "default", "expec
 # Values by name, as in an example.
 JsonObject = JsonDict
 
+# Marks schemas that are written inline in the OpenAPI document, because names of generic models are unreadable.
+INLINE = "x-inline"
+
 TypedDictType = TypeVar("TypedDictType")
+Value = TypeVar("Value")
+Mean = TypeVar("Mean")
 
 
 def _read_from_json(schema: CoreSchema, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -138,3 +144,44 @@ def documented_row(fields: JsonObject) -> ConfigDict:
     id_ = {"id": "019b76da-a800-7000-8000-000000000000"}
     times = {"created_at": "2026-01-31T12:00:00.000Z", "updated_at": "2026-01-31T12:00:00.000Z"}
     return documented({**id_, **fields, **times})
+
+
+class ResponseModel(BaseModel):
+    """A JSON object that the service returns.
+
+    Most responses are bytes that the database wrote, so the model only documents them: its schema is built when it is
+    first needed, and not at the start of the service.
+    """
+
+    model_config = ConfigDict(defer_build=True)
+
+
+class Created(ResponseModel):
+    """The number of rows that a batch created."""
+
+    created: int
+
+
+# Python itself writes small decimals with an exponent, which no body may have.
+PLAIN = PlainSerializer(
+    lambda value: f"{value:f}" if isinstance(value, Decimal) else value, when_used="json-unless-none"
+)
+
+
+class Figures(ResponseModel, Generic[Value, Mean]):
+    """The lowest, highest and mean value of a field; null if no row has one."""
+
+    model_config = ConfigDict(json_schema_extra={INLINE: True})
+
+    min: Annotated[Value | None, PLAIN]
+    max: Annotated[Value | None, PLAIN]
+    mean: Annotated[Mean | None, PLAIN]
+
+
+class Count(ResponseModel, Generic[Value]):
+    """A value, and the number of rows that have it."""
+
+    model_config = ConfigDict(json_schema_extra={INLINE: True})
+
+    value: Value
+    count: int

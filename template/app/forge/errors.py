@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 
 class ServiceError(Exception):
@@ -23,6 +23,11 @@ class NotFound(ServiceError):
 
     status = HTTPStatus.NOT_FOUND
 
+    @classmethod
+    def of(cls, noun: str, row_id: object) -> Self:
+        """Return the error of a table that has no row with this id."""
+        return cls(f"No {noun} has the id {row_id}.")
+
 
 class Taken(ServiceError):
     """Another row already has this value in a unique field."""
@@ -33,6 +38,12 @@ class Taken(ServiceError):
     def __init__(self, detail: str, field: str) -> None:
         super().__init__(detail)
         self.members = {"field": field}
+
+    @classmethod
+    def of(cls, field: str, value: object) -> Self:
+        """Return the error of a value that another row has."""
+        shown = repr(value) if isinstance(value, str) else value
+        return cls(f"The {field} {shown} is taken.", field)
 
 
 class MissingReference(ServiceError):
@@ -54,11 +65,21 @@ class Referenced(ServiceError):
     status = HTTPStatus.CONFLICT
     type = "urn:problem:referenced"
 
+    @classmethod
+    def of(cls, noun: str, row_id: object, by: str) -> Self:
+        """Return the error of a row that rows refer to; `by` describes one of them."""
+        return cls(f"The {noun} {row_id} cannot be removed: at least one {by} refers to it.")
+
 
 class PreconditionFailed(ServiceError):
     """`If-Match` does not name the current entity tag of the row."""
 
     status = HTTPStatus.PRECONDITION_FAILED
+
+    @classmethod
+    def of(cls, noun: str, row_id: object) -> Self:
+        """Return the error of a row that has changed."""
+        return cls(f"The {noun} {row_id} has another entity tag than If-Match names.")
 
 
 class Unavailable(ServiceError):

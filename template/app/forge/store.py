@@ -1,11 +1,11 @@
-"""The interface of a table in any database, and the types of its rows."""
+"""The interface of a table in any database, and what it takes and returns: rows and documents."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-from app.forge.documents import Document
+from app.forge.http.caching import entity_tag
 
 # A row as Python values by column name, including `id`, `created_at` and `updated_at`: UUID, datetime (UTC, in
 # milliseconds), date, Decimal, str, int, float, bool, list, None, and any JSON value for `json`.
@@ -14,6 +14,27 @@ Row = dict[str, Any]
 Stored = Row | bytes
 # Many rows: one JSON array, or a sequence of `Row`.
 StoredRows = Sequence[Row] | bytes
+# Encoded as they are sent, names in lower case.
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+class Document(NamedTuple):
+    """A row or a page of rows as JSON, with its entity tag and headers such as `X-Cache`."""
+
+    body: bytes
+    etag: str
+    headers: Headers = ()
+
+
+def document_of(body: bytes) -> Document:
+    """Return a document with this JSON and its entity tag."""
+    return Document(body, entity_tag(body))
+
+
+def page_of(rows: bytes, next_cursor: UUID | None) -> bytes:
+    """Return a page as JSON, around a JSON array of its rows."""
+    cursor = b"null" if next_cursor is None else b'"%s"' % str(next_cursor).encode()
+    return b'{"items":%s,"next":%s}' % (rows, cursor)
 
 
 class Store(Protocol):

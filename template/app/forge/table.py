@@ -1,11 +1,11 @@
 """The table of a resource: columns, indexes and references, derived from its draft model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -89,6 +89,25 @@ class Table:
     def references(self) -> tuple[Column, ...]:
         """The columns that refer to other rows."""
         return tuple(column for column in self.columns if column.reference is not None)
+
+
+class Referrer(NamedTuple):
+    """A column of `table` that refers to rows of the table named `to`, which may be the same."""
+
+    table: Table
+    column: Column
+    to: str
+    on_delete: OnDelete
+
+
+def referrers_in(tables: Iterable[Table]) -> list[Referrer]:
+    """Return every reference in these tables."""
+    return [
+        Referrer(table, column, column.reference.to, column.reference.on_delete)
+        for table in tables
+        for column in table.columns
+        if column.reference is not None
+    ]
 
 
 def table_of(

@@ -6,7 +6,7 @@ from pydantic import SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from app.forge.environment import Environment
-from tests.errors import NoDatabase
+from tests import NoDatabase
 
 HOW = "Set it in the environment or in .env, as .env.example does."
 

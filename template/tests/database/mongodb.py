@@ -8,8 +8,8 @@ from typing import Any
 import pymongo
 from pymongo.errors import PyMongoError
 
+from tests import NoDatabase
 from tests.database.for_tests import url_for_tests
-from tests.errors import NoDatabase
 
 
 @contextmanager

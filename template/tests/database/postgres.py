@@ -9,8 +9,8 @@ import asyncpg
 from app.forge.database.postgres_statements import quoted
 from app.forge.database.postgres_url import parse_url
 from app.resources import RESOURCES
+from tests import NoDatabase
 from tests.database.for_tests import url_for_tests
-from tests.errors import NoDatabase
 from tests.migrate import migrate
 
 

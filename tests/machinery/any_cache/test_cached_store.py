@@ -14,9 +14,8 @@ from uuid_utils.compat import uuid7
 
 from app.forge.cache import CachedStore, open_cache
 from app.forge.database import Database
-from app.forge.documents import Document, document_of
 from app.forge.errors import NotFound
-from app.forge.store import Row
+from app.forge.store import Document, Row, document_of
 from app.items import RESOURCE
 from app.settings import Settings
 from tests.machinery.works import RETRIES, moving

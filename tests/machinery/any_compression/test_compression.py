@@ -11,8 +11,9 @@ from fastapi.responses import StreamingResponse
 from httpx2 import ASGITransport, AsyncClient
 from starlette.types import Message, Scope
 
-from app.forge.http.compression import CompressionMiddleware
-from app.forge.http.compression.accept_encoding import preferred_encoding
+from app.forge.http.compression import preferred_encoding
+from app.main import create_app
+from app.settings import Settings
 
 AXES: tuple[str, ...] = ("compression",)
 
@@ -84,7 +85,7 @@ class Awaited:
 
 
 @pytest.fixture
-def app() -> FastAPI:
+def app(settings: Settings) -> FastAPI:
     app = FastAPI()
     app.add_api_route("/text", read_text)
     app.add_api_route("/small", read_small)
@@ -93,7 +94,8 @@ def app() -> FastAPI:
     app.add_api_route("/encoded", read_encoded)
     app.add_api_route("/events", read_events)
     app.add_api_route("/lines", read_lines)
-    app.add_middleware(CompressionMiddleware)
+    for compression in create_app(settings).innermost:
+        app.add_middleware(compression.cls, *compression.args, **compression.kwargs)
     return app
 
 

@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 from pydantic import Field, HttpUrl, NaiveDatetime, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from app.forge.bodies import Body, body
+from app.forge.bodies import Body, ResponseModel, body
 from app.forge.fields import Day, Exact, Finite, FromText, Moment, Reference
 from app.forge.http.fast_path.tree import RouteTree
 from app.main import create_app
@@ -71,6 +71,12 @@ class Line(Body):
     default: UUID
     metadata: date | None = None
     type: Status = Status.OPEN
+
+
+class Returned(ResponseModel):
+    """A response, which only documents what a route returns."""
+
+    size: int
 
 
 class Order(Body):
@@ -339,3 +345,21 @@ def test_a_bound_of_an_exact_decimal_holds() -> None:
     for given in ("0.49", "-1", "1000.00", "0.501"):
         with pytest.raises(ValidationError):
             prices.validate_python(given)
+
+
+def test_a_response_model_is_built_when_it_is_first_needed(settings: Settings) -> None:
+    async def read_bytes() -> Response:
+        return Response('{"size":1}', media_type="application/json")
+
+    async def read_model() -> Returned:
+        return Returned(size=2)
+
+    app = create_app(settings)
+    app.add_api_route("/bytes", read_bytes, response_model=Returned)
+    app.add_api_route("/model", read_model)
+    with TestClient(app) as client:
+        assert client.get("/bytes").json() == {"size": 1}
+        assert not Returned.__pydantic_complete__
+        assert client.get("/model").json() == {"size": 2}
+        schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    assert schemas["Returned"]["properties"]["size"]["type"] == "integer"

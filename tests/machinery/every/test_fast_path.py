@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi import APIRouter, FastAPI, HTTPException, Query, Request, Response
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
@@ -158,16 +158,6 @@ def test_the_items_are_reached_directly(app: FastAPI) -> None:
     assert goes_direct(app, "GET", "/api/v1/items")
     assert goes_direct(app, "POST", "/api/v1/items")
     assert goes_direct(app, "PATCH", f"/api/v1/items/{ID}")
-
-
-def test_a_dependency_of_the_whole_router_is_asked_as_ever() -> None:
-    def refuse() -> None:
-        raise HTTPException(403)
-
-    app = Service()
-    app.include_router(router, dependencies=[Depends(refuse)])
-    assert not goes_direct(app, "GET", f"/things/{ID}")
-    assert TestClient(app).get(f"/things/{ID}").status_code == 403
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from fastapi import APIRouter, FastAPI, Header, Response
 from fastapi.routing import APIRoute
 from pydantic import ValidationError
 
+from app.forge.bodies import Count, Figures
 from app.forge.http.fast_path.tree import declared_routes
 from app.forge.http.problems import PRECONDITION_FAILED, UNAVAILABLE
 from app.forge.http.responses import NOT_MODIFIED, READ
-from app.forge.summaries import Count, Figures
 from app.main import create_app
 from app.settings import Settings
 

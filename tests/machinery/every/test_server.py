@@ -21,8 +21,7 @@ import pytest
 from app.__main__ import main
 from app.forge.server.metrics_directory import metrics_directory
 from app.forge.server.runtime_directory import hold, runtime_directory
-from app.forge.server.settings import ServerSettings
-from app.forge.server.sizing import TooManyWorkers, cgroup_cpu_limit, share, usable_cpus
+from app.forge.server.settings import ServerSettings, TooManyWorkers, cgroup_cpu_limit, share, usable_cpus
 from app.forge.server.worker import create_app
 
 AXES: tuple[str, ...] = ("deployment",)

@@ -12,10 +12,11 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from app.forge.database import Database
-from app.forge.documents import document_of
 from app.forge.errors import MissingReference, NotFound, PreconditionFailed, Referenced, ServiceError, Taken
-from app.forge.store import Row, Store
+from app.forge.store import Row, Store, document_of
 from app.resources import RESOURCES
+from tests.machinery.gates import Gate
+from tests.machinery.works import RETRIES, deleting, deleting_what_can_go
 
 AXES: tuple[str, ...] = ("database", "mongodb_driver", "serializer")
 
@@ -508,6 +509,78 @@ async def test_a_delete_that_is_refused_deletes_nothing_else_and_tells_no_cache(
         await shop.customers.delete(shop.customer["id"], '"other"')
     assert (await shop.order_lines.get(row["id"])).etag == etag
     assert shop.told == []
+
+
+@pytest.fixture
+async def family(shop: Shop) -> list[tuple[str, UUID]]:
+    """Return what goes or changes with a customer, the customer first, beside lines that stay as they are."""
+    other = customer("other@customer")
+    await shop.customers.insert(other)
+    top = shop.line("top", keeper_id=other["id"])
+    middle = shop.line("middle", parent_id=top["id"])
+    bought = shop.line("bought", buyer_id=other["id"])
+    await insert_all(shop.order_lines, [top, middle, bought, shop.line("kept")])
+    return [("customers", other["id"]), *(("order_lines", row["id"]) for row in (top, middle, bought))]
+
+
+async def test_a_delete_in_a_transaction_takes_others_along_and_caches_are_told_after_the_commit(
+    shop: Shop, family: list[tuple[str, UUID]]
+) -> None:
+    gate = Gate()
+    work = deleting(RESOURCE["customers"].table, [family[0][1]], gate)
+    deleted = asyncio.create_task(shop.database.transact(work))
+    await gate.is_reached()
+    assert (await names(shop.order_lines))[0] == ["kept", "bought", "middle", "top"]
+    assert shop.told == []
+    gate.open()
+    await deleted
+    assert (await names(shop.order_lines))[0] == ["kept", "bought"]
+    assert (await read(shop.order_lines, family[-1][1]))["buyer_id"] is None
+    assert set(shop.told) == set(family)
+
+
+async def test_a_delete_is_undone_with_its_transaction(shop: Shop, family: list[tuple[str, UUID]]) -> None:
+    with pytest.raises(KeyError):
+        work = deleting(RESOURCE["customers"].table, [family[0][1]], error=KeyError("a mistake"))
+        await shop.database.transact(work)
+    assert (await names(shop.order_lines))[0] == ["kept", "bought", "middle", "top"]
+    assert (await read(shop.order_lines, family[-1][1]))["buyer_id"] == str(family[0][1])
+
+
+async def test_a_delete_that_is_refused_undoes_its_transaction(shop: Shop) -> None:
+    free = item("free")
+    await shop.items.insert(free)
+    await shop.order_lines.insert(shop.line("a"))
+    with pytest.raises(Referenced, match=r"item.*order line"):
+        await shop.database.transact(deleting(RESOURCE["items"].table, [free["id"], shop.item["id"]]))
+    with pytest.raises(NotFound, match="No item has the id"):
+        await shop.database.transact(deleting(RESOURCE["items"].table, [free["id"], uuid7()]))
+    assert (await names(shop.items))[0] == ["free", "the item"]
+
+
+async def test_a_transaction_may_go_on_after_a_delete_that_is_refused(shop: Shop) -> None:
+    free = item("free")
+    await shop.items.insert(free)
+    await shop.order_lines.insert(shop.line("a"))
+    work = deleting_what_can_go(RESOURCE["items"].table, [shop.item["id"], free["id"]])
+    assert await shop.database.transact(work) == 1
+    assert (await names(shop.items))[0] == ["the item"]
+    assert ("items", free["id"]) in shop.told
+
+
+async def test_deletes_in_many_transactions_at_once_are_all_or_nothing_each(shop: Shop) -> None:
+    await shop.order_lines.insert(shop.line("a"))
+    free = [item(f"free {number}") for number in range(20)]
+    await shop.items.insert_many(free)
+    # Every other one would delete the item of the order line, too.
+    works = [[row["id"], *([shop.item["id"]] if place % 2 else [])] for place, row in enumerate(free)]
+    deletes = (
+        shop.database.transact(deleting(RESOURCE["items"].table, row_ids), **RETRIES) for row_ids in works
+    )
+    outcomes = await asyncio.gather(*deletes, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [type(None), Referenced] * 10
+    left = [row["name"] for place, row in enumerate(free) if place % 2]
+    assert (await names(shop.items))[0] == [*left[::-1], "the item"]
 
 
 async def test_pages_go_from_the_newest_to_the_oldest(store: Store) -> None:

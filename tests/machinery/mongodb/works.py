@@ -1,10 +1,12 @@
 """Work for transactions of MongoDB."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from uuid import UUID
 
 from app.forge.database import Transaction
+from app.forge.errors import Referenced
+from app.forge.table import Table
 from app.items.queries import TABLE
 from tests.machinery.gates import Gate
 
@@ -26,5 +28,36 @@ def moving(
             raise error
         await items.update_one({"_id": target}, {"$inc": {"price_cents": cents}})
         return cents
+
+    return work
+
+
+def deleting(
+    table: Table, row_ids: Sequence[UUID], gate: Gate | None = None, error: BaseException | None = None
+) -> Callable[[Transaction], Awaitable[None]]:
+    """Return a work that deletes rows, and what it meets afterwards."""
+
+    async def work(transaction: Transaction) -> None:
+        for row_id in row_ids:
+            await transaction.delete(table, row_id)
+        if gate is not None:
+            await gate.pass_on_loop()
+        if error is not None:
+            raise error
+
+    return work
+
+
+def deleting_what_can_go(table: Table, row_ids: Sequence[UUID]) -> Callable[[Transaction], Awaitable[int]]:
+    """Return a work that deletes those rows that nothing keeps, and returns the number of the others."""
+
+    async def work(transaction: Transaction) -> int:
+        kept = 0
+        for row_id in row_ids:
+            try:
+                await transaction.delete(table, row_id)
+            except Referenced:
+                kept += 1
+        return kept
 
     return work

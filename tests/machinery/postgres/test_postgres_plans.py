@@ -6,8 +6,10 @@ from collections.abc import Iterator
 import asyncpg
 import pytest
 
-from app.forge.database.postgres_statements import Statements, referring
+from app.forge.database.postgres_references import referring
+from app.forge.database.postgres_statements import Statements
 from app.forge.database.postgres_url import parse_url
+from app.forge.table import referrers_in
 from app.resources import RESOURCES
 from tests.database import empty_database
 
@@ -123,11 +125,11 @@ def test_a_value_that_most_rows_have_is_found_in_the_order_of_the_pages(large: s
         (LINES.page(("links", "due"), ()), f"{LAST}, 100, uuid_of(4, 1500), '2021-01-01'", "order_lines_"),
         *(
             (
-                referring(TABLES["order_lines"], column),
+                referring(referrer),
                 "ARRAY[uuid_of(2, 5)]",
-                f"order_lines_{column.name}_idx",
+                f"order_lines_{referrer.column.name}_idx",
             )
-            for column in TABLES["order_lines"].references
+            for referrer in referrers_in([TABLES["order_lines"]])
         ),
     ],
 )

@@ -24,8 +24,8 @@ from app.forge.cache.redis_cache import KEY_PREFIX, CacheSettings, RedisCache
 from app.forge.cache.redis_cache import open_cache as open_redis_cache
 from app.forge.cache.redis_connection import open_connection
 from app.forge.database import outages
-from app.forge.documents import Document, document_of
 from app.forge.errors import Unavailable
+from app.forge.store import Document, document_of
 
 AXES: tuple[str, ...] = ("database", "serializer")
 

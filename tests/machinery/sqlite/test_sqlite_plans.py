@@ -7,8 +7,7 @@ from contextlib import closing
 import pytest
 
 from app.forge.database.sqlite import connect
-from app.forge.database.sqlite_references import Dependents
-from app.forge.database.sqlite_statements import Statements, another_with, row_of
+from app.forge.database.sqlite_statements import Dependents, Statements, another_with, row_of
 from app.forge.table import Table
 from app.resources import RESOURCES
 from app.settings import Settings
@@ -88,7 +87,7 @@ def test_pages_with_two_filters_are_never_sorted(connection: sqlite3.Connection,
 def test_a_delete_finds_what_refers_to_the_row_by_an_index(
     connection: sqlite3.Connection, table: Table
 ) -> None:
-    assert_bounded(connection, Statements(table, TABLES).delete)
+    assert_bounded(connection, Dependents(table, TABLES).delete)
     dependents = Dependents(table, TABLES)
     for statement in filter(None, (dependents.changed, dependents.refusing)):
         assert_bounded(connection, statement)

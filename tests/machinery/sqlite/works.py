@@ -1,10 +1,12 @@
 """Work for transactions of SQLite."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
 from app.forge.database import Transaction
+from app.forge.errors import Referenced
+from app.forge.table import Table
 from app.items.queries import TABLE
 from tests.machinery.gates import Gate
 
@@ -28,5 +30,37 @@ def moving(
             raise error
         transaction.execute(GIVE, (cents, str(target)))
         return cents
+
+    return work
+
+
+def deleting(
+    table: Table, row_ids: Sequence[UUID], gate: Gate | None = None, error: BaseException | None = None
+) -> Callable[[Transaction], None]:
+    """Return a work that deletes rows, and what it meets afterwards."""
+
+    def work(transaction: Transaction) -> None:
+        for row_id in row_ids:
+            transaction.delete(table, row_id)
+        if gate is not None:
+            gate.pass_in_thread()
+        if error is not None:
+            raise error
+
+    return work
+
+
+def deleting_what_can_go(table: Table, row_ids: Sequence[UUID]) -> Callable[[Transaction], int]:
+    """Return a work that deletes those rows that nothing keeps, and returns the number of the others."""
+
+    def work(transaction: Transaction) -> int:
+        kept = 0
+        for row_id in row_ids:
+            try:
+                with transaction.savepoint():
+                    transaction.delete(table, row_id)
+            except Referenced:
+                kept += 1
+        return kept
 
     return work

@@ -4,7 +4,7 @@ import asyncio
 from uuid import uuid4
 
 from app.forge.cache.ttl_cache import LEASE, TtlDocumentCache
-from app.forge.documents import document_of
+from app.forge.store import document_of
 
 AXES: tuple[str, ...] = ()
 

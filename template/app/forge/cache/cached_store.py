@@ -7,8 +7,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from app.forge.documents import Document
-from app.forge.store import Row, Store
+from app.forge.store import Document, Row, Store
 
 HIT = ((b"x-cache", b"hit"),)
 MISS = ((b"x-cache", b"miss"),)

@@ -18,9 +18,9 @@ from app.forge.cache.cached_store import HIT, Lease
 from app.forge.cache.redis_connection import RedisConnection, open_connection
 from app.forge.cache.redis_url import connection_options
 from app.forge.database import outages
-from app.forge.documents import Document
 from app.forge.environment import Environment
 from app.forge.errors import Unavailable
+from app.forge.store import Document
 
 # Its name in /health/ready.
 DEPENDENCY = "cache"

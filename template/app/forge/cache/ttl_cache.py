@@ -11,8 +11,8 @@ from uuid import UUID
 from pydantic import PositiveFloat, PositiveInt
 
 from app.forge.cache.cached_store import HIT, Lease
-from app.forge.documents import Document
 from app.forge.environment import Environment
+from app.forge.store import Document
 
 # All reads share one lease. Changes by this worker end its running reads; changes by others show up late anyway.
 LEASE: Lease = b""

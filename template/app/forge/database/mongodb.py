@@ -16,8 +16,7 @@ from app.forge.database.mongodb_operations import Operations
 from app.forge.database.mongodb_transactions import Database
 from app.forge.database.mongodb_url import check_url, names_application
 from app.forge.database.slow_queries import SlowQuerySettings
-from app.forge.server.settings import ServerSettings
-from app.forge.server.sizing import share
+from app.forge.server.settings import ServerSettings, share
 from app.forge.table import Table
 
 if TYPE_CHECKING:

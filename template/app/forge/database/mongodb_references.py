@@ -6,22 +6,13 @@ from uuid import UUID
 
 from app.forge.database.mongodb_driver import Document, DriverDatabase, Session
 from app.forge.errors import MissingReference, Referenced
-from app.forge.table import Column, OnDelete, Table
-
-
-class Referring(NamedTuple):
-    """A column that refers to rows of another table, or of its own."""
-
-    table: Table
-    column: Column
-    to: str
-    on_delete: OnDelete
+from app.forge.table import Referrer, Table, referrers_in
 
 
 class Emptied(NamedTuple):
     """Rows whose reference becomes null, and what it referred to."""
 
-    referring: Referring
+    referrer: Referrer
     row_ids: set[UUID]
     referred_ids: set[UUID]
 
@@ -38,7 +29,7 @@ class Together(NamedTuple):
         for name, row_ids in self.going.items():
             yield from ((name, row_id) for row_id in row_ids)
         for emptied in self.emptied:
-            yield from ((emptied.referring.table.name, row_id) for row_id in emptied.row_ids)
+            yield from ((emptied.referrer.table.name, row_id) for row_id in emptied.row_ids)
 
 
 class References:
@@ -48,12 +39,16 @@ class References:
         """Raises `ValueError` if a column refers to a table that is not one of these."""
         self._database = database
         self._tables = tables
-        self._all = list(_referring(tables))
+        self._all = referrers_in(tables.values())
+        for table, column, to, _ in self._all:
+            if to not in tables:
+                message = f"{table.name}.{column.name} refers to {to}, which is not one of the tables."
+                raise ValueError(message)
         self._of = {name: [each for each in self._all if each.table.name == name] for name in tables}
 
     def has_to(self, table: Table) -> bool:
         """Return whether anything may refer to rows of the table."""
-        return any(referring.to == table.name for referring in self._all)
+        return any(referrer.to == table.name for referrer in self._all)
 
     async def check(
         self,
@@ -64,25 +59,25 @@ class References:
         is_batch: bool = False,
     ) -> None:
         """Raise `MissingReference` if one of the rows refers to a row that does not exist."""
-        for referring in self._of[table.name]:
-            await self._check(referring, rows, session, is_batch=is_batch)
+        for referrer in self._of[table.name]:
+            await self._check(referrer, rows, session, is_batch=is_batch)
 
     async def _check(
         self,
-        referring: Referring,
+        referrer: Referrer,
         rows: Sequence[Mapping[str, Any]],
         session: Session | None,
         *,
         is_batch: bool,
     ) -> None:
-        name = referring.column.name
+        name = referrer.column.name
         wanted = {row[name] for row in rows if row.get(name) is not None}
         missing = (
-            wanted - await self._ids(referring.to, {"_id": {"$in": list(wanted)}}, session) if wanted else ()
+            wanted - await self._ids(referrer.to, {"_id": {"$in": list(wanted)}}, session) if wanted else ()
         )
         if missing:
             index = next(index for index, row in enumerate(rows) if row.get(name) in missing)
-            noun = self._tables[referring.to].noun
+            noun = self._tables[referrer.to].noun
             raise MissingReference(noun, name, rows[index][name], index if is_batch else None)
 
     async def together(self, table: Table, row_id: UUID, session: Session | None) -> Together:
@@ -90,43 +85,40 @@ class References:
         together = Together({table.name: {row_id}}, [])
         await self._gather_going(together, session)
         await self._refuse_if_held(table, row_id, together, session)
-        for referring in self._all:
-            gone = together.going.get(referring.to, set())
-            if referring.on_delete == "null" and gone:
-                found = await self._ids(referring.table.name, _to(referring, gone), session)
-                staying = found - together.going.get(referring.table.name, set())
-                together.emptied.append(Emptied(referring, staying, gone))
+        for referrer in self._all:
+            gone = together.going.get(referrer.to, set())
+            if referrer.on_delete == "null" and gone:
+                found = await self._ids(referrer.table.name, _to(referrer, gone), session)
+                staying = found - together.going.get(referrer.table.name, set())
+                together.emptied.append(Emptied(referrer, staying, gone))
         return together
 
     async def _gather_going(self, together: Together, session: Session | None) -> None:
         waiting = list(together.going.items())
         while waiting:
             name, row_ids = waiting.pop()
-            for referring in self._all:
-                if referring.to != name or referring.on_delete != "cascade":
+            for referrer in self._all:
+                if referrer.to != name or referrer.on_delete != "cascade":
                     continue
-                going = together.going.setdefault(referring.table.name, set())
-                found = await self._ids(referring.table.name, _to(referring, row_ids), session) - going
+                going = together.going.setdefault(referrer.table.name, set())
+                found = await self._ids(referrer.table.name, _to(referrer, row_ids), session) - going
                 if found:
                     going |= found
-                    waiting.append((referring.table.name, found))
+                    waiting.append((referrer.table.name, found))
 
     async def _refuse_if_held(
         self, table: Table, row_id: UUID, together: Together, session: Session | None
     ) -> None:
-        for referring in self._all:
-            gone = together.going.get(referring.to)
-            if referring.on_delete != "restrict" or not gone:
+        for referrer in self._all:
+            gone = together.going.get(referrer.to)
+            if referrer.on_delete != "restrict" or not gone:
                 continue
             # What goes as well holds nothing.
-            going = together.going.get(referring.table.name, set())
-            others = {**_to(referring, gone), "_id": {"$nin": list(going)}}
-            found = await self._database[referring.table.name].find_one(others, ["_id"], session=session)
+            going = together.going.get(referrer.table.name, set())
+            others = {**_to(referrer, gone), "_id": {"$nin": list(going)}}
+            found = await self._database[referrer.table.name].find_one(others, ["_id"], session=session)
             if found is not None:
-                raise Referenced(
-                    f"The {table.noun} {row_id} cannot be removed: "
-                    f"the {referring.column.name} of the {referring.table.noun} {found['_id']} refers to it."
-                )
+                raise Referenced.of(table.noun, row_id, referrer.table.noun)
 
     async def remove(self, table: Table, row_id: UUID, together: Together, session: Session | None) -> None:
         """Let references to what goes be null, and delete all that goes but the row itself."""
@@ -135,11 +127,11 @@ class References:
                 # Without transactions, a reference may have changed meanwhile.
                 still = {
                     "_id": {"$in": list(emptied.row_ids)},
-                    **_to(emptied.referring, emptied.referred_ids),
+                    **_to(emptied.referrer, emptied.referred_ids),
                 }
-                collection = self._database[emptied.referring.table.name]
+                collection = self._database[emptied.referrer.table.name]
                 await collection.update_many(
-                    still, {"$set": {emptied.referring.column.name: None}}, session=session
+                    still, {"$set": {emptied.referrer.column.name: None}}, session=session
                 )
         # What was found last refers to what was found before.
         for name, row_ids in reversed(together.going.items()):
@@ -152,18 +144,5 @@ class References:
         return {document["_id"] for document in await found.to_list(None)}
 
 
-def _to(referring: Referring, row_ids: set[UUID]) -> Document:
-    return {referring.column.name: {"$in": list(row_ids)}}
-
-
-def _referring(tables: Mapping[str, Table]) -> Iterator[Referring]:
-    for table in tables.values():
-        for column in table.columns:
-            if column.reference is None:
-                continue
-            to, on_delete = column.reference.to, column.reference.on_delete
-            if to not in tables:
-                raise ValueError(
-                    f"{table.name}.{column.name} refers to {to}, which is not one of the tables."
-                )
-            yield Referring(table, column, to, on_delete)
+def _to(referrer: Referrer, row_ids: set[UUID]) -> Document:
+    return {referrer.column.name: {"$in": list(row_ids)}}

@@ -16,12 +16,11 @@ from app.forge.database.mongodb_operations import Operations
 from app.forge.database.mongodb_references import References
 from app.forge.database.mongodb_summary import summary_of, summary_pipeline
 from app.forge.database.transactions import TransactionScope
-from app.forge.documents import Document as Answer
-from app.forge.documents import document_of, page_of
 from app.forge.errors import NotFound, PreconditionFailed, Taken
 from app.forge.http.caching import matches
 from app.forge.serializer import Serializer
-from app.forge.store import Row
+from app.forge.store import Document as Answer
+from app.forge.store import Row, document_of, page_of
 from app.forge.table import Table
 
 Tell = Callable[[TransactionScope], Awaitable[None]]
@@ -65,14 +64,14 @@ class MongoStore:
         # The whole document: a projection costs more to send than it spares.
         found = await self._answer(self._rows.find_one, {"_id": row_id})
         if found is None:
-            raise self._not_found(row_id)
+            raise NotFound.of(self._table.noun, row_id)
         return self._answered(found)
 
     async def get_expanded(self, row_id: UUID, expand: Sequence[str]) -> Answer:
         pipeline = [{"$match": {"_id": row_id}}, *self._lookups(expand)]
         found = await self._answer(aggregate, self._rows, pipeline)
         if not found:
-            raise self._not_found(row_id)
+            raise NotFound.of(self._table.noun, row_id)
         return document_of(self._serializer.one_expanded(self._expanded(found[0], expand)))
 
     async def insert(self, row: Row) -> Answer:
@@ -88,7 +87,7 @@ class MongoStore:
             field = taken_field(self._table, fault)
             if field is None:
                 raise
-            raise _taken(field, rows[fault["index"]][field], " Nothing was created.") from None
+            raise Taken.of(field, rows[fault["index"]][field]) from None
 
     async def update(
         self, row_id: UUID, changes: Mapping[str, Any], updated_at: datetime, if_match: str | None = None
@@ -130,9 +129,6 @@ class MongoStore:
     def _answered(self, found: Document) -> Answer:
         return document_of(self._serializer.one(self._documents.row(found)))
 
-    def _not_found(self, row_id: UUID) -> NotFound:
-        return NotFound(f"No {self._table.noun} has the id {row_id}.")
-
     @contextmanager
     def _taken_values(self, values: Mapping[str, Any]) -> Iterator[None]:
         try:
@@ -141,7 +137,7 @@ class MongoStore:
             field = taken_field(self._table, error.details)
             if field is None:
                 raise
-            raise _taken(field, values.get(field)) from None
+            raise Taken.of(field, values.get(field)) from None
 
     def _refers(self, values: Mapping[str, Any]) -> bool:
         return any(values.get(column.name) is not None for column in self._relations.values())
@@ -224,15 +220,15 @@ class MongoStore:
             return {"_id": row_id}
         found = await self._on_primary.find_one({"_id": row_id}, session=session)
         if found is None:
-            raise self._not_found(row_id)
+            raise NotFound.of(self._table.noun, row_id)
         if not matches(if_match, self._answered(found).etag):
-            raise PreconditionFailed(f"The {self._table.noun} {row_id} is not the one that If-Match names.")
+            raise PreconditionFailed.of(self._table.noun, row_id)
         return self._documents.same(found)
 
     def _refuse_unless_conditional(self, row_id: UUID, if_match: str | None) -> None:
         # With a condition, the row has changed since it was read, and is read again.
         if if_match is None:
-            raise self._not_found(row_id)
+            raise NotFound.of(self._table.noun, row_id)
 
     async def _delete(self, row_id: UUID, if_match: str | None) -> None:
         if not self._is_referred_to:
@@ -300,11 +296,6 @@ class MongoStore:
         for relation, referred in found.items():
             row[relation] = self._referred[relation].row(referred[0]) if referred else None
         return row
-
-
-def _taken(field: str, value: object, outcome: str = "") -> Taken:
-    shown = repr(value) if isinstance(value, str) else value
-    return Taken(f"The {field} {shown} is taken.{outcome}", field)
 
 
 def _older(after: UUID | None) -> Document:

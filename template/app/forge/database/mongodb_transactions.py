@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
+from uuid import UUID
 
 import pymongo
 from pymongo import ReadPreference
@@ -22,7 +23,13 @@ from app.forge.database.transactions import (
     in_scope,
     refuse_nesting,
 )
-from app.forge.errors import OutcomeUnknown, TransactionConflict, TransactionsNotSupported, Unavailable
+from app.forge.errors import (
+    NotFound,
+    OutcomeUnknown,
+    TransactionConflict,
+    TransactionsNotSupported,
+    Unavailable,
+)
 from app.forge.serializer import Serializer
 from app.forge.table import Table
 
@@ -44,14 +51,28 @@ IN_TIME = "The database did not answer in time."
 class Transaction(TransactionScope):
     """A session in a transaction. What `work` does with the driver takes part in it by itself."""
 
-    def __init__(self, database: DriverDatabase, session: Session) -> None:
+    def __init__(self, database: DriverDatabase, session: Session, references: References) -> None:
         super().__init__()
+        self._references = references
         # The driver's own: `transaction.database["orders"].insert_one({…})`. A transaction is on the primary,
         # and has one write concern, which its session has set.
         self.database: Any = database.with_options(
             read_preference=ReadPreference.PRIMARY, write_concern=WriteConcern()
         )
         self.session = session
+
+    async def delete(self, table: Table, row_id: UUID, /) -> None:
+        """Delete a row of a resource, and apply the `on_delete` of references to it. Raises `NotFound` or `Referenced`.
+
+        All rows that go or change are reported as by `changed`.
+        """
+        self._refuse_if_ended()
+        together = await self._references.together(table, row_id, self.session)
+        deleted = await self.database[table.name].delete_one({"_id": row_id}, session=self.session)
+        if not deleted.deleted_count:
+            raise NotFound.of(table.noun, row_id)
+        self.changed_rows += together.rows()
+        await self._references.remove(table, row_id, together, self.session)
 
 
 class _GivenUp(Exception):
@@ -182,7 +203,7 @@ class Database(ChangeListener):
 
     async def _once(self, work: Callable[[Transaction], Awaitable[Result]], attempt: _Attempt) -> Result:
         async with transaction_of(self._operations.database, self._operations.timeout_seconds) as session:
-            scope = Transaction(self._operations.database, session)
+            scope = Transaction(self._operations.database, session, self._references)
             # Both note the same changes, also those of an attempt that failed.
             scope.changed_rows = attempt.changes.changed_rows
             try:

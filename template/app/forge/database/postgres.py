@@ -13,8 +13,7 @@ from app.forge.database.postgres_statements import ping
 from app.forge.database.postgres_transactions import Database
 from app.forge.database.postgres_url import PostgresServer, parse_url
 from app.forge.database.slow_queries import SlowQuerySettings
-from app.forge.server.settings import ServerSettings
-from app.forge.server.sizing import share
+from app.forge.server.settings import ServerSettings, share
 from app.forge.table import Table
 
 # Of one table: more are in use if pages are filtered in many ways.

@@ -277,23 +277,6 @@ def _figures(column: Column) -> Sequence[str]:
     return f"min({name}){text}", f"max({name}){text}", mean
 
 
-def referrers_of(table: Table, tables: Mapping[str, Table]) -> Sequence[tuple[Table, Column]]:
-    """Return the columns that refer to the table's rows, with the tables that have them."""
-    return [
-        (other, column)
-        for other in tables.values()
-        for column in other.references
-        if column.reference is not None and column.reference.to == table.name
-    ]
-
-
-def referring(table: Table, column: Column) -> str:
-    """Return the statement that finds which rows refer to any of these; those that go with them are locked."""
-    assert column.reference is not None
-    lock = " FOR UPDATE" if column.reference.on_delete == "cascade" else ""
-    return f"SELECT id FROM {quoted(table.name)} WHERE {quoted(column.name)} = ANY($1::uuid[]){lock}"
-
-
 def ping(tables: Sequence[Table], *, for_changes: bool) -> str:
     """Return a statement that fails if a table or column is missing, or, `for_changes`, if the server takes none."""
     # The first changes nothing, but is refused by a server that takes no changes.

@@ -10,20 +10,13 @@ import asyncpg
 
 from app.forge.database.postgres_errors import CHANGED_AT_THE_SAME_TIME
 from app.forge.database.postgres_pool import ConnectionPool
-from app.forge.database.postgres_statements import (
-    Statements,
-    constraint_name,
-    converter,
-    one_of,
-    referrers_of,
-    referring,
-)
-from app.forge.documents import Document, document_of, page_of
-from app.forge.errors import MissingReference, NotFound, PreconditionFailed, Referenced, Taken, Unavailable
+from app.forge.database.postgres_references import REFERENCE_ERRORS, delete, referenced, takes_others
+from app.forge.database.postgres_statements import Statements, constraint_name, converter, one_of
+from app.forge.errors import MissingReference, NotFound, PreconditionFailed, Taken, Unavailable
 from app.forge.fields import EXACT, json_text
 from app.forge.http.caching import matches
 from app.forge.serializer import Serializer
-from app.forge.store import Row
+from app.forge.store import Document, Row, document_of, page_of
 from app.forge.table import Column, Table
 
 if TYPE_CHECKING:
@@ -35,8 +28,6 @@ AFTER_ALL_IDS = UUID(int=2**128 - 1)
 EXPORT_CHUNK_ROWS = 1_000
 # Of a removal that met another on the same rows.
 DELETE_RETRIES = 3
-# PostgreSQL 18 has a class of its own for ON DELETE RESTRICT.
-REFERENCE_ERRORS = (asyncpg.ForeignKeyViolationError, asyncpg.RestrictViolationError)
 
 
 class PostgresStore:
@@ -66,22 +57,18 @@ class PostgresStore:
         }
         # In the order of the columns, so that a set of filters has one statement.
         self._filters = {column.name: converter(one_of(column)) for column in table.columns}
-        # Whether other rows may go or change with one of these.
-        self._takes_others = any(
-            column.reference is not None and column.reference.on_delete != "restrict"
-            for _, column in referrers_of(table, tables)
-        )
+        self._takes_others = takes_others(table, tables)
 
     async def get(self, row_id: UUID) -> Document:
         found = await self._pool.fetch(self._statements.get, row_id)
         if not found:
-            raise self._not_found(row_id)
+            raise NotFound.of(self._table.noun, row_id)
         return document_of(self._serializer.one(found[0][0].encode()))
 
     async def get_expanded(self, row_id: UUID, expand: Sequence[str]) -> Document:
         found = await self._pool.fetch(self._statements.get_expanded(self._relations(expand)), row_id)
         if not found:
-            raise self._not_found(row_id)
+            raise NotFound.of(self._table.noun, row_id)
         return document_of(self._serializer.one_expanded(found[0][0].encode()))
 
     async def insert(self, row: Row) -> Document:
@@ -112,7 +99,7 @@ class PostgresStore:
             return await self._update_version(row_id, changes, updated_at, if_match)
         changed = await self._change(changes, self._statements.update, row_id, json_text(changes), updated_at)
         if not changed:
-            raise self._not_found(row_id)
+            raise NotFound.of(self._table.noun, row_id)
         return document_of(self._serializer.one(changed[0][0].encode()))
 
     async def delete(self, row_id: UUID, if_match: str | None = None) -> None:
@@ -122,9 +109,9 @@ class PostgresStore:
             elif if_match is not None:
                 await self._delete_version(row_id, if_match)
             elif not await self._pool.fetch(self._statements.delete, row_id):
-                raise self._not_found(row_id)
+                raise NotFound.of(self._table.noun, row_id)
         except REFERENCE_ERRORS as error:
-            raise self._referenced(error, row_id) from None
+            raise referenced(error, self._table, row_id, self._tables) from None
 
     async def page(
         self, limit: int, after: UUID | None, filters: Mapping[str, Any], expand: Sequence[str]
@@ -199,10 +186,10 @@ class PostgresStore:
 
     def _checked(self, found: Sequence[Any], row_id: UUID, if_match: str | None) -> tuple[Document, str]:
         if not found:
-            raise self._not_found(row_id)
+            raise NotFound.of(self._table.noun, row_id)
         document = document_of(self._serializer.one(found[0][0].encode()))
         if if_match is not None and not matches(if_match, document.etag):
-            raise PreconditionFailed(f"The {self._table.noun} {row_id} has another entity tag.")
+            raise PreconditionFailed.of(self._table.noun, row_id)
         return document, found[0][1]
 
     async def _delete_with_others(self, row_id: UUID, if_match: str | None) -> None:
@@ -210,27 +197,9 @@ class PostgresStore:
             # From here on no row can begin to refer to it.
             found = await transaction.fetch(self._statements.lock, row_id)
             self._checked(found, row_id, if_match)
-            await self._note_others(transaction, self._table, [row_id])
-            await transaction.execute(self._statements.delete, row_id)
+            await delete(transaction, self._table, row_id, self._tables)
 
         await self._database.transact(work, retries=DELETE_RETRIES)
-
-    async def _note_others(self, transaction: "Transaction", table: Table, row_ids: Sequence[UUID]) -> None:
-        """Have the rows that go or change with these read from the database again."""
-        seen = {(table.name, row_id) for row_id in row_ids}
-        waiting = [(table, row_ids)]
-        while waiting:
-            table, row_ids = waiting.pop()
-            for other, column in referrers_of(table, self._tables):
-                on_delete = column.reference.on_delete if column.reference else "restrict"
-                if on_delete == "restrict":
-                    continue
-                found = [row_id for (row_id,) in await transaction.fetch(referring(other, column), row_ids)]
-                transaction.changed(other, *found)
-                unseen = [row_id for row_id in found if (other.name, row_id) not in seen]
-                if on_delete == "cascade" and unseen:
-                    seen.update((other.name, row_id) for row_id in unseen)
-                    waiting.append((other, unseen))
 
     async def _refuse_many(
         self, error: asyncpg.IntegrityConstraintViolationError, rows: Sequence[Row]
@@ -251,12 +220,8 @@ class PostgresStore:
             raise Unavailable(CHANGED_AT_THE_SAME_TIME) from error
         index = found[0][0]
         if is_unique:
-            raise self._taken(column, values[index]) from None
+            raise Taken.of(column.name, values[index]) from None
         raise self._missing(column, values[index], index) from None
-
-    def _taken(self, column: Column, value: object) -> Taken:
-        shown = repr(value) if isinstance(value, str) else value
-        return Taken(f"The {column.name} {shown} is taken.", column.name)
 
     def _missing(self, column: Column, value: object, index: int | None = None) -> MissingReference:
         assert column.reference is not None
@@ -270,18 +235,10 @@ class PostgresStore:
         """Raise what the violation means to clients; of a constraint that the table does not have, itself."""
         name = error.constraint_name
         if (column := self._unique.get(name)) is not None:
-            raise self._taken(column, values[column.name]) from None
+            raise Taken.of(column.name, values[column.name]) from None
         if (column := self._references.get(name)) is not None:
             raise self._missing(column, values[column.name]) from None
         raise error
-
-    def _referenced(self, error: asyncpg.PostgresError, row_id: UUID) -> Exception:
-        table = self._tables.get(error.table_name)
-        by = f"a row of {error.table_name}" if table is None else f"at least one {table.noun}"
-        return Referenced(f"The {self._table.noun} {row_id} cannot be removed: {by} refers to it.")
-
-    def _not_found(self, row_id: UUID) -> NotFound:
-        return NotFound(f"No {self._table.noun} has the id {row_id}.")
 
 
 def _exact_mean(total: Decimal | None, count: Decimal, places: int) -> str | None:

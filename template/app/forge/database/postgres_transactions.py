@@ -3,15 +3,18 @@
 import asyncio
 import random
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Any, Literal, LiteralString, TypeVar
+from uuid import UUID
 
 import asyncpg
 
 from app.forge.database.postgres_errors import ENDED_ERRORS, LOST_ERRORS, NOT_IN_TIME, unavailable
 from app.forge.database.postgres_pool import ConnectionPool
+from app.forge.database.postgres_references import delete
+from app.forge.database.postgres_statements import quoted
 from app.forge.database.postgres_store import PostgresStore
 from app.forge.database.transactions import (
     Background,
@@ -20,7 +23,7 @@ from app.forge.database.transactions import (
     in_scope,
     refuse_nesting,
 )
-from app.forge.errors import OutcomeUnknown, TransactionConflict, Unavailable
+from app.forge.errors import NotFound, OutcomeUnknown, TransactionConflict, Unavailable
 from app.forge.serializer import Serializer
 from app.forge.table import Table
 
@@ -64,9 +67,17 @@ class Transaction(TransactionScope):
     Methods take and return what asyncpg's do, and raise its errors, or `Unavailable`.
     """
 
-    def __init__(self, connection: asyncpg.Connection, pool: ConnectionPool, *, read_only: bool) -> None:
+    def __init__(
+        self,
+        connection: asyncpg.Connection,
+        pool: ConnectionPool,
+        tables: Mapping[str, Table],
+        *,
+        read_only: bool,
+    ) -> None:
         super().__init__()
         self._connection = connection
+        self._tables = tables
         self._pool = pool
         self._read_only = read_only
         self._savepoints = 0
@@ -92,6 +103,18 @@ class Transaction(TransactionScope):
     async def fetchval(self, sql: LiteralString, *values: object) -> Any:
         """Return the first value of the first row of a statement, or None."""
         return await self._run(self._connection.fetchval, sql, *values)
+
+    async def delete(self, table: Table, row_id: UUID, /) -> None:
+        """Delete a row of a resource, and apply the `on_delete` of references to it. Raises `NotFound` or `Referenced`.
+
+        All rows that go or change are reported as by `changed`. After `Referenced` the transaction can only go on if
+        this was inside a savepoint.
+        """
+        # From here on no row can begin to refer to it.
+        if not await self.fetch(f"SELECT 1 FROM {quoted(table.name)} WHERE id = $1 FOR UPDATE", row_id):
+            raise NotFound.of(table.noun, row_id)
+        self.changed(table, row_id)
+        await delete(self, table, row_id, self._tables)
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
@@ -224,7 +247,7 @@ class Database(ChangeListener):
     ) -> Result:
         attempt.is_committing = False
         connection = await self._pool.lend()
-        scope = attempt.scope = Transaction(connection, self._pool, read_only=attempt.read_only)
+        scope = attempt.scope = Transaction(connection, self._pool, self._tables, read_only=attempt.read_only)
         try:
             await self._begin(connection, begin)
             result = await in_scope(scope, work)

@@ -80,7 +80,7 @@ def _connection_class(slow_query_ms: int | None) -> type[sqlite3.Connection]:
 
 
 def _reader(settings: DatabaseSettings, busy_seconds: float) -> sqlite3.Connection:
-    return connect(settings, busy_seconds, "query_only = ON", "cache_size = -16384")
+    return connect(settings, busy_seconds, "query_only = ON")
 
 
 def _writer(settings: DatabaseSettings, busy_seconds: float) -> sqlite3.Connection:

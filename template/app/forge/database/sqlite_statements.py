@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from app.forge.database.sqlite_values import all_columns
-from app.forge.table import Column, Table
+from app.forge.table import Column, Referrer, Table, referrers_in
 
 # A function of every connection: writes the shortest text that reads back exactly, as serializers do.
 FLOAT_JSON = "float_json"
@@ -62,7 +62,6 @@ class Statements:
         self.insert = f"INSERT INTO {into}"
         self.insert_returning = f"{self.insert} RETURNING {row}"
         self.get = f"SELECT {row} FROM {name} WHERE {self._id} = ?"
-        self.delete = f"DELETE FROM {name} WHERE {self._id} = ?"
         self._changed = f"updated_at = ? WHERE {self._id} = ? RETURNING {row}"
         self._lists = {column.name for column in table.columns if column.is_list}
         # Both take tuples. Building a statement can take longer than a point read.
@@ -199,3 +198,51 @@ def most_used(table: Table, column: Column) -> str:
         found = f"SELECT value FROM (SELECT DISTINCT {name}.id, value FROM {name}, json_each({value}))"
     counted = f"SELECT value, count(*) AS rows_with_it FROM ({found}) GROUP BY value"
     return f"{counted} ORDER BY rows_with_it DESC, value LIMIT {MOST_USED}"
+
+
+class Dependents:
+    """Statements that delete a row by its id, and find the rows depending on it; None if no such rows can exist."""
+
+    def __init__(self, table: Table, tables: Mapping[str, Table]) -> None:
+        self.delete = f"DELETE FROM {quoted(table.name)} WHERE id = ?"
+        found = _reachable(table.name, referrers_in(tables.values()))
+        gone = _gone(table.name, [each for each in found if each.on_delete == "cascade"])
+        changing = [each for each in found if each.on_delete != "restrict"]
+        refusing = [each for each in found if each.on_delete == "restrict"]
+        # The tables and ids of all rows that are deleted or changed with it, some more than once.
+        self.changed = f"{gone} {' UNION ALL '.join(map(_depending, changing))}" if changing else None
+        # The table of one row that prevents the delete.
+        self.refusing = f"{gone} {' UNION ALL '.join(map(_refusing, refusing))} LIMIT 1" if refusing else None
+
+
+def _reachable(table: str, referrers: list[Referrer]) -> list[Referrer]:
+    """Return the referrers of the table, and of all tables to which a delete may cascade."""
+    going, last = {table}, set[str]()
+    while going != last:
+        last = going
+        going = going | {
+            each.table.name for each in referrers if each.to in going and each.on_delete == "cascade"
+        }
+    return [each for each in referrers if each.to in going]
+
+
+def _gone(table: str, cascades: list[Referrer]) -> str:
+    """Return a common table expression, `gone`, of the row and all rows that are deleted with it."""
+    first = f"SELECT {literal(table)} AS of_table, ? AS id"
+    return f"WITH RECURSIVE gone AS ({' UNION '.join([first, *map(_depending, cascades)])})"
+
+
+def _depending(each: Referrer) -> str:
+    return f"SELECT {literal(each.table.name)}, referrer.id {_of_gone(each)}"
+
+
+def _refusing(each: Referrer) -> str:
+    table = literal(each.table.name)
+    goes_too = f"SELECT 1 FROM gone AS other WHERE other.of_table = {table} AND other.id = referrer.id"
+    return f"SELECT {table} {_of_gone(each)} AND NOT EXISTS ({goes_too})"
+
+
+def _of_gone(each: Referrer) -> str:
+    # CROSS JOIN: for each deleted row, look up its referrers by an index.
+    found = f"{quoted(each.table.name)} AS referrer ON referrer.{quoted(each.column.name)} = gone.id"
+    return f"FROM gone CROSS JOIN {found} WHERE gone.of_table = {literal(each.to)}"

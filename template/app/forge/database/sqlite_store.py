@@ -2,25 +2,31 @@
 
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from decimal import ROUND_HALF_UP
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 from app.forge.database.sqlite_connections import Connections, interrupted_at
-from app.forge.database.sqlite_references import Dependents
-from app.forge.database.sqlite_refusals import Refusals
-from app.forge.database.sqlite_statements import WRITTEN_BY_SQLITE, Statements
-from app.forge.database.sqlite_summary import summary
-from app.forge.database.sqlite_values import Values, time_text
+from app.forge.database.sqlite_errors import Refusals
+from app.forge.database.sqlite_statements import (
+    SUM_UNIT,
+    WRITTEN_BY_SQLITE,
+    Dependents,
+    Statements,
+    figures,
+    most_used,
+)
+from app.forge.database.sqlite_values import Values, from_decimal, time_text
 from app.forge.database.transactions import TransactionScope
-from app.forge.documents import Document, document_of, page_of
-from app.forge.errors import NotFound, PreconditionFailed
+from app.forge.errors import NotFound, PreconditionFailed, Referenced
+from app.forge.fields import EXACT
 from app.forge.http.caching import matches
 from app.forge.serializer import Serializer
-from app.forge.store import Row
-from app.forge.table import Table
+from app.forge.store import Document, Row, document_of, page_of
+from app.forge.table import Column, Table
 
 # Sorts after every UUID: where the first page starts.
 AFTER_ALL_IDS = "g"
@@ -46,20 +52,20 @@ class SqliteStore:
         self._tell = tell
         self._sql = Statements(table, tables)
         self._values = Values(table)
-        self._dependents = Dependents(table, tables)
-        self._refusals = Refusals(table, tables, self._values, self._dependents)
+        self._refusals = Refusals(table, tables, self._values)
+        self._removal = Removal(table, tables)
         self._is_written_alike = WRITTEN_BY_SQLITE.isdisjoint(column.kind for column in table.columns)
 
     async def get(self, row_id: UUID) -> Document:
         found = self._connections.read(self._sql.get, (str(row_id),))
         if not found:
-            raise self._not_found(row_id)
+            raise NotFound.of(self._table.noun, row_id)
         return document_of(self._serializer.one(found[0][0].encode()))
 
     async def get_expanded(self, row_id: UUID, expand: Sequence[str]) -> Document:
         found = self._connections.read(self._sql.get_expanded(tuple(expand)), (str(row_id),))
         if not found:
-            raise self._not_found(row_id)
+            raise NotFound.of(self._table.noun, row_id)
         return document_of(self._serializer.one_expanded(found[0][0].encode()))
 
     async def insert(self, row: Row) -> Document:
@@ -107,7 +113,7 @@ class SqliteStore:
 
         changed = await self._connections.write(write)
         if not changed:
-            raise self._not_found(row_id)
+            raise NotFound.of(self._table.noun, row_id)
         return document_of(self._serializer.one(changed[0][0].encode()))
 
     async def delete(self, row_id: UUID, if_match: str | None = None) -> None:
@@ -117,14 +123,12 @@ class SqliteStore:
         def write(connection: sqlite3.Connection) -> None:
             if if_match is not None:
                 self._checked(connection, row_id, if_match)
-            if self._dependents.changed is None:
-                self._delete(connection, row_id)
+            if not self._removal.takes_others:
+                self._removal.run(connection, row_id)
                 return
             # Any number of rows may depend on it.
             with interrupted_at(deadline, connection):
-                changed = connection.execute(self._dependents.changed, (str(row_id),)).fetchall()
-                self._delete(connection, row_id)
-            scope.changed_rows += [(table, UUID(other)) for table, other in changed]
+                scope.changed_rows += self._removal.run(connection, row_id)
 
         try:
             await self._connections.write(write)
@@ -158,26 +162,83 @@ class SqliteStore:
             last = rows[-1][0]
 
     async def summary(self) -> dict[str, Any]:
-        return await self._connections.read_in_thread(partial(summary, table=self._table))
+        return await self._connections.read_in_thread(partial(_summary, table=self._table))
 
     def _checked(self, connection: sqlite3.Connection, row_id: UUID, if_match: str | None) -> Document:
         """Return the row as the database has it, or raise `NotFound` or `PreconditionFailed`."""
         found = connection.execute(self._sql.get, (str(row_id),)).fetchall()
         if not found:
-            raise self._not_found(row_id)
+            raise NotFound.of(self._table.noun, row_id)
         document = document_of(self._serializer.one(found[0][0].encode()))
         if if_match is not None and not matches(if_match, document.etag):
-            detail = f"The {self._table.noun} {row_id} has another entity tag than If-Match names."
-            raise PreconditionFailed(detail)
+            raise PreconditionFailed.of(self._table.noun, row_id)
         return document
 
-    def _delete(self, connection: sqlite3.Connection, row_id: UUID) -> None:
-        try:
-            deleted = connection.execute(self._sql.delete, (str(row_id),)).rowcount
-        except sqlite3.IntegrityError as error:
-            raise self._refusals.of_delete(connection, error, row_id) from None
-        if not deleted:
-            raise self._not_found(row_id)
 
-    def _not_found(self, row_id: UUID) -> NotFound:
-        return NotFound(f"No {self._table.noun} has the id {row_id}.")
+class Removal:
+    """Deletes rows of a table within a write, with what their references take along."""
+
+    def __init__(self, table: Table, tables: Mapping[str, Table]) -> None:
+        self._table = table
+        self._tables = tables
+        self._dependents = Dependents(table, tables)
+        self.takes_others = self._dependents.changed is not None
+
+    def run(self, connection: sqlite3.Connection, row_id: UUID) -> list[tuple[str, UUID]]:
+        """Delete the row, and return the tables and ids of the others that go or change with it.
+
+        Raises `NotFound` or `Referenced`.
+        """
+        key = (str(row_id),)
+        sql = self._dependents.changed
+        changed = connection.execute(sql, key).fetchall() if sql is not None else ()
+        try:
+            deleted = connection.execute(self._dependents.delete, key).rowcount
+        except sqlite3.IntegrityError as error:
+            raise self._refusal(connection, error, row_id) from None
+        if not deleted:
+            raise NotFound.of(self._table.noun, row_id)
+        return [(table, UUID(other)) for table, other in changed]
+
+    def _refusal(
+        self, connection: sqlite3.Connection, error: sqlite3.IntegrityError, row_id: UUID
+    ) -> Exception:
+        sql = self._dependents.refusing
+        found = connection.execute(sql, (str(row_id),)).fetchone() if sql is not None else None
+        return Referenced.of(self._table.noun, row_id, self._tables[found[0]].noun) if found else error
+
+
+def _summary(connection: sqlite3.Connection, table: Table) -> dict[str, Any]:
+    """Read the whole table."""
+    numbers = [column for column in table.columns if column.is_number]
+    count, *found = connection.execute(figures(table, numbers)).fetchone()
+    rest = iter(found)
+    summed = {column.name: _figures(column, rest) for column in numbers}
+    counted = {
+        column.name: _counts(connection, table, column) for column in table.columns if column.is_counted
+    }
+    in_order = [column.name for column in table.columns if column.is_number or column.is_counted]
+    return {"count": count, **{name: summed.get(name, counted.get(name)) for name in in_order}}
+
+
+def _figures(column: Column, found: Iterator[Any]) -> dict[str, Any]:
+    lowest, highest = next(found), next(found)
+    if column.kind != "decimal":
+        return {"min": lowest, "max": highest, "mean": next(found)}
+    count, high, low = next(found), next(found), next(found)
+    if not count:
+        return {"min": None, "max": None, "mean": None}
+    total = from_decimal(high * SUM_UNIT + low, column.places)
+    mean = EXACT.divide(total, count).quantize(from_decimal(1, column.places), ROUND_HALF_UP, EXACT)
+    exact = {
+        "min": from_decimal(lowest, column.places),
+        "max": from_decimal(highest, column.places),
+        "mean": mean,
+    }
+    return {name: format(value, "f") for name, value in exact.items()}
+
+
+def _counts(connection: sqlite3.Connection, table: Table, column: Column) -> list[dict[str, Any]]:
+    found = connection.execute(most_used(table, column)).fetchall()
+    is_bool = column.kind == "bool" and not column.is_list
+    return [{"value": bool(value) if is_bool else value, "count": count} for value, count in found]

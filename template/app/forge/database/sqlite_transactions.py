@@ -6,15 +6,16 @@ import re
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, LiteralString, TypeVar
+from uuid import UUID
 
 from app.forge.database.sqlite_connections import STEPS_BETWEEN_LOOKS, Connections
 from app.forge.database.sqlite_errors import UNAVAILABLE_ERRORS, may_pass
 from app.forge.database.sqlite_statements import presence
-from app.forge.database.sqlite_store import SqliteStore
+from app.forge.database.sqlite_store import Removal, SqliteStore
 from app.forge.database.transactions import Background, ChangeListener, TransactionScope
 from app.forge.errors import OutcomeUnknown, Unavailable
 from app.forge.serializer import Serializer
@@ -72,10 +73,11 @@ class Transaction(TransactionScope):
     Methods take and return what the driver's do, and raise its errors.
     """
 
-    def __init__(self, connection: sqlite3.Connection, bound: _Bound) -> None:
+    def __init__(self, connection: sqlite3.Connection, bound: _Bound, removals: "_Removals") -> None:
         super().__init__()
         self._connection = connection
         self._bound = bound
+        self._removals = removals
         self._savepoints = 0
 
     def execute(self, sql: LiteralString, values: Sequence[Any] | dict[str, Any] = (), /) -> sqlite3.Cursor:
@@ -89,6 +91,15 @@ class Transaction(TransactionScope):
         """Execute a statement once for each of the rows."""
         self._check(sql)
         return self._connection.executemany(sql, rows)
+
+    def delete(self, table: Table, row_id: UUID, /) -> None:
+        """Delete a row of a resource, and apply the `on_delete` of references to it. Raises `NotFound` or `Referenced`.
+
+        All rows that go or change are reported as by `changed`.
+        """
+        self._check("DELETE")
+        self.changed(table, row_id)
+        self.changed_rows += self._removals.of(table).run(self._connection, row_id)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -118,6 +129,20 @@ class Transaction(TransactionScope):
             )
 
 
+class _Removals:
+    """The removal of each table, made when it is first needed."""
+
+    def __init__(self, tables: Mapping[str, Table]) -> None:
+        self._tables = tables
+        self._made: dict[str, Removal] = {}
+
+    def of(self, table: Table) -> Removal:
+        """Return the removal of this table."""
+        if table.name not in self._made:
+            self._made[table.name] = Removal(table, self._tables)
+        return self._made[table.name]
+
+
 class Database(ChangeListener):
     """The tables of the service, and transactions; `request.state.database` is one."""
 
@@ -125,6 +150,7 @@ class Database(ChangeListener):
         super().__init__()
         self.connections = connections
         self._tables = {table.name: table for table in tables}
+        self._removals = _Removals(self._tables)
         self._background = Background()
 
     def store(self, table: Table, serializer: Serializer) -> SqliteStore:
@@ -178,7 +204,7 @@ class Database(ChangeListener):
     async def _write(self, work: Callable[[Transaction], Result], bound: _Bound) -> Result:
         scope = TransactionScope()
         try:
-            return await self.connections.writer.run(partial(_run, work, bound, scope))
+            return await self.connections.writer.run(partial(_run, work, bound, self._removals, scope))
         except _GivenUp as error:
             raise Unavailable(IN_TIME.format("written")) from error
         except sqlite3.OperationalError as error:
@@ -208,7 +234,7 @@ class Database(ChangeListener):
             raise Unavailable("The database could not be opened.") from error
         try:
             connection.execute("BEGIN")
-            return _run(work, bound, TransactionScope(), connection)
+            return _run(work, bound, self._removals, TransactionScope(), connection)
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
@@ -218,11 +244,12 @@ class Database(ChangeListener):
 def _run(
     work: Callable[[Transaction], Result],
     bound: _Bound,
+    removals: _Removals,
     changes: TransactionScope,
     connection: sqlite3.Connection,
 ) -> Result:
     bound.check()
-    transaction = Transaction(connection, bound)
+    transaction = Transaction(connection, bound, removals)
     # Both note the same changes; the loop has to know them whatever becomes of the work.
     transaction.changed_rows = changes.changed_rows
     connection.set_progress_handler(bound.is_over, STEPS_BETWEEN_LOOKS)

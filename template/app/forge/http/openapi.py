@@ -14,13 +14,12 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from pydantic import TypeAdapter
 from starlette.routing import BaseRoute
 
+from app.forge.bodies import INLINE
 from app.forge.http.problems import INVALID, Problem
-from app.forge.summaries import INLINE
 
 Document = dict[str, Any]
 
 NULL = {"type": "null"}
-REQUEST_ID = {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"}
 # The host that serves the document.
 HERE = {"url": "/"}
 
@@ -30,7 +29,7 @@ OPTIONAL = {"X-Cache"}
 HEADERS: Document = {
     "X-Request-ID": {
         "description": "The id of the request in the service's log.",
-        "schema": REQUEST_ID,
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
     },
     "Server-Timing": {
         "description": "The time that the service took, in milliseconds: `app;dur=1.234`.",
@@ -61,8 +60,8 @@ PARAMETERS: Document = {
     "X-Request-ID": {
         "name": "X-Request-ID",
         "in": "header",
-        "description": "An id for the request. By default the service generates one.",
-        "schema": REQUEST_ID,
+        "description": "An id for the request. Unless it matches `[A-Za-z0-9._-]{1,128}`, the service generates one.",
+        "schema": {"type": "string"},
     },
     "If-None-Match": {
         "name": "If-None-Match",

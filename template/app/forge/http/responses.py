@@ -9,10 +9,10 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
-from app.forge.documents import Document
 from app.forge.http.caching import NO_CACHE, is_known
 from app.forge.http.problems import Responses
 from app.forge.http.routing import url_path
+from app.forge.store import Document
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -64,7 +64,7 @@ def conditional(document: Document, request: Request) -> DocumentResponse:
 def created(document: Document, row_id: UUID, request: Request) -> DocumentResponse:
     """Return 201 with the document, and its URL as `Location`."""
     response = DocumentResponse(document, HTTPStatus.CREATED)
-    response.headers["Location"] = f"{url_path(request)}/{row_id}"
+    response.raw_headers.append((b"location", f"{url_path(request)}/{row_id}".encode()))
     return response
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, MutableMapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -18,8 +19,13 @@ SPEC_VERSION_OF_DISCONNECTS = "2.3"
 
 def url_path(request: Request) -> str:
     """Return the path of the request as the client sees it, including prefixes of mounts and proxies."""
-    path: str = request.scope["path"]
-    root_path: str = request.scope.get("root_path", "").rstrip("/")
+    return _joined(request.scope.get("root_path", ""), request.scope["path"])
+
+
+# A service has few paths with resources to create.
+@lru_cache(100)
+def _joined(root_path: str, path: str) -> str:
+    root_path = root_path.rstrip("/")
     # Some servers include `root_path` in the path; proxies that strip it do not.
     is_complete = path == root_path or path.startswith(f"{root_path}/")
     return quote(path if is_complete else root_path + path)

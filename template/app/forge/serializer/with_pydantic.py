@@ -11,6 +11,9 @@ class Serializer:
     """Serializes the rows of a table. Methods raise `ValidationError` if a row does not match the response model."""
 
     def __init__(self, model: type[BaseModel], expanded: type[BaseModel]) -> None:
+        for each in (model, expanded):
+            # Not later, in each adapter.
+            each.model_rebuild()
         self._one: TypeAdapter[Any] = TypeAdapter(model)
         self._many: TypeAdapter[Any] = TypeAdapter(list[model])  # type: ignore[valid-type]
         self._one_expanded: TypeAdapter[Any] = TypeAdapter(expanded)

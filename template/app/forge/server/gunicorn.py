@@ -17,8 +17,7 @@ from gunicorn.app.base import Application  # type: ignore[import-untyped]
 from uvicorn_worker import UvicornWorker  # type: ignore[import-untyped]
 
 from app.forge.server.metrics_directory import metrics_directory
-from app.forge.server.orphans import CLOSING_SECONDS, closed, end_after, pipe_to_workers
-from app.forge.server.worker import create_app
+from app.forge.server.worker import CLOSING_SECONDS, closed, create_app, end_after, pipe_to_workers
 
 if TYPE_CHECKING:
     from app.settings import Settings

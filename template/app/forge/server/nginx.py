@@ -26,9 +26,15 @@ from prometheus_client.multiprocess import mark_process_dead
 from app.forge.environment import Environment
 from app.forge.observability.logs import configure_logging
 from app.forge.server.metrics_directory import metrics_directory
-from app.forge.server.orphans import CLOSING_SECONDS, closed, end_after, pipe_to_workers, signal_after_parent
 from app.forge.server.runtime_directory import hold, runtime_directory
-from app.forge.server.worker import create_app
+from app.forge.server.worker import (
+    CLOSING_SECONDS,
+    closed,
+    create_app,
+    end_after,
+    pipe_to_workers,
+    signal_after_parent,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

@@ -1,11 +1,89 @@
-"""Settings of every deployment."""
+"""Settings of every deployment, the default number of workers, and the share of each in a limited resource."""
 
+import math
+import os
 from ipaddress import ip_network
+from pathlib import Path
 
 from pydantic import Field, field_validator
 
 from app.forge.environment import Environment
-from app.forge.server.sizing import usable_cpus
+
+CGROUP_MEMBERSHIP = Path("/proc/self/cgroup")
+CGROUP_MOUNT = Path("/sys/fs/cgroup")
+
+
+class TooManyWorkers(ValueError):
+    """There are more workers than units to share."""
+
+
+def usable_cpus() -> int:
+    """Return the number of CPUs that this process may use, at least 1.
+
+    This is the smaller of the CPU affinity and the container's limit. A limit of 1.5 CPUs counts as 2, as in Go and
+    the JVM: https://go.dev/blog/container-aware-gomaxprocs.
+    """
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = cgroup_cpu_limit(CGROUP_MEMBERSHIP, CGROUP_MOUNT)
+    return max(1, math.ceil(min(available, limit)))
+
+
+def cgroup_cpu_limit(membership: Path, mount: Path) -> float:
+    """Return the CPU limit of this process's control groups, infinite without a limit.
+
+    `membership` has the format of /proc/self/cgroup, and `mount` the layout of /sys/fs/cgroup. Both versions are
+    supported, and parent groups count too: https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files and
+    https://docs.kernel.org/scheduler/sched-bwc.html.
+    """
+    try:
+        lines = membership.read_text().splitlines()
+    except OSError:
+        return math.inf
+    limits = [math.inf]
+    for line in lines:
+        _, controllers, group = line.split(":", 2)
+        if controllers == "":
+            limits += [_limit_v2(folder) for folder in _with_parents(mount, group)]
+        elif "cpu" in controllers.split(","):
+            limits += [_limit_v1(folder) for folder in _with_parents(mount / "cpu", group)]
+    return min(limits)
+
+
+def _with_parents(mount: Path, group: str) -> list[Path]:
+    # In a container the path may be that of the host. Then it does not exist under the mount, and the root applies.
+    parts = [part for part in group.split("/") if part not in ("", "..")]
+    return [mount.joinpath(*parts[:depth]) for depth in range(len(parts) + 1)]
+
+
+def _limit_v2(folder: Path) -> float:
+    try:
+        quota, period = (folder / "cpu.max").read_text().split()
+    except OSError:
+        return math.inf
+    return math.inf if quota == "max" else int(quota) / int(period)
+
+
+def _limit_v1(folder: Path) -> float:
+    try:
+        quota = int((folder / "cpu.cfs_quota_us").read_text())
+        period = int((folder / "cpu.cfs_period_us").read_text())
+    except OSError:
+        return math.inf
+    return quota / period if quota > 0 else math.inf
+
+
+def share(total: int, workers: int, at_most: int) -> int:
+    """Return each worker's share of `total` connections, at most `at_most`.
+
+    Raises `TooManyWorkers` if there is less than one for each.
+    """
+    each = min(total // workers, at_most)
+    if each < 1:
+        raise TooManyWorkers(
+            f"{workers} workers cannot share {total} connections: lower WORKERS to at most {max(total, 1)}, "
+            f"or allow at least {workers} connections."
+        )
+    return each
 
 
 class ServerSettings(Environment):

@@ -17,8 +17,7 @@ from uvicorn.supervisors import Multiprocess, multiprocess
 
 from app.forge.observability.logs import configure_logging
 from app.forge.server.metrics_directory import hold_metrics_directory, metrics_directory
-from app.forge.server.orphans import end_after
-from app.forge.server.worker import create_app
+from app.forge.server.worker import CLOSING_SECONDS, create_app, end_after
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -37,6 +36,7 @@ class Worker(multiprocess.Process):
 
     _answered_at = 0.0
     _is_serving = False
+    _killed_at: float | None = None
 
     def start(self) -> None:
         """Start the process."""
@@ -63,6 +63,20 @@ class Worker(multiprocess.Process):
         except (OSError, EOFError, pickle.UnpicklingError):
             return False
         return monotonic() - self._answered_at < (HUNG_SECONDS if self._is_serving else START_SECONDS)
+
+    def terminate(self) -> None:
+        """Tell the process to finish its requests and stop. `join` kills one that takes too long, or is frozen."""
+        super().terminate()
+        self._killed_at = monotonic() + (self.config.timeout_graceful_shutdown or 0) + CLOSING_SECONDS
+
+    def join(self) -> None:
+        """Wait for the end of the process."""
+        if self._killed_at is not None:
+            self.process.join(max(0, self._killed_at - monotonic()))
+            if self.process.is_alive():
+                logger.error("Child process [%s] does not stop, and is killed.", self.process.pid)
+                self.process.kill()
+        super().join()
 
 
 def serve(settings: "Settings") -> None:

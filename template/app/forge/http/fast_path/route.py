@@ -1,34 +1,35 @@
-"""A route on the fast path, with its parameters resolved in advance."""
+"""A route on the fast path, with its parameters and dependencies resolved in advance."""
 
 import inspect
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import date, datetime
-from enum import Enum
-from types import FunctionType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
-from uuid import UUID
+from types import FunctionType
+from typing import Any, get_type_hints
 
 from fastapi import Request, Response, params, routing
+from fastapi.dependencies import utils as dependencies
 from fastapi.encoders import jsonable_encoder
-from fastapi.routing import APIRoute, RouteContext
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute, RouteContext, _extract_endpoint_context
 from fastapi.utils import is_body_allowed_for_status_code
 from starlette.routing import Route
 
-# FastAPI may build parameters of other types from several values of a request.
-SCALARS = frozenset({str, int, float, bool, UUID, date, datetime, type(None)})
+from app.forge.http.fast_path.call import Call
+from app.forge.http.fast_path.plan import Plan, below, plan_of, yields
+
 JSON = b"application/json"
-# Functions that instrumentation libraries replace to observe requests.
-WATCHED: list[tuple[Any, str]] = [
-    (routing, "get_request_handler"),
-    (routing, "request_response"),
-    (routing, "run_endpoint_function"),
-    (APIRoute, "get_route_handler"),
-    (APIRoute, "handle"),
-    (APIRoute, "matches"),
-    (Route, "handle"),
-    (Route, "matches"),
+# Functions that instrumentation libraries replace to observe requests, and the modules that define them.
+WATCHED: list[tuple[Any, str, str]] = [
+    (routing, "get_request_handler", routing.__name__),
+    (routing, "request_response", routing.__name__),
+    (routing, "run_endpoint_function", routing.__name__),
+    (routing, "solve_dependencies", dependencies.__name__),
+    (APIRoute, "get_route_handler", routing.__name__),
+    (APIRoute, "handle", routing.__name__),
+    (APIRoute, "matches", routing.__name__),
+    (Route, "handle", Route.__module__),
+    (Route, "matches", Route.__module__),
 ]
 
 
@@ -45,43 +46,44 @@ class UseFastAPI(Exception):
 
 @dataclass(frozen=True)
 class DirectRoute:
-    """A route on the fast path, and how to find the arguments of its endpoint in a request."""
+    """A route on the fast path, and how to call its endpoint."""
 
     route: APIRoute
     path: str
     endpoint: Callable[..., Awaitable[Any]]
-    # Serializes a return value that is not a response, despite the annotation.
-    serialized: Callable[[Any], Response]
-    path_fields: list[Any]
-    query_fields: list[Any]
-    body_field: Any | None
-    request_name: str | None
+    plan: Plan
+    # The app whose `dependency_overrides` apply to the dependencies, if there are any.
+    overrides_provider: Any | None
+    # True if a dependency has code after `yield`, which runs when the response has been sent.
+    yields: bool
+    # Makes a response from a value that the endpoint returned despite its annotation.
+    serialized: Callable[[Any, Call], Response]
 
-    async def arguments(self, request: Request) -> dict[str, Any]:
-        """Return the arguments of the endpoint, or raise `UseFastAPI`."""
-        path_params = request.path_params
-        arguments = {field.name: _validated(field, path_params[field.alias]) for field in self.path_fields}
-        for field in self.query_fields:
-            given = request.query_params.get(field.alias)
-            if given is not None:
-                arguments[field.name] = _validated(field, given)
-            elif field.field_info.is_required():
-                raise UseFastAPI
-        if self.body_field is not None:
-            arguments[self.body_field.name] = _validated(self.body_field, await _read_json(request))
-        if self.request_name is not None:
-            arguments[self.request_name] = request
-        return arguments
+    def is_overridden(self) -> bool:
+        """Return True if a dependency may have been replaced, as tests do."""
+        return self.overrides_provider is not None and bool(self.overrides_provider.dependency_overrides)
+
+    async def respond(self, request: Request, body: Any) -> Response:
+        """Call the dependencies and the endpoint, and return its response."""
+        call, plan = Call(request, body), self.plan
+        arguments = await call.arguments(plan) if plan.dependencies else call.read(plan, {})
+        if call.errors:
+            raise self._invalid(request, call)
+        response = await self.endpoint(**arguments)
+        if not isinstance(response, Response):
+            return self.serialized(response, call)
+        if response.background is None:
+            response.background = call.background_tasks
+        return response
+
+    def _invalid(self, request: Request, call: Call) -> RequestValidationError:
+        context = _extract_endpoint_context(self.endpoint)
+        context["path"] = f"{request.method} {self.path}"
+        return RequestValidationError(call.errors, body=call.body, endpoint_ctx=context)
 
 
-def _validated(field: Any, given: object) -> Any:
-    value, errors = field.validate(given)
-    if errors:
-        raise UseFastAPI
-    return value
-
-
-async def _read_json(request: Request) -> Any:
+async def read_json(request: Request) -> Any:
+    """Return the body of the request, or raise `UseFastAPI`."""
     content_type = next((value for name, value in request.scope["headers"] if name == b"content-type"), None)
     # With another content type, or none, FastAPI decides how to read the body.
     if content_type != JSON:
@@ -107,43 +109,43 @@ def direct_route(context: RouteContext) -> DirectRoute:
         raise UseFastAPI(f"It is declared with the class {type(route).__name__}, not with FastAPI's own.")
     _refuse_watched_routes(context)
     dependant = context.dependant
-    endpoint = dependant.call
-    _refuse_other_endpoints(endpoint)
-    _refuse_more_than_values(dependant)
-    for parameter in [*dependant.path_params, *dependant.query_params]:
-        _refuse_no_scalar(parameter, endpoint)
+    _refuse_other_endpoints(dependant.call)
     _refuse_other_bodies(dependant.body_params)
+    for each in below(dependant):
+        _refuse_other_dependencies(each)
     if context.max_body_size is not None:
         raise UseFastAPI("It sets `max_body_size`.")
     return DirectRoute(
         route=route,
         path=str(context.path_format),
-        endpoint=endpoint,
+        endpoint=dependant.call,
+        plan=plan_of(dependant),
+        overrides_provider=context.dependency_overrides_provider if dependant.dependencies else None,
+        yields=any(map(yields, below(dependant))),
         serialized=_serializer(context),
-        path_fields=dependant.path_params,
-        query_fields=dependant.query_params,
-        body_field=next(iter(dependant.body_params), None),
-        request_name=dependant.request_param_name,
     )
 
 
-def _serializer(context: RouteContext) -> Callable[[Any], Response]:
+def _serializer(context: RouteContext) -> Callable[[Any, Call], Response]:
     response_class = getattr(context.response_class, "value", context.response_class)
-    status = {"status_code": context.status_code} if context.status_code else {}
 
-    def serialize(value: Any) -> Response:
-        response: Response = response_class(jsonable_encoder(value), **status)
+    def serialize(value: Any, call: Call) -> Response:
+        status = call.response.status_code or context.status_code
+        options = {"status_code": status} if status else {}
+        response: Response = response_class(
+            jsonable_encoder(value), background=call.background_tasks, **options
+        )
         if not is_body_allowed_for_status_code(response.status_code):
             response.body = b""
+        response.headers.raw.extend(call.response.headers.raw)
         return response
 
     return serialize
 
 
 def _refuse_watched_routes(context: RouteContext) -> None:
-    for owner, name in WATCHED:
+    for owner, name, home in WATCHED:
         function = vars(owner)[name]
-        home = owner.__name__ if owner is routing else owner.__module__
         if type(function) is not FunctionType or function.__module__ != home:
             by = getattr(function, "__module__", "another library")
             raise UseFastAPI(f"{by} watches FastAPI's routes: it replaced `{name}`.")
@@ -170,46 +172,16 @@ def _named(annotation: object) -> str:
     return annotation.__name__ if isinstance(annotation, type) else str(annotation)
 
 
-def _refuse_more_than_values(dependant: Any) -> None:
-    if dependant.dependencies:
-        names = [getattr(each.call, "__name__", type(each.call).__name__) for each in dependant.dependencies]
-        raise UseFastAPI(f"It depends on {', '.join(names)}.")
-    for kind, parameters in (("header", dependant.header_params), ("cookie", dependant.cookie_params)):
-        if parameters:
-            raise UseFastAPI(f"Its parameter `{parameters[0].name}` is a {kind}.")
-    for type_, name in (
-        ("HTTPConnection", dependant.http_connection_param_name),
-        ("Response", dependant.response_param_name),
-        ("BackgroundTasks", dependant.background_tasks_param_name),
-        ("SecurityScopes", dependant.security_scopes_param_name),
-    ):
-        if name:
-            raise UseFastAPI(f"Its parameter `{name}` is a {type_}.")
-
-
-def _refuse_no_scalar(parameter: Any, endpoint: Callable[..., Any]) -> None:
-    name, info = parameter.name, parameter.field_info
-    annotation = info.annotation
-    kinds = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
-    for kind in kinds:
-        plain = get_args(kind)[0] if get_origin(kind) is Annotated else kind
-        if not _is_scalar(plain):
-            raise UseFastAPI(f"Its parameter `{name}` is a {_named(plain)}, not a single plain value.")
-    if info.validation_alias not in (None, parameter.alias):
-        raise UseFastAPI(f"Its parameter `{name}` has a `validation_alias`.")
-    default = inspect.signature(endpoint).parameters[name].default
-    # The fast path relies on the default of the function.
-    if isinstance(default, params.Param):
-        raise UseFastAPI(
-            f"The default of its parameter `{name}` is not a value; `Annotated` would make it one."
-        )
-    if default is inspect.Parameter.empty and not info.is_required():
-        raise UseFastAPI(f"The default of its parameter `{name}` comes from a function.")
-
-
-def _is_scalar(annotation: Any) -> bool:
-    is_enum = isinstance(annotation, type) and issubclass(annotation, Enum)
-    return is_enum or get_origin(annotation) is Literal or annotation in SCALARS
+def _refuse_other_dependencies(dependant: Any) -> None:
+    name = getattr(dependant.call, "__name__", type(dependant.call).__name__)
+    if dependant.body_params:
+        raise UseFastAPI(f"Its dependency {name} reads the body.")
+    if dependant.concurrency is not None:
+        raise UseFastAPI(f"Its dependency {name} has a `max_concurrency`.")
+    try:
+        hash(dependant.call)
+    except TypeError:
+        raise UseFastAPI(f"Its dependency {name} cannot be cached, because it has no hash.") from None
 
 
 def _refuse_other_bodies(parameters: list[Any]) -> None:

@@ -1,0 +1,1 @@
+"""Looks into a project without changing it: optimizations, routes, measurements, tests."""

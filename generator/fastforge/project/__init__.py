@@ -1,0 +1,1 @@
+"""A project on disk: how it gets there, and how it is found again."""

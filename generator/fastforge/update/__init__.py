@@ -1,0 +1,1 @@
+"""Changes to a project, merged into the code of its owner: releases, answers, resources."""

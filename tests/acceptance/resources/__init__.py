@@ -1,0 +1,1 @@
+"""The contract of any list of resources, made from the answer `resources` and not from the service's code."""

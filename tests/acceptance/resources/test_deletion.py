@@ -1,0 +1,108 @@
+"""Deletions, and what becomes of the rows that refer to what is deleted."""
+
+from tests.acceptance.resources.cases import FieldCase
+from tests.acceptance.resources.grammar import Field, Resource
+from tests.acceptance.resources.shop import Row, Rows, Shop
+from tests.acceptance.service import body_of, must, must_answer
+
+
+def referring(shop: Shop, case: FieldCase) -> tuple[Rows, Row, Rows, Row]:
+    """Return a row that one other refers to with this field, and the other."""
+    targets, rows = shop.of(case.field.of), shop.rows(case.resource)
+    target = targets.create()
+    return targets, target, rows, rows.create(**{case.field.name: target["id"]})
+
+
+def test_a_deleted_row_is_gone(shop: Shop, resource: Resource) -> None:
+    rows = shop.rows(resource)
+    row = rows.create()
+    rows.read(row["id"])
+    answer = must_answer(rows.delete(row["id"]), 204, "a row can be deleted")
+    must(answer.content == b"", "204 has no body", answer)
+    rows.must_be_gone(row)
+    must_answer(rows.delete(row["id"]), 404, "a row can be deleted once")
+    must_answer(rows.patch(row["id"], {}), 404, "a deleted row cannot be changed")
+
+
+def test_what_is_referred_to_cannot_be_deleted(shop: Shop, restricted: FieldCase) -> None:
+    targets, target, rows, row = referring(shop, restricted)
+    must_answer(targets.delete(target["id"]), 409, f"{restricted} keeps the row that it refers to")
+    targets.must_show(target)
+    rows.must_show(row)
+    must_answer(rows.delete(row["id"]), 204, "a row that refers to another can be deleted")
+    must_answer(targets.delete(target["id"]), 204, "nothing refers to it any longer")
+
+
+def test_what_is_not_referred_to_any_longer_can_be_deleted(shop: Shop, restricted: FieldCase) -> None:
+    targets, target, rows, row = referring(shop, restricted)
+    changes = {restricted.field.name: targets.create()["id"]}
+    body_of(rows.patch(row["id"], changes), 200, f"{restricted} can refer to another row")
+    must_answer(targets.delete(target["id"]), 204, "nothing refers to it any longer")
+
+
+def test_what_refers_to_a_deleted_row_goes_with_it(shop: Shop, cascaded: FieldCase) -> None:
+    targets, target, rows, row = referring(shop, cascaded)
+    other = rows.create()
+    rows.read(row["id"])
+    must_answer(targets.delete(target["id"]), 204, f"{cascaded} goes with the row that it refers to")
+    targets.must_be_gone(target)
+    rows.must_be_gone(row)
+    rows.must_show(other)
+
+
+def test_what_refers_to_a_deleted_row_loses_the_reference(shop: Shop, nulled: FieldCase) -> None:
+    targets, target, rows, row = referring(shop, nulled)
+    seen = rows.get(row["id"]).headers["ETag"]
+    must_answer(targets.delete(target["id"]), 204, f"{nulled} lets the row go that it refers to")
+    promise = f"{nulled} is null after the deletion"
+    name = nulled.field.name
+    shop.service.within_bound(lambda: rows.get(row["id"]).json()[name] is None, promise)
+    left = rows.read(row["id"])
+    assert left == row | {name: None, "updated_at": left["updated_at"]}, "nothing else changes"
+    must_answer(rows.get(row["id"], if_none_match=seen), 200, "the row is another than before")
+    must_answer(rows.patch(row["id"], {}, seen), 412, "the row is another than before")
+
+
+def test_a_deletion_that_is_refused_takes_nothing_along(shop: Shop, restricted: FieldCase) -> None:
+    """Rows that would go along with the target stay if one row keeps it."""
+    targets, target, rows, row = referring(shop, restricted)
+    along = [
+        (shop.rows(resource), shop.rows(resource).create(**{field.name: target["id"]}))
+        for resource, field in shop.references_to(targets.resource.plural)
+        if field.on_delete != "restrict"
+    ]
+    must_answer(targets.delete(target["id"]), 409, f"{restricted} keeps the row that it refers to")
+    for others, other in [*along, (targets, target), (rows, row)]:
+        others.must_show(other)
+
+
+def test_what_goes_along_takes_along_what_refers_to_it(shop: Shop, cascaded: FieldCase) -> None:
+    targets, target, rows, row = referring(shop, cascaded)
+    depending = [(field, *_dependent(shop, resource, field, row)) for resource, field in _of(shop, rows)]
+    keeps = [each for each in depending if each[0].on_delete == "restrict"]
+    answer = targets.delete(target["id"])
+    must_answer(answer, 409 if keeps else 204, f"{cascaded} takes along what refers to it, if it may")
+    for field, others, other in depending:
+        if keeps:
+            others.must_show(other)
+        elif field.on_delete == "cascade":
+            others.must_be_gone(other)
+        else:
+            assert others.read(other["id"])[field.name] is None
+
+
+def _of(shop: Shop, rows: Rows) -> list[tuple[Resource, Field]]:
+    return list(shop.references_to(rows.resource.plural))
+
+
+def _dependent(shop: Shop, resource: Resource, field: Field, row: Row) -> tuple[Rows, Row]:
+    rows = shop.rows(resource)
+    return rows, rows.create(**{field.name: row["id"]})
+
+
+def test_a_deletion_by_version_is_refused_for_another(shop: Shop, cascaded: FieldCase) -> None:
+    targets, target, rows, row = referring(shop, cascaded)
+    answer = targets.delete(target["id"], '"other"')
+    must_answer(answer, 412, "the row has another entity tag")
+    targets.must_show(target)
+    rows.must_show(row)

@@ -11,6 +11,7 @@ from typing import Any
 
 from fastforge.errors import UserError
 from fastforge.template.grammar import grammar
+from fastforge.template.resources import Resource
 from fastforge.update.resource_changes import ProjectResources
 from hypothesis import strategies as st
 
@@ -25,7 +26,10 @@ from tests.variants.walk import Walk
 
 GRAMMAR = grammar()
 FOLDER = VAR / "drawn"
-NEW_RESOURCE = {"name": "newcomer", "fields": ["name:str:unique", "rank:int:default=0:filter"]}
+NEW_RESOURCE: Resource = {
+    "name": "newcomer",
+    "fields": ["name:str:unique", "rank:int:default=0:filter"],
+}
 Answers = Mapping[str, Any]
 
 

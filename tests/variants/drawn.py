@@ -8,12 +8,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 from fastforge.errors import UserError
 from fastforge.template.grammar import grammar
 from fastforge.template.resources import Resource
-from fastforge.update import resource_changes
 from fastforge.update.resource_changes import ProjectResources
 from hypothesis import strategies as st
 
@@ -28,13 +26,16 @@ from tests.variants.walk import Walk
 
 GRAMMAR = grammar()
 FOLDER = VAR / "drawn"
-NEW_RESOURCE: Resource = {"name": "newcomer", "fields": ["name:str:unique", "rank:int:default=0:filter"]}
+NEW_RESOURCE: Resource = {
+    "name": "newcomer",
+    "fields": ["name:str:unique", "rank:int:default=0:filter"],
+}
 Answers = Mapping[str, Any]
 
 
 @dataclass
 class Counts:
-    """Counts of what was drawn and what was done with it."""
+    """How much was drawn and what was done with it."""
 
     lists: int = 0
     resources: int = 0
@@ -62,22 +63,20 @@ class Change:
 def changes(draw: st.DrawFn, resources: Sequence[Mapping[str, Any]]) -> Change:
     """Draw a field more and a field less, and perhaps a resource more or less."""
     before: dict[str, Any] = {"resources": list(resources), "revisions": GRAMMAR.revisions_of(resources)}
-    after = ProjectResources(before, GRAMMAR, before["revisions"][-1]["id"])
     lost: dict[str, list[str]] = {}
-    # Examples that fail are drawn again, so nothing may be random.
-    with patch.object(resource_changes, "new_revision_id", iter(("a" * 12, "b" * 12, "c" * 12)).__next__):
-        resource = draw(st.sampled_from(resources))
-        after = after.add_field(resource["name"], draw(added_fields()).text)
-        noun = draw(st.sampled_from(GRAMMAR.nouns_of(resources)))
-        dropped = draw(st.sampled_from(noun["fields"]))
-        # The only field of a resource stays.
-        with suppress(UserError):
-            after = after.remove_field(noun["name"], dropped["name"])
-            lost[noun["plural"]] = [dropped["name"]]
-        with suppress(UserError):
-            is_added = draw(st.booleans())
-            after = after.add_resource(NEW_RESOURCE) if is_added else after.remove_resource(resource["name"])
-    return Change(before, after.answers, lost)
+    resource = draw(st.sampled_from(resources))
+    noun = draw(st.sampled_from(GRAMMAR.nouns_of(resources)))
+    dropped = draw(st.sampled_from(noun["fields"]))["name"]
+    at_first = ProjectResources(before, GRAMMAR, before["revisions"][-1]["id"])
+    changed = at_first.add_field(resource["name"], draw(added_fields()).text)
+    # The only field of a resource stays, and so does a resource that another refers to.
+    with suppress(UserError):
+        changed = changed.remove_field(noun["name"], dropped)
+        lost[noun["plural"]] = [dropped]
+    with suppress(UserError):
+        is_more = draw(st.booleans())
+        changed = changed.add_resource(NEW_RESOURCE) if is_more else changed.remove_resource(resource["name"])
+    return Change(before, changed.answers, lost)
 
 
 class Drawn:
@@ -98,7 +97,7 @@ class Drawn:
     def project_of(self, answers: Answers, name: str) -> Run:
         """Return the project with these resources and revisions, installed."""
         run = Run(self.variant, self.servers)
-        # Each worker has its own cache, and this looks at the rows in the database.
+        # Each worker has a cache of its own, and this looks at what is in the database.
         run.workers = 1
         run.folder = self.folder / name
         run.project = run.folder / "project"
@@ -149,10 +148,8 @@ class Drawn:
         self.counts.migrations += 1
         with run.served() as service:
             walk = Walk(service.url, GRAMMAR.in_order(nouns), rows=dict(rows or {}))
-            if rows is None:
-                walk.there()
-            else:
-                walk.back(lost or {})
+            with walk.client:
+                walk.there() if rows is None else walk.back(lost or {})
         self.counts.served += 1
         self.counts.requests += walk.requests
         return walk

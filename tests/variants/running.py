@@ -88,11 +88,11 @@ class Run:
         self.folder = VAR / "variants" / self.name
         self.project = self.folder / "project"
         self.shop = self.folder / "shop"
+        self.workers = WORKERS
         # None for the sample.
         self.resources: list[dict[str, Any]] | None = None
         # What the names of steps and logs begin with, for a project besides the first.
         self.prefix = ""
-        self.workers = WORKERS
         self.step_seconds: dict[str, float] = {}
 
     @property

@@ -17,7 +17,7 @@ README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 Shell = Callable[[str], str]
 # In an output: any lines.
 ANYTHING = "…"
-REVISION = re.compile(r"\b[0-9a-f]{12}\b")
+REVISION = re.compile(r"(?<![0-9a-f])[0-9a-f]{12}(?![0-9a-f])")
 
 
 def blocks(language: str) -> list[str]:

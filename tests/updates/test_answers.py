@@ -58,7 +58,7 @@ def test_it_lists_added_and_removed_files_and_manual_steps(project: Path) -> Non
     assert document["answers"] == {"cache": ["ttl", "redis"], "database": ["sqlite", "postgres"]}
     assert {"REDIS_URL", "TEST_DATABASE_URL"} <= set(document["settings_added"])
     assert {"asyncpg", "redis"} <= set(document["dependencies_added"])
-    assert any("No item is moved" in step for step in document["by_hand"])
+    assert any("No row is moved" in step for step in document["by_hand"])
 
 
 def test_an_edited_file_keeps_its_edits(project: Path) -> None:

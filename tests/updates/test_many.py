@@ -62,7 +62,7 @@ def test_running_it_again_continues_where_it_stopped(fleet: Path, tmp_path: Path
 
     second, last = update_all(paths, None, {})
 
-    assert (second.result, second.detail, last.result) == ("updated", "was there already", "current")
+    assert (second.result, second.detail, last.result) == ("updated", "already exists", "current")
     assert git(fleet / "clean", "rev-parse", str(second.branch)) == tip
 
 

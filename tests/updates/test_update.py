@@ -346,8 +346,8 @@ REFUSALS = {
     invalid_answer: "do not fit v1.0.0",
     unfinished_merge: "A merge is in progress",
     detached: "No branch is checked out",
-    empty_repository: "no commit yet",
-    no_repository: "no git repository",
+    empty_repository: "has no commit",
+    no_repository: "not in a git repository",
     uncommitted_project: "is not committed",
     index_in_use: "Another git command",
 }

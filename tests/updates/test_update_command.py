@@ -122,9 +122,9 @@ def test_after_a_signal_at_any_moment_everything_or_nothing_has_changed(
     [
         (["--set", "cache"], "has no '='"),
         (["--to", "v7"], "does not know"),
-        (["--too", "v7"], "no option"),
+        (["--too", "v7"], "Unknown option"),
         (["nowhere"], "is not a directory"),
-        (["--abort"], "can be taken back"),
+        (["--abort"], "has no update to undo"),
     ],
     ids=str,
 )

@@ -160,13 +160,13 @@ def test_output_of_the_project_itself_does_not_interfere(fastforge: RunFastForge
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("def add(_app):", "cannot be made: IndentationError"),
-        ("import nothing_such", "cannot be made: ModuleNotFoundError: No module named 'nothing_such'"),
+        ("def add(_app):", "cannot start: IndentationError"),
+        ("import nothing_such", "cannot start: ModuleNotFoundError: No module named 'nothing_such'"),
         (
             "def add(_app):\n    raise LookupError('nothing such')",
-            "cannot be made: LookupError: nothing such",
+            "cannot start: LookupError: nothing such",
         ),
-        ("def add(_app):\n    raise SystemExit(3)", "cannot be made: no reason given"),
+        ("def add(_app):\n    raise SystemExit(3)", "cannot start: no reason given"),
     ],
 )
 def test_a_project_that_cannot_be_imported_is_reported_with_the_reason(

@@ -14,7 +14,8 @@ from app.settings import Settings
 @pytest.fixture(scope="session")
 def environment(settings: Settings) -> dict[str, str]:
     """Return the environment of a service that runs as a separate process."""
-    urls = {name.upper(): value for name, value in settings if name.endswith("_url") and value}
+    named = ("_url", "oidc_issuer", "oidc_audience")
+    urls = {name.upper(): value for name, value in settings if name.endswith(named) and value}
     told = {
         name: value.get_secret_value() if isinstance(value, SecretStr) else value
         for name, value in urls.items()

@@ -134,7 +134,7 @@ def test_every_route_is_listed_with_its_path(fastforge: RunFastForge, project: P
     assert {route["path"] for route in routes if route["direct"]} >= {"/api/v1/items", "/health/ready"}
     assert all(route["direct"] == (route["reason"] is None) for route in routes)
     assert (
-        f"{sum(route['direct'] for route in routes)} of {len(routes)} routes go the direct way."
+        f"{sum(route['direct'] for route in routes)} of {len(routes)} routes are on the fast path."
         in shown.output
     )
     assert "GET     /api/v1/items" in shown.output

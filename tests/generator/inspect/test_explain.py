@@ -132,7 +132,7 @@ def test_a_deleted_file_is_marked_as_changed(fastforge: RunFastForge, project: P
     (project / "app/forge/observability/metrics.py").unlink()
 
     assert (
-        "app/forge/observability/metrics.py (changed here)  Metrics that are looked up once"
+        "app/forge/observability/metrics.py (changed here)  Metrics are looked up once"
         in fastforge("explain", "orders").output
     )
 

@@ -88,7 +88,9 @@ SPOILED = {
 
 
 @pytest.mark.parametrize(("spoil", "words"), SPOILED.items(), ids=lambda each: getattr(each, "__name__", ""))
-def test_what_is_missing_is_named(checkout: Path, spoil: Callable[[Path], None], words: str) -> None:
+def test_missing_parts_of_a_release_are_named(
+    checkout: Path, spoil: Callable[[Path], None], words: str
+) -> None:
     spoil(checkout)
     commit(checkout)
 

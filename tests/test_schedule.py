@@ -11,7 +11,7 @@ ALONE = "tests/faults/test_postgres_faults.py::test_a_pooler"
 
 
 @pytest.mark.parametrize("parameters", ["{}", "{}-idle", "transaction-{}", "transaction-{}-idle"])
-def test_the_faults_of_a_variant_are_in_one_group_wherever_its_name_stands(parameters: str) -> None:
+def test_the_faults_of_a_variant_are_in_one_group_at_any_position_of_its_name(parameters: str) -> None:
     assert group_of(f"{ALONE}[{parameters.format(VARIANT)}]") == f"faults of {VARIANT}"
 
 

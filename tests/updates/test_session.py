@@ -1,84 +1,64 @@
-"""The recorded session in docs/update-session.md, replayed. With RECORD=1, it is recorded."""
+"""The session in docs/update-session.md, played again."""
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import GIT_IDENTITY
-from tests.repository import REPOSITORY
+from tests.conftest import git
+from tests.updates.session import ADDED, DOCUMENT, ROUTE, RULE, TEST, Step, commands_in, document_of, record
 
-DOCUMENT = REPOSITORY / "docs/update-session.md"
-BLOCK = re.compile(r"(?<=```text\n).*?(?=```)", re.DOTALL)
-NEWER = "# A newer wheel is installed."
-# The hash of a commit, and the number of files, depend on the template.
-CHANGING = re.compile(r"\d+ files, first commit [0-9a-f]+")
-Shell = Callable[[str, str], str]
-
-
-@pytest.fixture
-def shell(wheels: dict[str, Path], tmp_path: Path) -> Shell:
-    """Return a function that runs a line with one release of FastForge, and returns its output."""
-    command, home = tmp_path / "bin/fastforge", tmp_path / "ada"
-    command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m fastforge "$@"\n')
-    command.chmod(0o755)
-    home.mkdir()
-    place = home
-
-    def run(line: str, version: str) -> str:
-        nonlocal place
-        variables = {
-            "PATH": f"{command.parent}:{os.environ['PATH']}",
-            "PYTHONPATH": str(wheels[version]),
-            "HOME": str(home),
-            **GIT_IDENTITY,
-        }
-        done = subprocess.run(
-            ["bash", "-c", line],
-            cwd=place,
-            env=os.environ | variables,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        if line.startswith("cd "):
-            place = place / line.removeprefix("cd ")
-        return done.stdout.replace(str(home), "/home/ada")
-
-    return run
+# What the owner wrote by hand, by file.
+BY_HAND = {
+    "app/orders/rules.py": [*(text for _, _, text in RULE), ADDED["app/orders/rules.py"]],
+    "app/orders/queries.py": [ADDED["app/orders/queries.py"]],
+    "app/orders/routes.py": [ROUTE],
+    "tests/test_our_orders.py": [TEST],
+}
 
 
-def replayed(session: str, shell: Shell) -> Iterator[str]:
-    """Yield the lines of a session, with the output that its commands have now."""
-    version = "v1.0.0"
-    for line in session.splitlines():
-        if line == NEWER:
-            version = "v1.1.0"
-            yield from (line, "")
-        if line.startswith("$ "):
-            yield from (line, *shell(line.removeprefix("$ "), version).splitlines(), "")
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder in which the session is played."""
+    return tmp_path_factory.mktemp("session")
 
 
-def without_what_changes(session: str) -> str:
-    return CHANGING.sub("", session)
+@pytest.fixture(scope="module")
+def steps(folder: Path, wheels: dict[str, Path], releases: Path) -> list[Step]:
+    """Return the steps of the session, each of which ended as it should."""
+    return record(folder, wheels, releases / "template")
 
 
-def test_the_recorded_session_is_what_the_commands_print(shell: Shell) -> None:
-    text = DOCUMENT.read_text(encoding="utf-8")
-    recorded = BLOCK.search(text)
-    assert recorded
+def test_a_shop_lives_through_the_recorded_session_without_a_network(steps: list[Step], folder: Path) -> None:
+    shop = folder / "home/shop"
+    lost = [
+        f"{name}: {line}"
+        for name, texts in BY_HAND.items()
+        for text in texts
+        for line in text.splitlines()
+        if line not in (shop / name).read_text().splitlines()
+    ]
+    assert lost == []
+    assert git(shop, "status", "--short") == ""
 
-    session = "\n".join(replayed(recorded[0], shell))
 
-    if os.environ.get("RECORD"):
-        DOCUMENT.write_text(text.replace(recorded[0], session), encoding="utf-8")
-        return
-    assert without_what_changes(session) == without_what_changes(recorded[0])
+def test_rows_are_there_with_the_new_field_and_without_the_removed_one(steps: list[Step]) -> None:
+    with_note, without_note = [step.output for step in steps if step.command.endswith("/api/v1/orders")]
+    assert '"note":"as a gift","paid_at":null' in with_note
+    assert '"number":"A1"' in without_note
+    assert '"note"' not in without_note
+    assert '"paid_at":null' in without_note
+
+
+def test_the_shop_passes_its_tests_after_each_change(steps: list[Step]) -> None:
+    outcomes = [
+        step.output.strip("= ") for step in steps if step.command.endswith("make test 2>&1 | tail -1")
+    ]
+    assert len(outcomes) == 5
+    assert all(outcome.endswith(" passed") for outcome in outcomes), outcomes
+
+
+def test_the_documentation_shows_these_commands(steps: list[Step]) -> None:
+    again = "Record it again: python -m tests.updates.session"
+    assert commands_in(DOCUMENT.read_text()) == commands_in(document_of(steps)), again

@@ -5,9 +5,10 @@ and there Pydantic's strict mode rejects them, while its lax mode accepts `"1"` 
 """
 
 from collections.abc import Iterator
-from typing import Any, Generic, TypeVar
+from decimal import Decimal
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, PlainSerializer
 from pydantic.config import JsonDict
 from pydantic_core import CoreSchema, core_schema
 
@@ -161,14 +162,20 @@ class Created(ResponseModel):
     created: int
 
 
+# Python writes small decimals with an exponent, which the contract does not have.
+PLAIN = PlainSerializer(
+    lambda value: f"{value:f}" if isinstance(value, Decimal) else value, when_used="json-unless-none"
+)
+
+
 class Figures(ResponseModel, Generic[Value, Mean]):
     """The lowest, highest and mean value of a field; null if no row has one."""
 
     model_config = ConfigDict(json_schema_extra={INLINE: True})
 
-    min: Value | None
-    max: Value | None
-    mean: Mean | None
+    min: Annotated[Value | None, PLAIN]
+    max: Annotated[Value | None, PLAIN]
+    mean: Annotated[Mean | None, PLAIN]
 
 
 class Count(ResponseModel, Generic[Value]):

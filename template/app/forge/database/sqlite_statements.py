@@ -144,8 +144,9 @@ def _decimal_text(value: str, places: int) -> str:
     if not places:
         return f"CAST({value} AS TEXT)"
     unit = 10**places
-    parts = f"CASE WHEN {value} < 0 THEN '-' ELSE '' END, abs({value}) / {unit}, abs({value}) % {unit}"
-    return f"CASE WHEN {value} IS NOT NULL THEN printf('%s%lld.%0{places}lld', {parts}) END"
+    text = f"printf('%lld.%0{places}lld', abs({value}) / {unit}, abs({value}) % {unit})"
+    # Not `IS NOT NULL`, which is true of every column in RETURNING: SQLite 3.40 takes it for one that is NOT NULL.
+    return f"CASE WHEN {value} < 0 THEN '-' || {text} WHEN {value} >= 0 THEN {text} END"
 
 
 def _expanded(name: str, column: Column, target: Table) -> str:

@@ -60,9 +60,9 @@ def varied_questions() -> frozenset[str]:
 
 @cache
 def every_variant() -> tuple[Variant, ...]:
-    """Return all variants: every choice of every question, and the paired ones as said at the top."""
+    """Return every combination of answers, the paired questions by default, and those of the covering set."""
     combined = tuple(Variant(answers) for answers in _combinations(with_paired=False))
-    return combined + _greedy(_combinations(with_paired=True), combined)
+    return tuple(dict.fromkeys([*combined, *covering_variants()]))
 
 
 def default_variant() -> Variant:
@@ -70,7 +70,7 @@ def default_variant() -> Variant:
     defaults = {question.name: question.default for question in load_questions()}
     return next(
         variant
-        for variant in every_variant()
+        for variant in map(Variant, _combinations(with_paired=False))
         if all(defaults[key] == value for key, value in variant.answers)
     )
 
@@ -82,7 +82,7 @@ def covering_variants() -> tuple[Variant, ...]:
     Greedy: next is the first variant with the most new pairs.
     """
     first = default_variant()
-    return first, *_greedy((variant.answers for variant in every_variant()), [first])
+    return first, *_greedy(_combinations(with_paired=True), [first])
 
 
 @cache

@@ -157,7 +157,9 @@ def test_the_service_is_live_and_ready(client: TestClient) -> None:
 
 def requests_counted(client: TestClient, labels: str) -> float:
     text = client.get("/metrics").text
-    found = re.search(rf"^http_server_request_duration_seconds_count\{{{re.escape(labels)}\}} (\S+)$", text, re.MULTILINE)
+    found = re.search(
+        rf"^http_server_request_duration_seconds_count\{{{re.escape(labels)}\}} (\S+)$", text, re.MULTILINE
+    )
     return float(found[1]) if found else 0.0
 
 

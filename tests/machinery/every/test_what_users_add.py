@@ -63,7 +63,9 @@ class Refusing:
 
 def count_of(client: TestClient, labels: str) -> float:
     found = re.search(
-        rf"^http_server_request_duration_seconds_count\{{{re.escape(labels)}\}} (\S+)$", client.get("/metrics").text, re.MULTILINE
+        rf"^http_server_request_duration_seconds_count\{{{re.escape(labels)}\}} (\S+)$",
+        client.get("/metrics").text,
+        re.MULTILINE,
     )
     return float(found[1]) if found else 0.0
 
@@ -226,7 +228,10 @@ def test_head_works_for_routes_of_the_user_and_is_not_documented(app: FastAPI) -
         answer = client.head("/added")
         assert (answer.status_code, answer.headers["content-length"]) == (200, "16")
         assert client.head("/sent").headers["allow"] == "POST"
-        assert count_of(client, 'http_request_method="HEAD",http_response_status_code="200",http_route="/added"') >= 1
+        assert (
+            count_of(client, 'http_request_method="HEAD",http_response_status_code="200",http_route="/added"')
+            >= 1
+        )
         assert not any("head" in path for path in client.get("/openapi.json").json()["paths"].values())
 
 

@@ -15,7 +15,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 TEMPLATE_PATHS = ("copier.yml", "macros", "template", "kit")
 BUILD_FACTS = "template-build.json"
 HISTORY = "template-history.bundle"
-# What running the template in place leaves behind. Only used without git, which lists the template's files.
+# Files that remain after the template ran in place. Only used without git, which lists the template's files.
 LEFT_OVERS = {
     ".coverage",
     ".env",
@@ -78,7 +78,7 @@ def project_version(root: Path) -> str:
 
 
 def template_files(root: Path) -> list[str]:
-    """Return the template's files, relative to the root: those that git tracks, or all but left-overs."""
+    """Return the template's files, relative to the root: those in git, or all except generated ones."""
     if is_repository(root):
         tracked = git(root, "ls-files", "-z", "--", *TEMPLATE_PATHS).split("\0")
         return [path for path in tracked if path and (root / path).is_file()]

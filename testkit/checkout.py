@@ -1,4 +1,4 @@
-"""Copies of this checkout, and git and pip without anyone's settings."""
+"""Copies of this checkout, and git and pip without user settings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GIT_IDENTITY = {
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """Return what git prints, with an identity and without anybody's settings."""
+    """Run git with an identity for tests and without user settings, and return its output."""
     hermetic = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", **GIT_IDENTITY}
     command = ["git", *arguments]
     return subprocess.run(
@@ -28,7 +28,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def copy_checkout(target: Path) -> Path:
-    """Copy the checkout under test, uncommitted changes included, and return the copy; it has no git."""
+    """Copy the checkout under test, including uncommitted changes, without git, and return the copy."""
     listed = git(REPOSITORY, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
     for name in listed:
         if name and (REPOSITORY / name).is_file():
@@ -38,7 +38,7 @@ def copy_checkout(target: Path) -> Path:
 
 
 def commit_all(folder: Path, tag: str) -> None:
-    """Make the folder a repository with everything in one tagged commit."""
+    """Make the folder a repository with all files in one tagged commit."""
     git(folder, "init", "--quiet")
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "-m", "Everything")

@@ -24,7 +24,7 @@ def find_python(version: str, others: Sequence[str] = ()) -> str | None:
 
 
 def _candidates(version: str) -> Iterator[str]:
-    """Yield what may be this version: on PATH, or beside this interpreter, as pyenv has them."""
+    """Yield candidates for this version: on PATH, or beside this interpreter, as pyenv installs them."""
     on_path = shutil.which(f"python{version}")
     if on_path:
         yield on_path

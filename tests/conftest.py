@@ -1,4 +1,4 @@
-"""FastForge as its users have it: installed by pip from a git clone, and run as a command."""
+"""FastForge as users install it: by pip from a git clone, and run as a command."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Installation:
 
 @dataclass(frozen=True)
 class Result:
-    """What a command answered."""
+    """The outcome of a command."""
 
     exit_code: int
     output: str
@@ -62,7 +62,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
 
     def install(folder: Path) -> None:
         clone = copy_checkout(folder / "clone")
-        # A version without anything: what projects of old templates record.
+        # A version without a history, as in projects of old templates.
         git(clone, "init", "--quiet")
         git(clone, "commit", "--quiet", "--allow-empty", "-m", "Nothing")
         git(clone, "tag", "v0.0.0")
@@ -76,7 +76,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """Return an empty home folder, so that nobody's git settings take part."""
+    """Return an empty home folder, so that no user's git settings apply."""
     folder = tmp_path / "home"
     folder.mkdir()
     return folder
@@ -100,7 +100,7 @@ def environment(installation: Installation, home: Path) -> dict[str, str]:
 
 @pytest.fixture
 def fastforge(installation: Installation, environment: dict[str, str], work: Path) -> RunFastForge:
-    """Return a function that runs `fastforge` without a terminal and returns what it answered."""
+    """Return a function that runs `fastforge` without a terminal and returns its outcome."""
 
     def run(*arguments: str, stdin: str | bytes = b"", cwd: Path = work, **more: Any) -> Result:
         variables = environment | more.pop("variables", {})

@@ -1,9 +1,9 @@
-"""`python -m tests.dev [question=answer ...]` renders a project to var/dev in which the template is edited.
+"""`python -m tests.dev [question=answer ...]` renders a project to var/dev that is linked to the template.
 
-`python -m tests.dev --test [argument ...]` runs tests of the machinery there, on the servers that they need.
+`python -m tests.dev --test [argument ...]` runs tests of the machinery there, with their servers.
 
-What is copied from the template as it is, is a link to it, and so are the tests of the machinery. What Copier
-renders, and files that are new, are there after the next `make dev`.
+Files that Copier copies unchanged are links to the template, like the tests of the machinery. Files that
+Copier renders, and new files, appear after the next `make dev`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ NEXT = f"""\
 
 
 def main() -> int:
-    """Render the project and print what can be done with it, or return how its tests ended."""
+    """Render the project and print its commands, or run its tests and return their exit code."""
     if sys.argv[1:2] == ["--test"]:
         return test_machinery(sys.argv[2:])
     make_project(variant_with(sys.argv[1:]))
@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def test_machinery(arguments: list[str]) -> int:
-    """Return how pytest ended, with these arguments."""
+    """Run pytest with these arguments, and return its exit code."""
     answers = yaml.safe_load((DEV / ".copier-answers.yml").read_text(encoding="utf-8"))
     with running_servers(KINDS & set(map(str, answers.values()))) as servers:
         variables = variables_for(answers, servers.of, "dev")
@@ -64,7 +64,7 @@ def make_project(variant: Variant) -> None:
         link(DEV / target, source)
     environment = environment_of(DEV)
     (DEV / ".venv").symlink_to(environment)
-    # Newer than the requirements: make need not install.
+    # Newer than the requirements, so that make does not install.
     (environment / "installed").touch()
 
 
@@ -72,14 +72,18 @@ def variant_with(arguments: list[str]) -> Variant:
     """Return the variant that has these answers, and the default ones otherwise. Raises `SystemExit`."""
     asked = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
     wanted = set((dict(default_variant().answers) | asked).items())
-    found = max(every_variant(), key=lambda variant: len(wanted & set(variant.answers)))
+    # First those that have what was asked for: not every combination with a paired question is a variant.
+    found = max(
+        every_variant(),
+        key=lambda variant: (set(asked.items()) <= set(variant.answers), len(wanted & set(variant.answers))),
+    )
     if len(asked) < len(arguments) or not set(asked.items()) <= set(found.answers):
-        raise SystemExit(f"No variant has {' '.join(arguments)}. Write such as ANSWERS='database=postgres'.")
+        raise SystemExit(f"No variant has {' '.join(arguments)}. Write it like ANSWERS='database=postgres'.")
     return found
 
 
 def link_template() -> None:
-    """Put links in place of the files that Copier has copied as they are."""
+    """Replace the files that Copier has copied unchanged by links."""
     for path in [path for path in DEV.rglob("*") if path.is_file()]:
         source = TEMPLATE / path.relative_to(DEV)
         if source.exists() and not source.with_name(f"{source.name}.jinja").exists():

@@ -1,8 +1,8 @@
-"""The exact versions: writes template/requirements*.txt.jinja and FastForge's own, hashes included.
+"""Pin exact versions: write template/requirements*.txt.jinja and FastForge's own, with hashes.
 
-`python -m tests.lock` keeps the versions that still fit the ranges; with `--upgrade` it takes the newest.
-All variants share one resolution, good for CPython 3.11 and later on Linux, macOS and Windows. Each
-package stands there once, under the condition on the answers that need it, directly or not.
+`python -m tests.lock` keeps versions that still fit the ranges; with `--upgrade` it chooses the newest.
+All variants share one resolution, valid for CPython 3.11 and later on Linux, macOS and Windows. Each
+package occurs once, under the condition on the answers that need it, directly or not.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def _known(variant: Variant) -> dict[str, Any]:
 
 
 def _without_jinja(*files: Path) -> str:
-    """Return the exact versions that the files hold now."""
+    """Return the exact versions that are in the files now."""
     lines = (line for path in files if path.exists() for line in path.read_text().splitlines())
     return "\n".join(line for line in lines if re.match(r"\S+==|    --hash", line))
 
@@ -123,7 +123,7 @@ def _resolve_own(group: str, preferred: str) -> Blocks:
 
 
 def _compile(source: list[str], exact: Path, preferred: str) -> Blocks:
-    """Return what uv makes of the source; it keeps the preferred versions where they fit."""
+    """Return uv's resolution of the source; it keeps the preferred versions if they fit."""
     exact.write_text(preferred)
     flags = [
         "--universal",
@@ -138,7 +138,7 @@ def _compile(source: list[str], exact: Path, preferred: str) -> Blocks:
     blocks: Blocks = {}
     for block in re.split(r"^(?=\S)", exact.read_text(), flags=re.MULTILINE)[1:]:
         name = re.split(r"[=\[ ]", block, maxsplit=1)[0]
-        # What only browsers need is nothing that a service needs.
+        # A service does not need packages for browsers.
         if "sys_platform == 'emscripten'" not in block:
             blocks[name] = blocks.get(name, "") + block
     return blocks
@@ -151,11 +151,12 @@ def _exact_versions(blocks: Blocks) -> str:
 
 
 def _beyond(everything: Blocks, runtime: Blocks) -> Blocks:
-    return {name: block for name, block in everything.items() if runtime.get(name) != block}
+    # A package that both need may stand under other conditions here, which differ on PyPy only.
+    return {name: block for name, block in everything.items() if name not in runtime}
 
 
 def _conditional(needed: Mapping[Variant, Blocks]) -> str:
-    """Return all packages by name, each under the condition that holds for the variants that need it so."""
+    """Return all packages by name, each under the condition of the variants that need it."""
     variants: dict[tuple[str, str], set[Variant]] = {}
     for variant, blocks in needed.items():
         for package in blocks.items():
@@ -184,7 +185,7 @@ def condition(variants: set[Variant]) -> str:
 
 @cache
 def _terms() -> dict[str, frozenset[Variant]]:
-    """Return every conjunction of up to three comparisons, with the variants it holds for."""
+    """Return every conjunction of up to three comparisons, with the variants for which it holds."""
     single = dict(_comparisons())
     terms: dict[frozenset[Variant], str] = {}
     for together in chain.from_iterable(combinations(single, size) for size in (1, 2, 3)):
@@ -194,7 +195,7 @@ def _terms() -> dict[str, frozenset[Variant]]:
 
 
 def _comparisons() -> Iterable[tuple[str, frozenset[Variant]]]:
-    """Yield comparisons of every answer that differs between variants, the computed ones included."""
+    """Yield comparisons of every answer that differs between variants, including computed ones."""
     known = {variant: _known(variant) for variant in every_variant()}
     for question in next(iter(known.values())):
         answers = {

@@ -1,4 +1,4 @@
-"""The phases of a run: what a person wants to see progress of, and what a quick run leaves out of each."""
+"""The phases of a run: units of progress, and the selection of tests for a quick run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PARTS_OF_VARIANTS = ("tests/faults/", "tests/updates/", "tests/clients/")
 
 @dataclass(frozen=True)
 class Phase:
-    """Tests that belong together; one is expected to take so many seconds until the first ones have run."""
+    """Tests that belong together; `seconds` is the expected time of one until the first ones have run."""
 
     name: str
     begins_with: tuple[str, ...]
@@ -53,7 +53,7 @@ def is_quick(item: pytest.Item) -> bool:
 
 
 def _names(mark: pytest.Mark, parameters: dict[str, object]) -> bool:
-    """Return whether these are the parameters, or the answers of the variant, that the mark names."""
+    """Return whether the parameters, or the variant's answers, are those that the marker names."""
     variants = [value for value in parameters.values() if isinstance(value, Variant)]
     answers = {name: value for variant in variants for name, value in variant.answers}
     return all((parameters | answers).get(name) == value for name, value in mark.kwargs.items())

@@ -1,7 +1,7 @@
-"""The output of `make test`: a line for each phase while it runs, failures at once, and where the time went.
+"""The output of `make test`: a line for each phase while it runs, immediate failures, and a summary.
 
-On a terminal the lines stay in place; elsewhere each is written when its phase begins and ends, and once a
-minute in between.
+On a terminal the lines are updated in place; elsewhere each is written when its phase starts, ends, and every
+minute.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from tests.scope import rows_of
 REDRAWN_SECONDS = 0.2
 REPEATED_SECONDS = 60.0
 SLOWEST = 10
-# What share of its tests the expectation of how long one takes is worth, against those that have shown it.
+# The weight of the expected time per test, as a share of its tests, relative to measured times.
 PRIOR_SHARE = 0.05
 COLUMNS = ("phase", "ran", "took", "not run", "how to run it")
 OPTION = "--phases"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option with which `make test` asks for all this."""
+    """Add the option by which `make test` turns this on."""
     parser.addoption(
         OPTION, action="store_true", help="show a line for each phase instead of a dot for each test"
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Explain the markers, and take over what is shown of single tests."""
+    """Register the markers, and replace pytest's output for single tests."""
     config.addinivalue_line(
         "markers", "quick(name=value): in quick runs, if these are its answers or parameters"
     )
@@ -45,7 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out of a quick run what takes long."""
+    """Deselect slow tests in a quick run."""
     if config.getoption("--variants") != "quick":
         return
     left_out = [item for item in items if not is_quick(item)]
@@ -81,14 +81,14 @@ class Tally:
 
     @property
     def seconds_left(self) -> float:
-        """The seconds that its other tests will take, if they are like those before them."""
+        """The time that its remaining tests will take, if they are like the earlier ones."""
         prior = 1 + PRIOR_SHARE * self.tests
         expected = prior * self.phase.expected_seconds + self.seconds
         return max(self.tests - self.done, 0) * expected / (prior + self.done)
 
 
 class Progress:
-    """Listens to the reports of all tests, whichever process they ran in."""
+    """A listener for the reports of all tests, from any process."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
@@ -106,7 +106,7 @@ class Progress:
 
     @property
     def in_place(self) -> bool:
-        """True on a terminal on which lines can be written over."""
+        """True on a terminal, where lines can be overwritten."""
         return bool(self.reporter.isatty()) and os.environ.get("TERM", "dumb") != "dumb"
 
     @pytest.hookimpl(optionalhook=True)
@@ -116,7 +116,7 @@ class Progress:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Take over what the process says it has left out."""
+        """Count the tests that the process has deselected."""
         self.config.stash[LEFT_OUT] = Counter(getattr(node, "workeroutput", {}).get("left_out", {}))
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -133,12 +133,12 @@ class Progress:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_report_teststatus(self) -> Generator[None, tuple[str, str, Any], tuple[str, str, Any]]:
-        """Count each test as pytest does, without its letter, until the summary names some."""
+        """Count each test as pytest does, without its letter, until the summary."""
         category, letter, word = yield
         return (category, "", "") if self.is_running else (category, letter, word)
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """Note when a phase begins."""
+        """Record the start of a phase."""
         tally = self._tally(nodeid)
         if not tally.began_at:
             tally.began_at = tally.shown_at = time.monotonic()
@@ -146,7 +146,7 @@ class Progress:
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Show a failure at once, and how far its phase is."""
+        """Show a failure at once, and the progress of its phase."""
         tally = self._tally(report.nodeid)
         tally.seconds += report.duration
         self.durations[report.nodeid] += report.duration  # type: ignore[assignment]
@@ -162,13 +162,13 @@ class Progress:
         self._redraw()
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Show at once what cannot be collected."""
+        """Show collection errors at once."""
         if report.failed:
             self._show(report, "cannot be collected")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        """Leave the lines as they are. What has failed was shown already, and is only named at the end."""
+        """Keep the lines. Failures were shown already, and are only listed at the end."""
         self._redraw(at_once=True)
         self._lines = 0
         self.is_running = False
@@ -176,7 +176,7 @@ class Progress:
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Write the slowest tests, and one table of what ran, what did not, and how to run it."""
+        """Write the slowest tests, and one table of what ran, what did not, and the command for it."""
         terminalreporter.section("slowest tests")
         for nodeid, seconds in self.durations.most_common(SLOWEST):
             terminalreporter.write_line(f"{seconds:7.1f} s  {nodeid}")
@@ -187,7 +187,7 @@ class Progress:
         for line in aligned([COLUMNS, *rows]):
             terminalreporter.write_line(line)
         elapsed = time.monotonic() - self.began_at
-        words = f"{spelled(elapsed)} in all; `took` is the time of all processes together, waiting included"
+        words = f"{spelled(elapsed)} in all; `took` is the time of all processes together, including waiting"
         terminalreporter.write_line(words)
 
     def _tally(self, nodeid: str) -> Tally:
@@ -205,7 +205,7 @@ class Progress:
         self._redraw(at_once=True)
 
     def _say(self, tally: Tally) -> None:
-        """Write the line of the phase when it is due, unless lines can be written over."""
+        """Write the line of the phase when it is due, unless lines can be overwritten."""
         now = time.monotonic()
         due = now - tally.shown_at > REPEATED_SECONDS or tally.done in {0, tally.tests}
         if not self.in_place and due:
@@ -239,7 +239,7 @@ class Progress:
         return f"{tally.phase.name.ljust(width)}  {', '.join(facts)}{left}"
 
     def _left(self, seconds: float) -> str:
-        """Return the time left for so many seconds of work, at the pace of all processes up to now."""
+        """Return the time left for this many seconds of work, at the current pace of all processes."""
         elapsed = time.monotonic() - self.began_at
         pace = max(sum(tally.seconds for tally in self.tallies.values()) / max(elapsed, 1), 1)
         return f", about {spelled(seconds / pace)} left"
@@ -256,7 +256,7 @@ def clock(seconds: float) -> str:
 
 
 def spelled(seconds: float) -> str:
-    """Return a time as one says it: `40 s`, `3 min`."""
+    """Return a time in words: `40 s`, `3 min`."""
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 

@@ -1,4 +1,4 @@
-"""Random lists of resources for hypothesis, and what their fields mean; made without the grammar."""
+"""Random lists of resources for hypothesis, and the meaning of their fields; they do not use the grammar."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ PUNCTUATION = "!#$&()*+-./;<=>?@[]^_`|~"
 
 @dataclass(frozen=True)
 class DrawnField:
-    """A field as text, and what it should be read as."""
+    """A field as text, and its expected meaning."""
 
     text: str
     meaning: dict[str, Any]
@@ -103,7 +103,7 @@ def names(words: tuple[str, ...]) -> st.SearchStrategy[str]:
 
 
 def texts(least: int, most: int) -> st.SearchStrategy[str]:
-    """Draw a text that a default may hold."""
+    """Draw a text that is valid in a default."""
     letters = st.characters(categories=["L", "N"]) | st.sampled_from(PUNCTUATION)
     return st.text(letters, min_size=least, max_size=min(most, 40))
 
@@ -241,7 +241,7 @@ def is_possible(field: DrawnField) -> bool:
 
 @st.composite
 def resource_lists(draw: st.DrawFn) -> list[tuple[dict[str, Any], list[DrawnField]]]:
-    """Draw valid resources in any order, each with what its fields mean."""
+    """Draw valid resources in any order, each with the meaning of its fields."""
     drawn: list[tuple[dict[str, Any], list[DrawnField]]] = []
     plurals: tuple[str, ...] = ()
     singulars = names(SINGULARS).filter(lambda name: len(name) <= LONGEST_SINGULAR)

@@ -1,4 +1,4 @@
-"""Distribution of tests over processes: one process takes all that share servers or renderings.
+"""Distribution of tests over processes: one process runs all tests that share servers or renderings.
 
 pytest-xdist 3.8 marks its groups in a private attribute that pytest 9.2 no longer reads, so that
 `--dist loadgroup` on its own spreads the tests of a group over all processes.
@@ -17,13 +17,13 @@ from tests.variants.space import every_variant
 
 FOLDER_AND_PARAMETERS = re.compile(r"tests/(faults|updates|variants)/(?!test_running).*?\[([^\]]*)")
 RENDERED_TOGETHER = "variants"
-# All of them ask the same services.
+# All of them use the same services.
 CLIENTS = "tests/clients/"
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return thrice the processors: most of the time tests wait for servers to start and to stop."""
+    """Return three times the number of processors: tests mostly wait for servers to start and stop."""
     return 3 * len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 6
 
 
@@ -40,7 +40,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def group_of(nodeid: str) -> str:
-    """Return what a test shares with those that go to the same process; by itself it is its own group."""
+    """Return the group of tests that run in the same process; a test that shares nothing is its own group."""
     if nodeid.startswith(CLIENTS):
         return CLIENTS
     found = FOLDER_AND_PARAMETERS.match(nodeid)

@@ -15,7 +15,7 @@ Row = tuple[str, str, str, str, str]
 
 
 def rows_of(config: pytest.Config, tally: Any, left_out: int) -> list[Row]:
-    """Return the rows of a phase: what ran, how long that took, what did not run, and how to run it."""
+    """Return the rows of a phase: what ran, its time, what did not run, and the command for it."""
     name, took = tally.phase.name, f"{tally.seconds:.0f} s"
     failed = f", {tally.failed} failed" if tally.failed else ""
     ran = f"{counted(tally.done)}{failed}"
@@ -27,7 +27,7 @@ def rows_of(config: pytest.Config, tally: Any, left_out: int) -> list[Row]:
 
 
 def _variants_left(config: pytest.Config) -> tuple[str, str]:
-    """Return how many variants and which Pythons did not have their turn, and the command that takes them."""
+    """Return the number of variants and the Pythons that did not run, and the command for them."""
     wish = config.getoption("--variants")
     runs = runs_named(wish, config.getoption("--interpreters"))
     others = len(every_variant()) - len({variant for variant, _ in runs})
@@ -40,5 +40,5 @@ def _variants_left(config: pytest.Config) -> tuple[str, str]:
 
 
 def counted(tests: int) -> str:
-    """Return how many tests there are in words."""
+    """Return the number of tests as text."""
     return f"{tests} test" if tests == 1 else f"{tests} tests"

@@ -1,4 +1,4 @@
-"""Folders that the processes of one parallel run share: the first that needs one makes it."""
+"""Folders that the processes of one parallel run share: the first that needs one creates it."""
 
 from __future__ import annotations
 

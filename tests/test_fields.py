@@ -1,4 +1,4 @@
-"""The text that fields take, held against the grammars of RFC 3339 and RFC 9562."""
+"""The text that fields accept, compared with the grammars of RFC 3339 and RFC 9562."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GRAMMARS = {
     datetime: r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})",
     Decimal: r"-?\d+(\.\d+)?",
 }
-# Texts that lenient parsers take.
+# Texts that lenient parsers accept.
 NEARLY = [
     "1700000000",
     "1700000000.5",
@@ -78,7 +78,7 @@ KINDS = (UUID, date, datetime, Decimal)
 
 @pytest.fixture(scope="module")
 def readers() -> Iterator[Readers]:
-    """Yield what reads each type: the ready field, and its plain annotation in a body."""
+    """Yield two readers of each type: the ready-made field, and its plain annotation in a body."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(TEMPLATE))
         # They need nothing but Pydantic.
@@ -93,13 +93,13 @@ def readers() -> Iterator[Readers]:
 
 
 def read(readers: Readers, kind: type, text: str) -> tuple[Any, Any]:
-    """Return the text as the ready field reads it, and as a body does."""
+    """Return the text as the ready-made field reads it, and as a body does."""
     ready, in_body = readers[kind]
     return ready.validate_python(text), in_body.model_validate({"field": text}).field
 
 
 def is_refused(readers: Readers, kind: type, value: object) -> bool:
-    """Return whether both refuse the value; that they do not agree is an error."""
+    """Return whether both refuse the value, and fail if they disagree."""
     ready, in_body = readers[kind]
     refused = []
     for validate, given_value in ((ready.validate_python, value), (in_body.model_validate, {"field": value})):
@@ -108,7 +108,7 @@ def is_refused(readers: Readers, kind: type, value: object) -> bool:
             refused.append(False)
         except ValidationError as error:
             refused.append(len(error.errors()) == 1)
-    assert len(set(refused)) == 1, f"{value!r} is read as {kind.__name__} in one way only"
+    assert len(set(refused)) == 1, f"{value!r} is read as {kind.__name__} by only one of them"
     return refused[0]
 
 
@@ -141,7 +141,7 @@ def test_every_decimal_is_read_exactly(readers: Readers, number: Decimal) -> Non
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=20, min_value=-1, max_value=1))
-def test_every_decimal_is_written_in_the_form_in_which_it_is_read(readers: Readers, number: Decimal) -> None:
+def test_every_decimal_is_written_as_it_is_read(readers: Readers, number: Decimal) -> None:
     ready, _ = readers[Decimal]
     written = json.loads(ready.dump_json(ready.validate_python(f"{number:f}")))
     assert re.fullmatch(r"-?[01]\.[0-9]{20}", written)
@@ -151,21 +151,21 @@ def test_every_decimal_is_written_in_the_form_in_which_it_is_read(readers: Reade
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(st.one_of(st.sampled_from(NEARLY), st.text(), *(st.from_regex(g) for g in GRAMMARS.values())))
-def test_text_outside_of_the_grammar_is_refused(readers: Readers, kind: type, text: str) -> None:
+def test_text_outside_the_grammar_is_refused(readers: Readers, kind: type, text: str) -> None:
     if not re.fullmatch(GRAMMARS[kind], text, re.ASCII):
         assert is_refused(readers, kind, text)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("text", NEARLY)
-def test_text_near_to_a_right_one_is_refused(readers: Readers, kind: type, text: str) -> None:
+def test_text_similar_to_a_valid_one_is_refused(readers: Readers, kind: type, text: str) -> None:
     fits = kind is Decimal and text in {"1700000000", "1700000000.5", "20261127"}
     assert is_refused(readers, kind, text) != fits
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(st.one_of(st.integers(), st.floats(), st.booleans(), st.none(), st.lists(st.text()), st.just({})))
-def test_what_is_not_text_is_refused(readers: Readers, kind: type, value: object) -> None:
+def test_values_that_are_not_text_are_refused(readers: Readers, kind: type, value: object) -> None:
     assert is_refused(readers, kind, value)
 
 

@@ -1,4 +1,4 @@
-"""Test runs do not depend on where they are started: on signals, on settings, on the environment."""
+"""Test runs are independent of inherited signals, settings and environment variables."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.variants.environments import clean_environment, environment_of
 from tests.variants.rendering import Project, Renderer
 
 HANDLER = "import {module}, signal; assert signal.getsignal(signal.SIGINT) is signal.default_int_handler"
-# What differs from the default and is valid, of settings that are neither numbers nor flags.
+# Valid values that differ from the default, for settings that are neither numbers nor flags.
 ODD = {
     "DATABASE_URL": "sqlite:////nowhere/app.db",
     "HOST": "192.0.2.1",
@@ -40,7 +40,7 @@ def ignore_sigint() -> None:
 
 
 def python_without_sigint(python: Path | str, module: str, folder: Path) -> str:
-    """Return what goes wrong where Python imports the module with SIGINT ignored."""
+    """Return the error if Python imports the module with SIGINT ignored."""
     command = [python, "-c", HANDLER.format(module=module)]
     environment = clean_environment(DATABASE_URL="sqlite:///app.db")
     done = subprocess.run(
@@ -55,7 +55,7 @@ def python_without_sigint(python: Path | str, module: str, folder: Path) -> str:
     return done.stderr
 
 
-def test_sigint_interrupts_though_it_is_ignored_where_the_tests_start(project: Project) -> None:
+def test_sigint_interrupts_even_if_the_tests_start_with_it_ignored(project: Project) -> None:
     assert not python_without_sigint(sys.executable, "conftest", REPOSITORY)
     python = environment_of(project.folder) / "bin" / "python"
     assert not python_without_sigint(python, "tests", project.folder)

@@ -17,7 +17,7 @@ TOOLS = Path(sys.executable).parent
 @pytest.mark.parametrize(
     "command", ["ruff format --check", "ruff check", "mypy", "python -m tools.prose", "codespell"]
 )
-def test_nothing_is_left_to_complain_about(command: str) -> None:
+def test_there_are_no_findings(command: str) -> None:
     tool, *arguments = command.split()
     done = subprocess.run(
         [str(TOOLS / tool), *arguments],

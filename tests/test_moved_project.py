@@ -1,4 +1,4 @@
-"""A project works where it is moved to, installed as a package, and with Python's safe path."""
+"""A project works after it was moved, installed as a package, and with Python's safe path."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.variants.rendering import Project, Renderer
 
 @pytest.fixture
 def project(renderer: Renderer) -> Project:
-    """Return the default project with an environment of its own that is installed already."""
+    """Return the default project with its own environment, which is installed already."""
     project = renderer.render({"project_name": "Items API"})
     venv = project.folder / ".venv"
     python, requirements = str(venv / "bin/python"), str(project.folder / "requirements-dev.txt")

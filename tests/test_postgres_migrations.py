@@ -1,4 +1,4 @@
-"""The migrations of PostgreSQL, made of the steps of an answer, lead forward and back on tables with rows."""
+"""The migrations of PostgreSQL, rendered from the steps of an answer, run up and down on tables with rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.repository import REPOSITORY, TEMPLATE
 VERSIONS = "template/migrations/postgres/versions"
 ITEMS: dict[str, Any] = {"name": "item", "fields": ["name:str:unique"]}
 ID = "00000000-0000-0000-0000-{:012}".format
-# Each type, and what a required field holds that is brought back: in any row; in the second one if unique.
+# Each type, and the value of a restored required field: in any row, or in the second one if it is unique.
 KINDS = {
     "str:min=3:max=9": ("---", "002"),
     "int:min=5:max=900": (5, 6),
@@ -89,7 +89,7 @@ def template() -> Template:
 
 
 def migrations_of(*revisions: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the migrations of these steps as the template gets them."""
+    """Return the migrations of these steps as the template receives them."""
     ids = ["0001", *(f"{number:012x}" for number in range(1, len(revisions)))]
     answer = [
         {"id": id_, "after": after, "steps": list(steps)}
@@ -105,7 +105,7 @@ def source_of(migration: dict[str, Any]) -> str:
 
 
 class Migrated:
-    """A database with the tables that steps made."""
+    """A database with the tables that steps created."""
 
     def __init__(self, url: str) -> None:
         self.runner = asyncio.Runner()
@@ -127,13 +127,13 @@ class Migrated:
         self.runner.run(execute())
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """Return what a query finds."""
+        """Return the result of a query."""
         return [tuple(row) for row in self.runner.run(self.connection.fetch(sql))]
 
     def values(self, table: str, column: str) -> list[Any]:
-        """Return what JSON has of a column, the oldest row first."""
+        """Return the JSON of a column, the oldest row first."""
         sql = f'SELECT to_json("{column}")::text FROM "{table}" ORDER BY id'
-        # Numbers with a fraction as their text, so that their places can be seen.
+        # Numbers with a fraction as text, so that their decimal places are visible.
         return [value and json.loads(value, parse_float=str) for (value,) in self.rows(sql)]
 
     def schema(self) -> list[Any]:
@@ -141,7 +141,7 @@ class Migrated:
         return [self.rows(SCHEMA), self.rows(INDEXES), self.rows(CONSTRAINTS)]
 
     def run(self, migration: dict[str, Any]) -> list[str]:
-        """Run the migration, and return the statements that take it back."""
+        """Run the migration, and return the statements that undo it."""
         namespace: dict[str, Any] = {}
         exec(source_of(migration).replace("from alembic import op\n", ""), namespace)
         self.execute(*namespace["UPGRADE"])
@@ -177,9 +177,7 @@ OPTIONAL = [
 
 
 @pytest.mark.parametrize("kind", OPTIONAL)
-def test_an_optional_field_is_null_in_rows_that_were_there_and_goes_again(
-    migrated: Migrated, kind: str
-) -> None:
+def test_an_optional_field_is_null_in_existing_rows_and_can_be_removed(migrated: Migrated, kind: str) -> None:
     added = {"add": "item", "field": f"extra_value:{kind}:optional"}
     create, add = migrations_of([{"create": ITEMS}], [added])
     migrated.run(create)
@@ -195,7 +193,7 @@ def test_an_optional_field_is_null_in_rows_that_were_there_and_goes_again(
 
 @pytest.mark.parametrize("kind", DEFAULTS)
 @pytest.mark.parametrize("option", ["", ":optional"])
-def test_a_field_with_a_default_has_it_in_rows_that_were_there_and_in_those_of_older_workers(
+def test_a_field_with_a_default_has_it_in_existing_rows_and_those_of_older_workers(
     migrated: Migrated, kind: str, option: str
 ) -> None:
     added = {"add": "item", "field": f"extra_value:{kind}{option}"}
@@ -237,7 +235,7 @@ def test_a_required_field_that_was_dropped_comes_back_with_values_within_its_bou
     ("on_delete", "left"),
     [("restrict", None), ("cascade", []), ("null", [None])],
 )
-def test_a_reference_does_on_delete_what_it_says(
+def test_a_reference_follows_its_on_delete(
     migrated: Migrated, on_delete: str, left: list[Any] | None
 ) -> None:
     things = {"name": "thing", "fields": ["name:str"]}
@@ -274,7 +272,7 @@ def test_a_required_reference_that_was_dropped_comes_back_without_values(migrate
     assert migrated.schema()[1:] == before[1:]
 
 
-def test_tables_that_refer_to_each_other_are_made_and_removed(migrated: Migrated) -> None:
+def test_tables_that_refer_to_each_other_are_created_and_removed(migrated: Migrated) -> None:
     hens = {"name": "hen", "fields": ["name:str"]}
     eggs = {"name": "egg", "fields": ["hen:ref=hens", "twin:ref=eggs:optional:on_delete=cascade"]}
     egg = "egg:ref=eggs:optional"
@@ -297,8 +295,8 @@ def test_tables_that_refer_to_each_other_are_made_and_removed(migrated: Migrated
     assert migrated.schema() == [[], [], []]
 
 
-def test_rows_that_go_together_need_no_order(migrated: Migrated) -> None:
-    # The pages of a book refer to its cover, which also goes with the book.
+def test_rows_that_are_deleted_together_need_no_order(migrated: Migrated) -> None:
+    # The pages of a book refer to its cover, which is deleted with the book, too.
     resources = [
         {"name": "book", "fields": ["name:str"]},
         {"name": "cover", "fields": ["book:ref=books:on_delete=cascade"]},
@@ -327,7 +325,7 @@ def test_a_resource_that_was_removed_comes_back_empty(migrated: Migrated) -> Non
     assert migrated.schema() == before
 
 
-def test_steps_of_one_migration_are_taken_back_in_reverse(migrated: Migrated) -> None:
+def test_steps_of_one_migration_are_undone_in_reverse(migrated: Migrated) -> None:
     things = {"name": "thing", "fields": ["name:str"]}
     create, several = migrations_of(
         [{"create": ITEMS}],
@@ -346,7 +344,7 @@ def test_steps_of_one_migration_are_taken_back_in_reverse(migrated: Migrated) ->
     assert migrated.values("items", "name") == ["1", "2"]
 
 
-def test_constraints_of_the_longest_names_are_kept_whole(migrated: Migrated) -> None:
+def test_the_longest_constraint_names_are_not_truncated(migrated: Migrated) -> None:
     plural, field = f"{'o' * 19}_list", "f" * 30
     texts = [f"{field}:ref={plural}:optional", f"{field[1:]}:ref={plural}:optional:unique"]
     (create,) = migrations_of([{"create": {"name": "o" * 24, "plural": plural, "fields": texts}}])
@@ -357,7 +355,7 @@ def test_constraints_of_the_longest_names_are_kept_whole(migrated: Migrated) -> 
     migrated.execute(*back)
 
 
-def test_migrations_come_out_formatted_and_without_lint() -> None:
+def test_migrations_are_formatted_and_without_lint() -> None:
     plural = f"{'o' * 19}_list"
     kinds = [*OPTIONAL, *DEFAULTS, f"ref={plural}:optional:unique"]
     settings = [

@@ -36,7 +36,7 @@ VARIABLES = {"PYTHONPATH": str(REPOSITORY), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1
 
 @pytest.fixture
 def command(tmp_path: Path) -> list[str]:
-    """Return the command that runs three tests as a quick run."""
+    """Return the command that runs three tests in a quick run."""
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests/test_some.py").write_text(TESTS)
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -ra\n")
@@ -46,7 +46,7 @@ def command(tmp_path: Path) -> list[str]:
 
 @pytest.fixture
 def shown(command: list[str], tmp_path: Path) -> str:
-    """Return what the run writes into a pipe."""
+    """Return the output of the run to a pipe."""
     environment = clean_environment(**VARIABLES)
     return subprocess.run(
         command, cwd=tmp_path, env=environment, check=False, capture_output=True, text=True
@@ -70,7 +70,7 @@ def test_a_pipe_gets_plain_lines_without_dots(shown: str) -> None:
     assert "F." not in shown
 
 
-def test_the_table_has_what_did_not_run_and_how_to_run_it(shown: str) -> None:
+def test_the_table_lists_skipped_tests_and_their_commands(shown: str) -> None:
     (row,) = [line for line in shown.splitlines() if line.startswith("FastForge itself") and "make" in line]
 
     assert "2 tests, 1 failed" in row
@@ -78,7 +78,7 @@ def test_the_table_has_what_did_not_run_and_how_to_run_it(shown: str) -> None:
     assert row.endswith("make test VARIANTS=covering")
 
 
-def test_on_a_terminal_lines_are_written_over(command: list[str], tmp_path: Path) -> None:
+def test_on_a_terminal_lines_are_overwritten(command: list[str], tmp_path: Path) -> None:
     environment = os.environ | clean_environment(**VARIABLES, TERM="xterm")
     terminal = pexpect.spawn(
         command[0], command[1:], cwd=str(tmp_path), env=environment, encoding="utf-8", dimensions=(40, 100)

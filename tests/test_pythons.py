@@ -1,4 +1,4 @@
-"""FastForge on the other supported Pythons, with warnings as errors: what it renders and how it updates."""
+"""FastForge on the other supported Pythons, with warnings as errors: rendering and updates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RENDERING = (
     "tests/generator/template/test_questions.py",
     "tests/generator/template/test_render.py",
 )
-# What a new Python breaks is found on the newest.
+# Changes in Python are found on the newest.
 MORE_ON_THE_NEWEST = ("tests/updates/test_update.py", "tests/updates/test_answers.py")
 
 pytestmark = pytest.mark.thorough

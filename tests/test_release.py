@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fastforge.template.history import release_number
 from packaging.version import Version
 
 from hatch_build import project_version
@@ -87,7 +88,9 @@ SPOILED = {
 
 
 @pytest.mark.parametrize(("spoil", "words"), SPOILED.items(), ids=lambda each: getattr(each, "__name__", ""))
-def test_what_is_missing_is_named(checkout: Path, spoil: Callable[[Path], None], words: str) -> None:
+def test_missing_parts_of_a_release_are_named(
+    checkout: Path, spoil: Callable[[Path], None], words: str
+) -> None:
     spoil(checkout)
     commit(checkout)
 
@@ -134,12 +137,15 @@ def test_a_release_is_built_from_a_clean_clone_and_generates_projects_without_a_
     clone = copy_checkout(tmp_path / "clone")
     commit_all(clone, "v0.0.9")
     before = git(clone, "tag"), git(clone, "status", "--porcelain")
+    records = (file.stem for file in (clone / "docs/releases").glob("*.toml"))
+    version = max(records, key=lambda name: release_number(name) or ())
+    assert release_problems(clone, version) == []
 
-    built = build_release(clone, "0.1.0", clone / "dist")
+    built = build_release(clone, version, clone / "dist")
 
     assert sorted(file.name for file in (clone / "dist").iterdir()) == [
-        "fastforge_template-0.1.0-py3-none-any.whl",
-        "fastforge_template-0.1.0.tar.gz",
+        f"fastforge_template-{version}-py3-none-any.whl",
+        f"fastforge_template-{version}.tar.gz",
     ]
     assert {file.parent for file in built} == {clone / "dist"}
     assert (git(clone, "tag"), git(clone, "status", "--porcelain")) == before

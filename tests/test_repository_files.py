@@ -1,4 +1,4 @@
-"""The files that people look for in a repository: present, valid, and true."""
+"""The files that people look for in a repository: present, valid and correct."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def links(document: Path) -> list[str]:
 
 
 def code(document: Path) -> str:
-    """Return all code of a document, a piece to a line."""
+    """Return all code of a document, one piece per line."""
     tokens = MarkdownIt("commonmark").enable("table").parse(document.read_text(encoding="utf-8"))
     every = [token for each in tokens for token in (each, *(each.children or ()))]
     return "\n".join(token.content for token in every if token.type in ("fence", "code_block", "code_inline"))
@@ -72,7 +72,7 @@ def test_a_make_target_that_a_document_names_exists(document: str) -> None:
     assert set(MAKE_TARGET.findall(code(REPOSITORY / document))) <= known
 
 
-def test_the_index_of_decisions_names_each_once_by_its_title() -> None:
+def test_the_index_of_decisions_lists_each_once_by_its_title() -> None:
     lines = (DECISIONS / "README.md").read_text(encoding="utf-8").splitlines()
     rows = [row.groups() for row in map(INDEX_ROW.match, lines) if row]
     titles = {
@@ -115,7 +115,7 @@ def metadata(wheel: zipfile.ZipFile) -> Message:
     return message_from_string(wheel.read(name).decode())
 
 
-def test_the_wheel_carries_its_license_and_says_that_it_is_typed(wheel: zipfile.ZipFile) -> None:
+def test_the_wheel_contains_its_license_and_is_marked_as_typed(wheel: zipfile.ZipFile) -> None:
     names = wheel.namelist()
 
     assert "fastforge/py.typed" in names
@@ -125,5 +125,5 @@ def test_the_wheel_carries_its_license_and_says_that_it_is_typed(wheel: zipfile.
 @pytest.mark.parametrize(
     "field", ["Author", "Classifier", "Description-Content-Type", "Keywords", "License-Expression", "Summary"]
 )
-def test_the_wheel_says_what_an_index_shows(wheel: zipfile.ZipFile, field: str) -> None:
+def test_the_wheel_has_the_metadata_that_an_index_shows(wheel: zipfile.ZipFile, field: str) -> None:
     assert metadata(wheel)[field]

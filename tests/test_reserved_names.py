@@ -1,4 +1,4 @@
-"""A service cannot have the name of anything that its environment contains."""
+"""A service cannot have the name of a package or module in its environment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.variants.environments import environment_of_all, installed
 
 
 def names_in_environment() -> Iterator[str]:
-    """Yield the names of all distributions that any variant installs, and of what they import as."""
+    """Yield the names of all distributions that any variant installs, and of their import packages."""
     for name, distribution in installed(environment_of_all()).items():
         yield name.replace("-", "_")
         for path in distribution.files or ():
@@ -29,11 +29,11 @@ def names_in_environment() -> Iterator[str]:
 def reserved() -> set[str]:
     """Return the names that copier.yml refuses."""
     questions = yaml.safe_load((REPOSITORY / "copier.yml").read_text())
-    # YAML has its own idea of true and false.
+    # YAML reads some words as true and false.
     return {str(name).lower() for name in questions["reserved_names"]["default"]}
 
 
-def test_what_any_variant_installs_is_reserved(reserved: set[str]) -> None:
+def test_the_packages_of_any_variant_are_reserved(reserved: set[str]) -> None:
     names = {name for name in names_in_environment() if re.fullmatch(r"[a-z][a-z0-9_]*", name)}
     missing = sorted(names - reserved - {"docs", "examples"})
     assert not missing, f"Add to reserved_names in copier.yml: {', '.join(missing)}"

@@ -11,7 +11,7 @@ ALONE = "tests/faults/test_postgres_faults.py::test_a_pooler"
 
 
 @pytest.mark.parametrize("parameters", ["{}", "{}-idle", "transaction-{}", "transaction-{}-idle"])
-def test_the_faults_of_a_variant_are_in_one_group_wherever_its_name_stands(parameters: str) -> None:
+def test_the_faults_of_a_variant_are_in_one_group_at_any_position_of_its_name(parameters: str) -> None:
     assert group_of(f"{ALONE}[{parameters.format(VARIANT)}]") == f"faults of {VARIANT}"
 
 
@@ -20,6 +20,8 @@ def test_the_variant_that_is_named_first_decides() -> None:
     assert group_of(f"tests/updates/test_update.py::test_one[{VARIANT}-{other}]") == f"updates of {VARIANT}"
 
 
-@pytest.mark.parametrize("test", ["tests/test_cli.py::test_one[a]", f"{ALONE}[unknown]", ALONE])
+@pytest.mark.parametrize(
+    "test", ["tests/generator/cli/test_commands.py::test_one[a]", f"{ALONE}[unknown]", ALONE]
+)
 def test_what_names_no_variant_is_its_own_group(test: str) -> None:
     assert group_of(test) == test

@@ -52,7 +52,7 @@ print(json.dumps([json.loads(one), json.loads(two)]))
 """
 
 
-def test_both_serializers_write_what_a_body_reads() -> None:
+def test_a_body_reads_the_output_of_both_serializers() -> None:
     python = environment_of_all() / "bin" / "python"
     done = subprocess.run(
         [python, "-c", BY_BOTH],

@@ -1,4 +1,4 @@
-"""The migrations of SQLite, made of the steps of an answer, lead forward and back on tables with rows."""
+"""The migrations of SQLite, rendered from the steps of an answer, run up and down on tables with rows."""
 
 import json
 import sqlite3
@@ -31,7 +31,7 @@ FIELD: dict[str, Any] = {
     "has_default": False,
     "default": None,
 }
-# Per kind: a default, and what SQLite keeps of it.
+# Per kind: a default, and its stored form in SQLite.
 DEFAULTS: dict[str, tuple[Any, Any]] = {
     "str": ("a b-c é", "a b-c é"),
     "int": (-7, -7),
@@ -41,7 +41,7 @@ DEFAULTS: dict[str, tuple[Any, Any]] = {
     "date": ("2026-02-28", "2026-02-28"),
     "enum": ("paid", "paid"),
 }
-# Per kind: bounds, and what rows get in a required field that is brought back.
+# Per kind: bounds, and the value of a restored required field.
 STAND_INS: dict[str, tuple[dict[str, Any], Any]] = {
     "str": ({"min": 3, "max": 9}, "---"),
     "int": ({"min": 5, "max": 9}, 5),
@@ -89,13 +89,13 @@ def source_of(steps: Sequence[dict[str, Any]], after: str = "") -> str:
 
 
 class Migrated:
-    """A database in memory with the tables that steps made, and the way back."""
+    """A database in memory with the tables that steps created, and its downgrades."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
 
     def migrate(self, *steps: dict[str, Any]) -> list[str]:
-        """Run the steps as one migration, and return the statements that take them back."""
+        """Run the steps as one migration, and return the statements that undo them."""
         namespace: dict[str, Any] = {}
         exec(source_of(steps).replace("from alembic import op\n", ""), namespace)
         self.execute(namespace["UPGRADE"])
@@ -121,7 +121,7 @@ class Migrated:
         )
 
     def values(self, table: str, column: str) -> list[Any]:
-        """Return what the rows have in a column, the oldest first; a column that is missing fails."""
+        """Return the values of a column, the oldest first; fail if the column is missing."""
         sql = f'SELECT "{table}"."{column}" FROM "{table}" ORDER BY id'
         return [value for (value,) in self.connection.execute(sql)]
 
@@ -156,7 +156,7 @@ def all_kinds(**values: Any) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("added", all_kinds(optional=True), ids=lambda each: each["name"])
 @pytest.mark.parametrize("options", [{}, {"filter": True}, {"unique": True}])
-def test_an_optional_field_is_null_in_rows_that_were_there_and_goes_again(
+def test_an_optional_field_is_null_in_existing_rows_and_can_be_removed(
     migrated: Migrated, added: dict[str, Any], options: dict[str, bool]
 ) -> None:
     before = migrated.schema()
@@ -170,7 +170,7 @@ def test_an_optional_field_is_null_in_rows_that_were_there_and_goes_again(
 
 @pytest.mark.parametrize("kind", DEFAULTS)
 @pytest.mark.parametrize("options", [{}, {"filter": True}, {"optional": True}])
-def test_a_field_with_a_default_has_it_in_rows_that_were_there(
+def test_a_field_with_a_default_has_it_in_existing_rows(
     migrated: Migrated, kind: str, options: dict[str, bool]
 ) -> None:
     before = migrated.schema()
@@ -305,7 +305,7 @@ def test_a_list_that_was_dropped_comes_back_empty_with_its_triggers(migrated: Mi
 @pytest.mark.parametrize(
     ("on_delete", "left"), [("restrict", None), ("cascade", []), ("null", [None]), ("", None)]
 )
-def test_a_reference_does_on_delete_what_it_says(
+def test_a_reference_follows_its_on_delete(
     migrated: Migrated, on_delete: str, left: list[Any] | None
 ) -> None:
     added = field("item_id", "ref", target="items", on_delete=on_delete, optional=True)
@@ -347,7 +347,7 @@ def test_a_resource_that_was_removed_comes_back_empty(migrated: Migrated) -> Non
     assert migrated.schema() == before
 
 
-def test_steps_of_one_migration_are_taken_back_in_reverse(migrated: Migrated) -> None:
+def test_steps_of_one_migration_are_undone_in_reverse(migrated: Migrated) -> None:
     before = migrated.schema()
     things = noun("things", field("item_id", "ref", target="items", on_delete="restrict", filter=True))
     note = field("note", "str", optional=True, filter=True)
@@ -358,7 +358,7 @@ def test_steps_of_one_migration_are_taken_back_in_reverse(migrated: Migrated) ->
 
 
 @pytest.mark.parametrize("after", ["", "0001"])
-def test_a_migration_comes_out_formatted_and_without_lint(after: str) -> None:
+def test_a_migration_is_formatted_and_without_lint(after: str) -> None:
     long = "a" * 30
     fields = [*all_kinds(filter=True), field(f"{long}_id", "ref", target=long, on_delete="cascade")]
     unique = [{**each, "unique": True, "name": f"{each['name']}_too"} for each in fields]

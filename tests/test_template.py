@@ -1,4 +1,4 @@
-"""The template's own files: the twins of the joints, and what may be in them at all."""
+"""The template's own files: default renderings are up to date, and Jinja stays within limits."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.twins import ANSWERS, twin_texts, twins
 from tests.variants.environments import clean_environment, environment_of_all
 from tests.variants.rendering import NOT_TEMPLATE, Project, Renderer
 
-# A joint is a place where options meet; more of them is how a template rots.
+# Options meet in these files; a template decays as their number grows.
 MOST_JINJA_LINES_IN_PYTHON = 24
 
 
 @pytest.fixture(scope="module")
 def default_project(renderer: Renderer) -> Project:
-    """The project that the twins are part of."""
+    """The project of the default renderings."""
     return renderer.render(ANSWERS)
 
 
@@ -31,11 +31,11 @@ def template_files() -> list[Path]:
 
 @pytest.fixture(scope="module")
 def expected(renderer: Renderer) -> dict[Path, str]:
-    """What the twins should hold."""
+    """The expected content of the default renderings."""
     return twin_texts(renderer)
 
 
-def test_a_twin_is_what_its_joint_renders_by_default(expected: dict[Path, str]) -> None:
+def test_a_default_rendering_is_up_to_date(expected: dict[Path, str]) -> None:
     stale = [twin for twin in twins() if (TEMPLATE / twin).read_text(encoding="utf-8") != expected[twin]]
 
     assert not stale, "Run: make twins"
@@ -53,18 +53,16 @@ def check_in_place(tool: str, *arguments: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_all_options_are_formatted_where_they_lie() -> None:
+def test_all_options_are_formatted_in_place() -> None:
     check_in_place("ruff", "format", "--check", "--no-cache")
 
 
-def test_all_options_are_without_lint_where_they_lie() -> None:
+def test_all_options_are_without_lint_in_place() -> None:
     check_in_place("ruff", "check", "--no-cache")
 
 
-def test_the_default_variant_is_strictly_typed_where_it_lies(
-    default_project: Project, tmp_path: Path
-) -> None:
-    # What other options need, such as settings for packages without types, is in their own projects only.
+def test_the_default_variant_is_strictly_typed_in_place(default_project: Project, tmp_path: Path) -> None:
+    # Settings that other options need, for packages without types, are only in their projects.
     files = [str(path.relative_to(default_project.folder)) for path in default_project.files("*.py")]
 
     check_in_place("mypy", "--cache-dir", str(tmp_path), *files)
@@ -77,13 +75,13 @@ def test_the_template_in_place_is_the_default_project(default_project: Project) 
     assert in_project - {Path(".copier-answers.yml")} <= in_template
 
 
-def test_only_joints_hold_jinja() -> None:
+def test_only_jinja_files_contain_jinja() -> None:
     plain = [path for path in template_files() if path.suffix == ".py" and not path.name.endswith(".jinja")]
 
     assert not [path for path in plain if "{%" in path.read_text(encoding="utf-8")]
 
 
-def test_python_joints_stay_tiny() -> None:
+def test_jinja_files_of_python_stay_tiny() -> None:
     # The files of a resource list its fields.
     joints = [path for path in template_files() if path.name.endswith(".py.jinja") and "{%" not in str(path)]
 
@@ -94,7 +92,7 @@ def test_python_joints_stay_tiny() -> None:
     assert max(lines.values()) <= MOST_JINJA_LINES_IN_PYTHON, lines
 
 
-def test_generation_runs_nothing_and_asks_for_no_trust() -> None:
+def test_generation_runs_no_commands_and_needs_no_trust() -> None:
     config = yaml.safe_load((REPOSITORY / "copier.yml").read_text(encoding="utf-8"))
 
     assert not config.keys() & {"_tasks", "_migrations", "_jinja_extensions", "_external_data"}

@@ -1,4 +1,4 @@
-"""What looks for newer templates in a project's repository is there if it was asked for."""
+"""The files that check for newer templates are in a project if they were chosen."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FILES = {".github/workflows/template-update.yml": "github-actions", "renovate.js
 
 
 @pytest.mark.parametrize("updates", ["none", *FILES.values()])
-def test_the_answer_brings_its_file_and_its_lines_and_no_other(renderer: Renderer, updates: str) -> None:
+def test_the_answer_adds_its_file_and_its_lines_and_no_others(renderer: Renderer, updates: str) -> None:
     project = renderer.render({"project_name": "Shop", "updates": updates})
 
     assert {name: (project.folder / name).exists() for name in FILES} == {

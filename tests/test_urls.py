@@ -1,4 +1,4 @@
-"""Whatever is in a URL, the service takes it as it is meant or refuses it, and never repeats a password."""
+"""The service parses any URL correctly or refuses it, and never repeats a password."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tests.repository import TEMPLATE
 
 PASSWORD = "s3cr3t-horse-staple"
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
-# Where people forget to escape.
+# Parts in which escaping is often forgotten.
 AWKWARD = st.text("/?#@:%&=[]; ab1", max_size=6)
 
 
 def loaded(name: str) -> Any:
-    """Return a module of the template that needs nothing of its application."""
+    """Return a module of the template that imports nothing else of the application."""
     path = TEMPLATE / "app/forge" / name
     spec = spec_from_file_location(path.stem, path)
     assert spec is not None
@@ -38,13 +38,13 @@ sqlite_url = loaded("database/sqlite_url.py")
 
 
 @given(parts=st.lists(st.text(min_size=1, max_size=8).filter(lambda text: "\0" not in text), min_size=1))
-def test_a_path_in_a_url_of_sqlite_comes_back_as_it_was(parts: list[str]) -> None:
+def test_a_path_survives_a_sqlite_url(parts: list[str]) -> None:
     path = "/nowhere/" + "".join(parts).encode(errors="replace").decode() + ".db"
     assert sqlite_url.database_path(f"sqlite:///{quote(path)}") == Path(path)
 
 
 @given(user=TEXT, password=TEXT)
-def test_a_user_and_a_password_of_redis_come_back_as_they_were(user: str, password: str) -> None:
+def test_a_user_and_a_password_survive_a_redis_url(user: str, password: str) -> None:
     url = f"redis://{quote(user, safe='')}:{quote(password, safe='')}@host:1/2"
     options = redis_url.connection_options(url)
     assert (options.get("username", ""), options.get("password", "")) == (user, password)
@@ -60,7 +60,7 @@ REFUSING: list[tuple[Callable[[str], object], str]] = [
 
 @pytest.mark.parametrize(("read", "scheme"), REFUSING, ids=[scheme for _, scheme in REFUSING])
 @given(before=AWKWARD, after=AWKWARD, rest=st.text("/?#@:%&=ab1.", max_size=12))
-def test_no_refusal_repeats_a_password(
+def test_no_error_repeats_a_password(
     read: Callable[[str], object], scheme: str, before: str, after: str, rest: str
 ) -> None:
     try:

@@ -1,7 +1,7 @@
-"""The twins: beside each `x.jinja` in template/ lies `x`, its rendering with default answers.
+"""The default renderings: beside each `x.jinja` in template/, its output `x` for the default answers.
 
-Where the default variant has no such file, the twin comes from the variant that differs least and has one.
-`python -m tests.twins` writes them anew; tests/test_template.py fails where one is out of date.
+If the default variant has no such file, it comes from the variant that differs least and has one.
+`python -m tests.twins` writes them; tests/test_template.py fails if one is out of date.
 """
 
 import tempfile
@@ -12,7 +12,7 @@ from tests.repository import TEMPLATE
 from tests.variants.rendering import Renderer
 from tests.variants.space import Variant, default_variant, every_variant
 
-# Without resources: the template is a service that runs where it lies, and a resource is rendered per answer.
+# Without resources: the template is a service that runs in place, and resources are rendered per answer.
 ANSWERS: dict[str, Any] = {
     "project_name": "Items API",
     "description": "A FastAPI service that keeps items.",
@@ -21,13 +21,13 @@ ANSWERS: dict[str, Any] = {
 
 
 def twins() -> list[Path]:
-    """Return the paths, relative to template/, that have a joint; the answers file has no twin."""
+    """Return the paths, relative to template/, that have a `.jinja` file, except for the answers file."""
     joints = (path.relative_to(TEMPLATE) for path in TEMPLATE.rglob("*.jinja"))
     return sorted(path.with_suffix("") for path in joints if "{{" not in str(path))
 
 
 def twin_texts(renderer: Renderer) -> dict[Path, str]:
-    """Return what should be in each twin."""
+    """Return the content of each default rendering."""
     texts: dict[Path, str] = {}
     for variant in sorted(every_variant(), key=_distance_from_default):
         if texts.keys() >= set(twins()):
@@ -44,7 +44,7 @@ def _distance_from_default(variant: Variant) -> int:
 
 
 def main() -> None:
-    """Write every twin."""
+    """Write every default rendering."""
     with tempfile.TemporaryDirectory() as folder:
         for twin, text in twin_texts(Renderer(Path(folder))).items():
             (TEMPLATE / twin).write_text(text, encoding="utf-8")

@@ -1,6 +1,6 @@
 """Check the English of documentation, docstrings, comments and messages.
 
-Run `python -m tools.prose [--all] [FILE ...]`. The rules, with their replacements, are in prose.toml.
+Run `python -m tools.prose [FILE ...]`. The rules, with their replacements, are in prose.toml.
 `make lint` runs this check, and codespell for spelling.
 """
 
@@ -95,9 +95,9 @@ def _is_text(name: str) -> bool:
     return path.suffix in SUFFIXES or path.name in NAMES
 
 
-def listed_paths(key: str) -> list[str]:
-    """Return the paths under a key of prose.toml: `exempt` or `not_clean_yet`."""
-    paths: list[str] = tomllib.loads(RULES.read_text(encoding="utf-8"))[key]
+def exempt_paths() -> list[str]:
+    """Return the paths of files that quote the rules."""
+    paths: list[str] = tomllib.loads(RULES.read_text(encoding="utf-8"))["exempt"]
     return paths
 
 
@@ -108,7 +108,7 @@ def is_under(name: str, paths: Iterable[str]) -> bool:
 
 def findings_in(files: Iterable[str]) -> list[Finding]:
     """Return the findings in these files, except for files that are exempt."""
-    rules, exempt = read_rules(), listed_paths("exempt")
+    rules, exempt = read_rules(), exempt_paths()
     return [
         finding
         for file in files
@@ -118,16 +118,11 @@ def findings_in(files: Iterable[str]) -> list[Finding]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print each finding. Return 1 if there is one in a path that has to be clean."""
+    """Print each finding. Return 1 if there is one."""
     parser = argparse.ArgumentParser(prog="python -m tools.prose", description="Check for plain English.")
-    parser.add_argument("--all", action="store_true", help="also check the paths in not_clean_yet")
     parser.add_argument("files", nargs="*", metavar="FILE", help="the default is every file in git")
     options = parser.parse_args(arguments)
-    pending = [] if options.all else listed_paths("not_clean_yet")
-    files = [
-        file for file in options.files or checked_files() if _is_text(file) and not is_under(file, pending)
-    ]
-    found = findings_in(files)
+    found = findings_in(file for file in options.files or checked_files() if _is_text(file))
     for finding in found:
         print(finding)
     print(f"{len(found)} findings in {len({finding.file for finding in found})} files", file=sys.stderr)

@@ -106,7 +106,7 @@ def _checked_project(file: Path, version: str, directory: Path) -> Path:
     # It exits with 3 if the project is not that of the newest release.
     _run_offline([fastforge, "check", str(project)], home)
     for check in (("check",), ("format", "--check")):
-        _run([str(BIN / "ruff"), *check, "--quiet", str(project)])
+        _run([str(BIN / "ruff"), *check, "--quiet", "--no-cache", str(project)])
     return project
 
 

@@ -29,7 +29,7 @@ async def body_of(receive: Receive) -> bytes:
 
 
 async def lifespan(receive: Receive, send: Send, opened: Awaitable[object]) -> None:
-    """Await what has to be opened first, then the end."""
+    """Open the resource at startup, and close it at shutdown."""
     await receive()
     await opened
     await send({"type": "lifespan.startup.complete"})

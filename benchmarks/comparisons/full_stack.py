@@ -1,4 +1,4 @@
-"""A comparison with the backend of fastapi/full-stack-fastapi-template, from a checkout: it is not a package.
+"""A comparison with the backend of fastapi/full-stack-fastapi-template; it needs a checkout.
 
 The commit that is checked out is measured with its locked versions, on the newest Python here that it
 accepts, started as its production image does, but with one worker.
@@ -50,7 +50,7 @@ def checkout(name: str) -> Path:
     if subprocess.run(command, capture_output=True, check=False).returncode:
         raise SystemExit(
             f"{name!r} is not a checkout of {REPOSITORY} {OLDEST} or newer. "
-            "Clone that, and give the folder of the clone."
+            "Clone it, and pass the directory of the clone."
         )
     return Path(name)
 
@@ -75,7 +75,7 @@ def _git(source: Path, *arguments: str) -> bytes:
 
 
 def _installed(source: Path, folder: Path) -> Path:
-    """Return a copy of the commit, with an environment of its own in `.venv`."""
+    """Return a copy of the commit, with its environment in `.venv`."""
     with tarfile.open(fileobj=BytesIO(_git(source, "archive", "HEAD", *MEASURED))) as archive:
         archive.extractall(folder, filter="data")
     # Newer commits serve the built frontend from there, and do not start without.

@@ -1,6 +1,6 @@
 """A comparison with a published generator: the project that its defaults generate for PostgreSQL.
 
-s3rius' `fastapi_template`, pinned, is installed into a folder of its own and runs without a terminal. Its
+s3rius' `fastapi_template`, pinned, is installed into a separate directory and runs without a terminal. Its
 project installs the versions that its ranges allow, on the newest Python here that it accepts, and starts
 with its own command. `full_stack` measures a generator that is not a package, but a repository.
 """
@@ -73,7 +73,7 @@ def row_beside_ours(session: Session, title: str, goal: float, theirs: Service, 
 
 
 def _generated(folder: Path) -> Path:
-    """Return the new project, with an environment of its own in `.venv`."""
+    """Return the new project, with its environment in `.venv`."""
     # The generator uses the uv that it finds.
     environment = tools(folder / "generator", PINNED, ACCEPTED)
     run(["fastapi_template", "--name", NAME, *FEATURES, *SWITCHES], folder, environment)
@@ -82,7 +82,7 @@ def _generated(folder: Path) -> Path:
 
 
 def tools(folder: Path, pinned: Sequence[str], accepted: SpecifierSet) -> dict[str, str]:
-    """Install these packages, uv among them; return the variables that select them and an accepted Python."""
+    """Install these packages, which include uv; return the variables that select them and a Python."""
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     programs = folder / "bin"
     run([str(programs / "pip"), "install", "--quiet", "--disable-pip-version-check", *pinned], folder)

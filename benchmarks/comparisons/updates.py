@@ -1,4 +1,4 @@
-"""`python -m benchmarks.comparisons.updates`: `fastforge update` against `copier update`, and 100 at once.
+"""`python -m benchmarks.comparisons.updates`: one update compared with `copier update`, and 100 at once.
 
 Both commands update copies of one project with one edit; their time includes that of the processes they
 start, such as git. Rounds are interleaved. FastForge is installed from a wheel that carries its history;
@@ -31,10 +31,10 @@ COMMANDS = {
     "fastforge update": [sys.executable, "-m", "fastforge", "update"],
     "copier update": [sys.executable, "-m", "copier", "update", "--defaults", "--quiet"],
 }
-# Of each hundred projects; the others are updated without any obstacle.
+# Of each hundred projects; the others are updated without problems.
 KINDS = {"current": 10, "conflict": 10, "failed tests": 10}
 RECIPES = {"failed tests": "false"}
-# One of them is changed at its end by an owner as well.
+# An owner also changes one of them at its end.
 CHANGED = ("app/forge/http/middleware.py", "app/forge/http/health.py", "Dockerfile.jinja", "Makefile.jinja")
 
 
@@ -88,7 +88,7 @@ def _release(clone: Path, tag: str) -> None:
 
 
 def _edit(file: Path, old: str, new: str) -> None:
-    """Replace a text that must be there."""
+    """Replace a text, which must occur."""
     text = file.read_text()
     assert old in text, f"{file.name} no longer has {old!r}."
     file.write_text(text.replace(old, new, 1))
@@ -137,7 +137,7 @@ def _comparison(samples: Mapping[str, Sequence[tuple[float, float]]]) -> dict[st
 
 
 def _many(folder: Path, old: Path, new: Path, count: int, environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return the outcomes of that many projects, and the time of the command."""
+    """Return the outcomes of this many projects, and the time of the command."""
     expected = _fleet(folder / "fleet", old, new, count)
     command = [*COMMANDS["fastforge update"], "--all", "--json", str(folder / "fleet")]
     started_at, used = time.monotonic(), os.times()

@@ -1,1 +1,1 @@
-"""Goals of the services and the commands: what is measured, and against which limit."""
+"""Goals of the services and the commands: the measurements, and their limits."""

@@ -26,7 +26,7 @@ MONGODB = Contender(
 )
 REDIS = Contender("redis", "sqlite", (("cache", "redis"),))
 FEW, MANY = 5, 20
-# By the number of resources. Each has a database of its own, because it has tables of its own.
+# By the number of resources. Each has a separate database, because it has other tables.
 TTL_OF, SQLITE_OF = (
     {
         count: Contender(
@@ -65,7 +65,7 @@ LIST_BY_TYPED, LIST_BY_TEXT = "list by typed parameters", "list by text"
 
 @dataclass(frozen=True)
 class Probe:
-    """A workload on a server; one request concerns so many rows."""
+    """A workload on a server; one request concerns this many rows."""
 
     contender: Contender
     workload: str

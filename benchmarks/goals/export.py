@@ -38,7 +38,7 @@ def rows(session: Session) -> Iterator[Row]:
     first_byte = f"Export {session.export_rows:,} rows: time to the first byte"
     if not session.wants(growth, first_byte):
         return
-    # A database of its own, so that no other benchmark has so many rows.
+    # A separate database, so that no other benchmark has so many rows.
     urls = {"postgres": session.servers.postgres.database("benchmarks_export_test"), "redis": ""}
     with running(POSTGRES, urls, session.folder, session.core) as server:
         session.progress(f"export: making {session.export_rows:,} rows")

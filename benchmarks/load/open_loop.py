@@ -1,8 +1,8 @@
 """Load on a fixed schedule: `python -m benchmarks.load.open_loop` does not wait for responses.
 
 Latency counts from when a request was due, so a service that stalls is charged for all requests that had to
-wait ("coordinated omission": https://github.com/giltene/wrk2). A process of its own, which reads a job from
-standard input and writes an outcome to standard output.
+wait ("coordinated omission": https://github.com/giltene/wrk2). It is a separate process, which reads a job
+from standard input and writes an outcome to standard output.
 """
 
 import json
@@ -46,13 +46,13 @@ class Outcome:
     errors: int = 0
     # The share of the time in which the generator itself was busy; near 1 it is the bottleneck.
     busy: float = 0.0
-    # The delay of each request by the generator itself, when the machine did not let it run.
+    # The delay of each request by the generator itself, while the machine did not run it.
     late_ms: list[float] = field(default_factory=list)
 
 
 @dataclass
 class Schedule:
-    """The due time of each request, and how many were due so far."""
+    """The due time of each request, and the number of those that were due so far."""
 
     started_at: float
     per_second: float

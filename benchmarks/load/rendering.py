@@ -1,4 +1,4 @@
-"""Services rendered from the template in the working tree, uncommitted changes included."""
+"""Services rendered from the template in the working tree, including uncommitted changes."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ import copier
 REPOSITORY = Path(__file__).parents[2]
 TEMPLATE = REPOSITORY / "template"
 ANSWERS = {"project_name": "Items API", "description": "A FastAPI service that keeps items."}
-# What Copier reads beside the template.
+# The paths that Copier reads beside the template.
 SOURCES = ("copier.yml", "macros")
 
 

@@ -47,7 +47,7 @@ class Contender:
 def database_urls(servers: Servers, folder: Path, kinds: Collection[str]) -> dict[str, str]:
     """Return a URL for each of these kinds of database, emptied first, and one of SQLite.
 
-    Kinds that begin with "sqlite-" are files of their own.
+    Kinds that begin with "sqlite-" are separate files.
     """
     urls = {"sqlite": f"sqlite:///{folder}/app.db", "none": "", "redis": ""}
     urls |= {kind: f"sqlite:///{folder}/{kind}.db" for kind in kinds if kind.startswith("sqlite-")}
@@ -80,7 +80,7 @@ def running(
         application = [f"benchmarks.baselines.{contender.baseline}:app", "--http", "httptools"]
     else:
         folder = _rendered(contender, variables, folder)
-        # The protocol of every deployment, with limits on heads that Uvicorn's own does not have.
+        # The protocol of every deployment, with limits on heads that Uvicorn's own protocol lacks.
         application = ["--factory", "app.forge.server.worker:create_app"]
         application += ["--http", "app.forge.server.protocol:HttpProtocol"]
     options = ["--port", str(port), "--loop", "uvloop", "--no-access-log", "--log-level", "error"]

@@ -64,7 +64,7 @@ def measured(
 ) -> Iterator[Comparison]:
     """Yield the comparison of each optimization that can be measured; add the others to `failures`.
 
-    After so many seconds, no further measurement begins.
+    After this time, no further measurement begins.
     """
     deadline = time.monotonic() + seconds
     for optimization in chosen:
@@ -73,7 +73,7 @@ def measured(
             continue
         try:
             comparison = measure_one(optimization)
-        # Whatever fails here must not keep the others from being measured.
+        # A failure here must not prevent the other measurements.
         except (Exception, SystemExit) as why:  # noqa: BLE001
             failures.append(f"{optimization.id}: {str(why) or type(why).__name__}")
         else:

@@ -37,7 +37,7 @@ def write_measurement(file: Path, measurement: dict[str, Any]) -> None:
 
 
 def write_rounds(file: Path, comparison: Comparison, answers: dict[str, str], servers: str) -> None:
-    """Add the rounds of an optimization to a JSON file, and remove those of optimizations that are gone."""
+    """Add the rounds of an optimization to a JSON file, and remove rounds of deleted optimizations."""
     earlier = json.loads(file.read_text()) if file.exists() else {}
     document = {each.id: earlier[each.id] for each in all_optimizations() if each.id in earlier}
     document[comparison.optimization.id] = {

@@ -1,6 +1,6 @@
 """The measurement of one optimization: a project that has it, and a copy without it, side by side.
 
-Both serve as in production, but with one worker. Rounds are interleaved and take turns at who begins.
+Both serve as in production, but with one worker. Rounds are interleaved, and they take turns at going first.
 """
 
 import os
@@ -23,7 +23,7 @@ from benchmarks.load.rendering import migrate, render
 from testkit.servers import Servers
 from testkit.servers.variables import variables_for
 
-# A cache would hide the work of a database. The effect of a cache shows in front of a database server.
+# A cache would hide the work of a database. The effect of a cache is measured in front of a database server.
 OTHER_ANSWERS = {
     "sqlite": {"cache": "none"},
     "postgres": {"cache": "none"},

@@ -1,4 +1,4 @@
-"""The measured savings in the questions of `copier.yml`: taken from the measurements, never typed."""
+"""The measured savings in the questions of `copier.yml`: copied from the measurements, never typed."""
 
 import re
 from collections.abc import Iterable

@@ -63,7 +63,7 @@ def main() -> None:
 
 @contextmanager
 def _running(name: str, settings: tuple[tuple[str, str], ...], folder: Path) -> Iterator[Service]:
-    # A database of its own: writers of one file would wait for each other.
+    # A separate database: writers of one file would wait for each other.
     urls = {"sqlite": f"sqlite:///{folder}/{uuid4().hex}.db", "redis": ""}
     with running(Contender(name, "sqlite", settings=settings), urls, folder) as server:
         yield server

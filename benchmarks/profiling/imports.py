@@ -24,7 +24,7 @@ STARTS = 5
 OWN = "the service's own modules"
 STANDARD_LIBRARY = "the standard library"
 BUILDING = "building the application"
-# As Uvicorn does it, which is imported too. Prints the CPU milliseconds after the imports, and at the end.
+# As Uvicorn does it, whose import counts, too. Prints the CPU milliseconds after the imports, and at the end.
 LOADING = """\
 from time import process_time
 from uvicorn.config import Config

@@ -3,7 +3,7 @@
 py-spy stops a process to read its stack. From another core, the interrupt takes a moment to arrive, and a
 process that enters the kernel in that moment stops there: system calls of a tenth of a microsecond looked
 like a tenth of a request. So the sampler shares the server's core and runs at once when it wakes: then the
-timer that wakes it also stops the server, wherever it is.
+timer that wakes it also stops the server at its current position.
 """
 
 import os

@@ -1,7 +1,7 @@
 """The layers of a server in py-spy's samples: collapsed stacks, read and counted.
 
 A sample belongs to the innermost frame of a package that has a layer. The time of the standard library, the
-interpreter and the C library is charged to their callers.
+interpreter and the C library counts for their callers.
 """
 
 import re
@@ -120,7 +120,7 @@ def function_of(frames: Sequence[Frame]) -> str:
         return f"{frames[0].function} (kernel)"
     named = (frame for frame in frames if _layer_of_file(frame.file))
     function, file = next(named, frames[0])
-    # The folder in which a wheel was built means nothing, nor does an address.
+    # Neither an address nor the directory in which a wheel was built has a meaning here.
     place = "/".join(file.split("/")[-2:]) if file.startswith("/") else file
     return f"{'native code' if function.startswith('0x') else function} ({place})"
 
@@ -135,7 +135,7 @@ def _layer_of_file(file: str) -> str | None:
 def without_waiting(stacks: Sequence[Stack], kernel_share: float) -> list[Stack]:
     """Return the stacks with only as much polling as the kernel's share of the time allows.
 
-    A server that was woken looks busy before it runs again, and its wait is not its own time.
+    A server that was woken looks busy before it runs again, and its wait does not count as its time.
     """
     total = sum(stack.samples for stack in stacks)
     polls = sum(stack.samples for stack in stacks if _system_call(stack.frames) in POLLS)

@@ -14,7 +14,7 @@ from benchmarks.goals.in_process import BLOG_MIDDLEWARE, GZIP_9
 
 @dataclass(frozen=True)
 class Advice:
-    """An advice, the title of a row or the name of an optimization, and a text with the figure."""
+    """A piece of advice, the title of a row or the name of an optimization, and a text with the figure."""
 
     advice: str
     proof: str
@@ -29,7 +29,7 @@ ADVICE = (
     Advice("An ORM session as a dependency, three `@app.middleware`, gzip at level 9", READ_BY_BLOG, LIMIT),
     Advice("Plain FastAPI is as fast as it gets: `response_model` and a pool", READ_BY_TUTORIAL, LIMIT),
     Advice("A model per row of a list", LIST_BY_TUTORIAL, LIMIT),
-    Advice("Write the model's dump, answer through `response_model`", CREATE_BY_TUTORIAL, LIMIT),
+    Advice("Write the model's dump, respond through `response_model`", CREATE_BY_TUTORIAL, LIMIT),
     Advice("Insert items one by one", ONE_BY_ONE, "{} times the CPU of a batch, per row"),
     Advice(
         '`@app.middleware("http")` for what every request needs',

@@ -29,7 +29,7 @@ MARKS = ("<!-- {}: made by `make benchmarks` -->", "<!-- end of {} -->")
 
 
 def machine() -> str:
-    """Return the machine and the Python that the figures depend on, in a line."""
+    """Return the machine and the Python that the figures depend on, in one line."""
     return f"{platform.system()}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
 
 
@@ -134,7 +134,7 @@ def advice_table(rows: Sequence[Row]) -> str:
 
 
 def _proven() -> list[tuple[Optimization, OptimizationMeasurement]]:
-    """Return the optimizations that save what they should, with measurements, the most effective first."""
+    """Return the optimizations that save enough, with their measurements, the most effective first."""
     found = [
         (each, each.measurement)
         for each in load_optimizations(OPTIMIZATIONS)
@@ -164,7 +164,7 @@ def latency_line(rows: Sequence[Row]) -> str:
     service = f"{details['p50_ms']:g} ms and p99 {details['p99_ms']:g} ms"
     return (
         "Latency counts from when a request was due. "
-        f"At {details['peak_per_second'] / 2:.0f} requests a second, half of one worker's peak, "
+        f"At {details['peak_per_second'] / 2:.0f} requests per second, half of one worker's peak, "
         f"the median was {service}{_control(details)}."
     )
 

@@ -20,7 +20,7 @@ PREFACE = """\
 
 {machine}; written by `make benchmarks`.
 
-The shares are those of py-spy's samples, {per_second} a second, of a server with 64 busy connections; the
+The shares are those of py-spy's samples, {per_second} per second, of a server with 64 busy connections; the
 sums were measured without a sampler. A sample counts for the innermost package in its stack; the time of
 the standard library and the interpreter counts for their callers. With 300 samples, a share of 10% is
 accurate to ±2%. The kernel's part is reading, writing and polling sockets; the limit's endpoint is its
@@ -83,7 +83,7 @@ class Profiles:
         return list(self._known.values())
 
     def begin(self) -> None:
-        """Forget the profiles of earlier runs."""
+        """Discard the profiles of earlier runs."""
         self._known = {}
 
     def keep(self, profile: Profile, per_second: int) -> None:

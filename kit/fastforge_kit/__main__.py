@@ -6,7 +6,7 @@ from fastforge_kit.ending import finish
 
 
 def main() -> None:
-    """Measure what the command line selects. Raises `SystemExit` as `finish` says."""
+    """Measure what the command line selects. Raises `SystemExit` as `finish` does."""
     arguments = sys.argv[1:]
     finish(lambda: _run(arguments), as_json="--json" in arguments)
 

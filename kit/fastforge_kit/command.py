@@ -27,7 +27,7 @@ Steps = Generator[str, None, None]
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Measure and print. Returns 0, 1 if that failed, 2 for wrong arguments, 128 and the signal after a signal."""
+    """Measure and print. Return 0, 1 after a failure, 2 for wrong arguments, or 128 plus the signal's number."""
     results = Results(Load(0, 0, 0, 0))
     try:
         options = read_options(arguments)
@@ -49,14 +49,14 @@ def _load(options: Options) -> Load:
 
 
 def _steps(options: Options, results: Results) -> Steps:
-    """Measure; yield the latest measurement and how many there will be. Raises `CannotMeasure`."""
+    """Measure; yield the latest measurement and the number of all measurements. Raises `CannotMeasure`."""
     with throwaway_databases() as (url, another):
         yield from _endpoint_steps(options, results, url)
         yield from _optimization_steps(options, results, [url, another])
 
 
 def _optimization_steps(options: Options, results: Results, database_urls: Sequence[str]) -> Steps:
-    # As long as an endpoint on either side, in more rounds: a ratio needs more of them than a figure.
+    # Each side takes as long as an endpoint, in more rounds: a ratio needs more of them than a single figure.
     rounds = options.rounds * ROUNDS_OF_AN_OPTIMIZATION
     seconds = options.seconds / ROUNDS_OF_AN_OPTIMIZATION
     load = results.load._replace(generators=1, rounds=rounds, seconds=seconds)
@@ -95,7 +95,7 @@ def _endpoint_steps(options: Options, results: Results, database_url: str) -> St
 
 
 def _progress(text: str) -> None:
-    # It rewrites its line, which makes sense at a terminal only.
+    # It rewrites its line, which makes sense only at a terminal.
     if sys.stderr.isatty():
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
@@ -124,7 +124,7 @@ def _print(text: str) -> None:
     try:
         print(text, flush=True)
     except BrokenPipeError:
-        # The reader has gone; Python would complain once more at its exit.
+        # The reader has closed the pipe; Python would report it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -1,4 +1,4 @@
-"""Each optimization of the service on and off, in interleaved rounds, and the verdict that these allow."""
+"""Each optimization of the service on and off, in interleaved rounds, and the verdict."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Round(NamedTuple):
     @property
     def ratio(self) -> float:
         """The CPU time of a request without the optimization, relative to the time with it."""
-        # Where the system shows no CPU time, the time of a request, which is noisier.
+        # If the system shows no CPU time: the duration of a request, which is noisier.
         if self.on.cpu_us and self.off.cpu_us:
             return self.off.cpu_us / self.on.cpu_us
         return self.on.per_second / self.off.per_second
@@ -41,7 +41,7 @@ class Comparison:
 
     optimization: Optimization
     rounds: tuple[Round, ...] = ()
-    # Why there are none.
+    # The reason if there are none.
     obstacle: str = ""
 
     @property
@@ -51,12 +51,12 @@ class Comparison:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The interval that all but certainly holds the true median; None if there are too few rounds."""
+        """The confidence interval of the median, or None if there are too few rounds."""
         return median_interval(self.ratios)
 
     @property
     def verdict(self) -> str:
-        """Return "met" if it saves what an optimization should, "missed", "inconclusive" or "not measured"."""
+        """Return "met" if it saves enough, "missed", "inconclusive" or "not measured"."""
         if self.obstacle:
             return NOT_MEASURED
         return INCONCLUSIVE if self.interval is None else WORTHWHILE.verdict(*self.interval)
@@ -102,7 +102,7 @@ def _rounds(
 ) -> Iterator[Round]:
     with without(optimization, project) as copy:
         starts = [
-            # One worker on either side: the CPU time of a request does not depend on how many serve.
+            # One worker each: the CPU time of a request does not depend on the number of workers.
             Start(folder, available_port(None), {**environment, **optimization.environment, "WORKERS": "1"})
             for folder, environment in zip((project, copy), environments, strict=True)
         ]
@@ -132,7 +132,7 @@ def _prepared(
 
 
 def _round(sides: Sequence[tuple[Service, Prepared]], load: Load, number: int) -> Round:
-    # Each goes first in every other round, because the one before may leave the machine warm or the disk busy.
+    # Each runs first in every other round, because the previous one may leave the machine warm or the disk busy.
     order = (0, 1) if number % 2 else (1, 0)
     measured = {side: sample(*sides[side], load, number) for side in order}
     if not all(errors_target().bound.is_kept(each.error_percent) for each in measured.values()):

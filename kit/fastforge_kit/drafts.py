@@ -11,16 +11,16 @@ from fastforge_kit.errors import CannotMeasure
 from fastforge_kit.openapi import Resource, Schema
 from fastforge_kit.service import Service, expect
 
-# How many rows are created to find out which fields are unique.
+# The number of rows that are created to find out which fields are unique.
 PROBES = 2
-# Values of the size that real rows have, so that figures of different services are comparable.
+# Values as large as those of real rows, so that figures of different services are comparable.
 USUAL_TEXT = "A sturdy thing of the usual size, delivered within a week."
 USUAL_NUMBER = 12_900
 USUAL_WORDS = ("garden", "steel")
 LONG_TEXT = 500
 # Three digits for the kind of a row, twelve for its number.
 NUMBERED = 10**15
-# Characters that keep texts of different kinds apart.
+# Characters that distinguish texts of different kinds.
 SALT = 4
 ANOTHER = "Measure another resource: fastforge bench --resource NAME"
 
@@ -29,10 +29,10 @@ class Drafts:
     """Drafts of one resource, for rows that do not exist yet."""
 
     def __init__(self, service: Service, resources: Sequence[Resource], resource: Resource) -> None:
-        """Create the rows that others refer to, and two rows to see what the service accepts.
+        """Create the rows that others refer to, and two rows to find out what the service accepts.
 
         Raises:
-            CannotMeasure: The service refuses the example of its own document.
+            CannotMeasure: The service refuses the example in its OpenAPI document.
         """
         self.prefix = uuid4().hex
         self._service = service
@@ -46,7 +46,7 @@ class Drafts:
             self.location = self._create_first(number)
 
     def draft(self, kind: str, number: int | str) -> dict[str, Any]:
-        """Return the draft with this number, of at most twelve digits, among those of a kind.
+        """Return the draft of a kind with this number, which has at most twelve digits.
 
         Raises:
             CannotMeasure: A unique field has no room for it.
@@ -54,8 +54,8 @@ class Drafts:
         return {**self._values, **{name: self._new_value(name, kind, str(number)) for name in self._unique}}
 
     def change(self, counter: str) -> str:
-        """Return the body of a PATCH with the counter in it, or of one that changes nothing if it has no room."""
-        # 1 before the counter, because numbers in JSON do not begin with zeros.
+        """Return the body of a PATCH that contains the counter, or changes nothing if no field has room for it."""
+        # 1 before the counter, because numbers in JSON must not begin with zeros.
         highest = 2 * 10 ** len(counter)
         for name, schema in self._free_fields():
             if schema.get("type") == "integer" and _has_room(schema, highest // 2, highest):
@@ -75,7 +75,7 @@ class Drafts:
             body = json.dumps(self.draft("first", number)).encode()
             response = self._service.request("POST", self._resource.path, body)
             if response.status == HTTPStatus.UNPROCESSABLE_ENTITY and self._values != self._example:
-                # The owner's rules may want more than the types.
+                # The owner's rules may require more than the types do.
                 self._values = self._example
                 continue
             taken = response.problem_member("field") if response.status == HTTPStatus.CONFLICT else None
@@ -137,7 +137,7 @@ def _has_room(schema: Schema, low: int, high: int) -> bool:
 
 
 def _text(schema: Schema, text: str, short: str) -> str:
-    """Return the end of the text that fits into the field, or of the short one if its number would suffer."""
+    """Return the end of the text that fits into the field, or of the short text if the number would be cut off."""
     longest: int = schema["maxLength"]
     if longest < len(text.rpartition(" ")[2]) + SALT:
         raise CannotMeasure(

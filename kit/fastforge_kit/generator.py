@@ -1,12 +1,12 @@
-"""The load: requests over connections that stay open, each sent when the response before it is complete.
+"""The load: requests over open connections, each sent when the previous response is complete.
 
-A process of its own, `python -m fastforge_kit.generator`, so that its CPU time is not the service's. It reads a job from
-standard input and writes an outcome to standard output.
+`python -m fastforge_kit.generator` is a separate process, so that its CPU time does not count as the service's. It reads a
+job from standard input and writes an outcome to standard output.
 
-It uses plain sockets, because an HTTP client in Python takes more time for a request than the service does: sending a
-ready request and finding the end of its response takes about a third of what the service takes for its cheapest. That
-is too much if many more cores serve than generate, so each outcome has how busy its generator was, and what the
-generator may have limited is not held against the service.
+It uses plain sockets, because an HTTP client in Python takes more time for a request than the service does. Sending a
+prepared request and finding the end of its response takes about a third of the service's time for its cheapest response.
+This is too much if many more cores serve than generate, so each outcome reports how busy its generator was. A figure that
+the generator may have limited does not count against the service.
 """
 
 import json
@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from itertools import cycle, islice
 from time import perf_counter, process_time
 
-# Digits in a request's body, which are another number each time it is sent.
+# Digits in a request's body, which are replaced by another number each time it is sent.
 COUNTER = "000000000000"
 # One for all: new memory of this size for each response takes as long as the rest of a request.
 RECEIVED = memoryview(bytearray(256 * 1024))
@@ -89,7 +89,7 @@ class Connection:
 
 
 def is_complete(response: bytes) -> bool:
-    """Return whether these bytes are a whole response, of a service that declares the length of its bodies."""
+    """Return whether these bytes are a complete response of a service that declares the length of its bodies."""
     head_end = response.find(b"\r\n\r\n")
     if head_end < 0:
         return False

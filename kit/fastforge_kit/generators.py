@@ -1,4 +1,4 @@
-"""Load generators as processes of their own, so that their CPU time is not the service's."""
+"""Load generators in separate processes, so that their CPU time does not count as the service's."""
 
 import json
 import os
@@ -21,12 +21,12 @@ KIT = Path(__file__).parents[1]
 
 
 def generate(jobs: Sequence[Job]) -> list[Outcome]:
-    """Return what came of the jobs, which are done at the same time. Raises `CannotMeasure`."""
+    """Run the jobs at the same time, and return their outcomes. Raises `CannotMeasure`."""
     return [Outcome(**each) for each in run_generators("fastforge_kit.generator", jobs)]
 
 
 def run_generators(module: str, jobs: "Sequence[DataclassInstance]") -> list[dict[str, Any]]:
-    """Return the outcomes that the module prints, which runs once for each job. Raises `CannotMeasure`."""
+    """Run the module once per job, and return the outcomes that it prints. Raises `CannotMeasure`."""
     with ExitStack() as stack:
         generators = [stack.enter_context(_running_generator(module, job)) for job in jobs]
         return [_outcome(generator) for generator in generators]

@@ -25,7 +25,7 @@ GENERATOR_SHARE_LIMIT = 0.5
 REST_SECONDS = 0.1
 OTHERS_LIMIT_CPUS = 0.2
 MACHINE_FULL = 0.9
-# More than a service deletes; if it is not, a round ends when everything is gone.
+# More than a service can delete; otherwise a round ends when no rows are left.
 DELETIONS_PER_SECOND = 6_000
 DELETIONS_LIMIT = 60_000
 
@@ -56,7 +56,7 @@ class Sample(NamedTuple):
     # Of all processes of the service, None if the system does not show it.
     cpu_us: float | None
     generator_busy: float
-    # The generators' part of the CPU time of generators and service.
+    # The generators' share of the CPU time of generators and service.
     generator_share: float | None
     # Of other programs alone, and together with generators and service, None if the system does not show it.
     others_cpus: float | None = None
@@ -69,7 +69,7 @@ class WorkloadMeasurement:
 
     workload: Workload
     samples: list[Sample] = field(default_factory=list)
-    # Why there are none.
+    # The reason if there are none.
     obstacle: str = ""
 
     def median(self, value: Callable[[Sample], float | None]) -> float | None:
@@ -79,7 +79,7 @@ class WorkloadMeasurement:
 
     @property
     def is_limited_by_generator(self) -> bool:
-        """True if the service might have served more than the generator sent, or sooner than it noticed."""
+        """True if the generator may have limited the throughput or the latency."""
         busy = self.median(lambda sample: sample.generator_busy) or 0
         share = self.median(lambda sample: sample.generator_share) or 0
         return busy > GENERATOR_BUSY_LIMIT or share > GENERATOR_SHARE_LIMIT
@@ -102,7 +102,10 @@ class Prepared:
     def jobs(self, service: Service, load: Load, round_number: int) -> list[Job]:
         """Return the jobs of a round, one for each generator."""
         connections = max(1, load.connections // load.generators)
-        parts = [self._part(load, round_number * load.generators + each) for each in range(load.generators)]
+        parts = [
+            list(map(service.authorized, self._part(load, round_number * load.generators + each)))
+            for each in range(load.generators)
+        ]
         status, once = self.workload.status, self.workload.sent_once
         return [
             Job(HOST, service.port, part, status, connections, load.seconds, next(FIRST_NUMBERS), once)
@@ -144,7 +147,7 @@ def measure(
 
 
 def _prepared(workload: Workload, stock: Stock | None) -> Prepared | CannotMeasure:
-    """Return the workload with its requests, or why there are none."""
+    """Return the workload with its requests, or the reason if it has none."""
     try:
         return Prepared(workload, workload.requests(stock))  # type: ignore[arg-type] # only those that need none
     except CannotMeasure as reason:

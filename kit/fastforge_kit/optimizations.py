@@ -1,6 +1,6 @@
-"""The optimizations of a service as data: a TOML file each, with the edits that remove it.
+"""The optimizations of a service as data: one TOML file each, with the edits that remove it.
 
-The folder of a file is the answer that brings the optimization; those in `every` are in every service.
+The directory of a file is the answer that includes the optimization; those in `every` are in every service.
 """
 
 import shutil
@@ -34,7 +34,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Edit:
-    """A text of a file, and what replaces it when the optimization is off."""
+    """A text of a file, and its replacement when the optimization is off."""
 
     file: str
     text: str
@@ -82,7 +82,7 @@ class OptimizationMeasurement:
 
 @dataclass(frozen=True)
 class Optimization:
-    """An optimization, since which version it exists, why, and the workload that shows its effect.
+    """An optimization: its first version, its purpose, and the workload that shows its effect.
 
     `environment` has variables that the service needs to show it, such as the lifetime of cached rows. `headers` are
     added to each request of the workload, of which only the first `requests` are sent, again and again.

@@ -63,12 +63,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help=f"{QUICK_ROUNDS} rounds of {QUICK_SECONDS} s: for a first look; more stays inconclusive",
+        help=f"{QUICK_ROUNDS} rounds of {QUICK_SECONDS} s: for a first look; more results are inconclusive",
     )
     parser.add_argument(
         "--seconds",
         type=between(0.01, 3_600, float),
-        help=f"length of a round ({SECONDS:g}); longer ones leave less inconclusive. "
+        help=f"length of a round ({SECONDS:g}); longer ones make results clearer. "
         "An optimization gets three times as many rounds, each a third as long",
     )
     parser.add_argument(
@@ -114,7 +114,7 @@ def add_resource(parser: argparse.ArgumentParser) -> None:
 def chosen(
     flag: str, wanted: str, known: Sequence[Chosen], name: Callable[[Chosen], str]
 ) -> Sequence[Chosen]:
-    """Return those that have one of the wanted texts in their names. Raises `WrongCommandLine`."""
+    """Return those with one of the wanted texts in their names. Raises `WrongCommandLine`."""
     if wanted in {"all", "none"}:
         return known if wanted == "all" else []
     texts = [text.strip() for text in wanted.split(",")]

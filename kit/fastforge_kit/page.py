@@ -72,7 +72,7 @@ def _circumstances(results: Results) -> str:
 
 
 def _partial(error: BaseException) -> str:
-    return f"Partial results: {error} The page shows what was measured until then."
+    return f"Partial results: {error} The page shows the measurements before it."
 
 
 def _endpoint_sections(measurements: Sequence[WorkloadMeasurement]) -> list[str]:
@@ -87,7 +87,7 @@ def _endpoint_sections(measurements: Sequence[WorkloadMeasurement]) -> list[str]
         "<h2>Throughput</h2>",
         _figure(
             _throughput(measurements),
-            "Responses a second on a logarithmic scale. A batch and an export count by their rows.",
+            "Responses per second on a logarithmic scale. A batch and an export count by their rows.",
         ),
         "<h2>CPU time</h2>",
         *_cpu_figure(measurements),
@@ -142,8 +142,8 @@ def _bars(
 def _optimization_sections(comparisons: Sequence[Comparison]) -> list[str]:
     shown = [each for each in comparisons if each.interval is not None]
     caption = (
-        "Additional CPU time of a request without the optimization, in percent. The true value is all but certainly "
-        f"within the line; the verdict is met if the whole line is beyond {_percent(WORTHWHILE.value):.0f}%."
+        "Additional CPU time of a request without the optimization, in percent. The line is "
+        f"the confidence interval; the verdict is met if the whole line is beyond {_percent(WORTHWHILE.value):.0f}%."
     )
     return [
         "<h2>Optimizations</h2>",

@@ -1,4 +1,4 @@
-"""Horizontal plots as SVG with a row for each thing compared; the page around them gives the colours."""
+"""Horizontal plots as SVG, with a row for each thing compared; the page around them sets the colours."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ WIDTH, LABELS, RIGHT, ROW, TOP, BOTTOM = 760, 215, 75, 26, 30, 26
 
 
 class Row(NamedTuple):
-    """A line from `low` to `high`, with a dot where there is one figure that counts; `tone` is its colour's class."""
+    """A line from `low` to `high`, with a dot if one figure is the result; `tone` is its colour's class."""
 
     label: str
     low: float
@@ -20,7 +20,7 @@ class Row(NamedTuple):
 
 
 class Scale(Protocol):
-    """Maps values to places on the plot, from 0 to 1, and has the values that are written below it."""
+    """A mapping of values to positions on the plot, from 0 to 1, and the values that are written below it."""
 
     def at(self, value: float) -> float: ...
 
@@ -28,7 +28,7 @@ class Scale(Protocol):
 
 
 class LogScale:
-    """Powers of ten that hold all values: what differs by factors stays readable."""
+    """A logarithmic scale from one power of ten to another, which include all values."""
 
     def __init__(self, values: Sequence[float]) -> None:
         positive = [value for value in values if value > 0] or [1.0]
@@ -36,7 +36,7 @@ class LogScale:
         self._last = max(self._first + 1, math.ceil(math.log10(max(positive))))
 
     def at(self, value: float) -> float:
-        """Return the place of the value; what is not positive is at the left end."""
+        """Return the position of the value; values that are not positive are at the left end."""
         if value <= 0:
             return 0.0
         return max(0.0, (math.log10(value) - self._first) / (self._last - self._first))
@@ -47,7 +47,7 @@ class LogScale:
 
 
 class LinearScale:
-    """Round steps that hold all values and zero."""
+    """A linear scale of round steps, which include all values and zero."""
 
     def __init__(self, values: Sequence[float]) -> None:
         low, high = min(0.0, *values, 0.0), max(0.0, *values, 1.0)
@@ -56,7 +56,7 @@ class LinearScale:
         self._first, self._last = math.floor(low / self._step), math.ceil(high / self._step)
 
     def at(self, value: float) -> float:
-        """Return the place of the value."""
+        """Return the position of the value."""
         return (value / self._step - self._first) / (self._last - self._first)
 
     def ticks(self) -> list[float]:

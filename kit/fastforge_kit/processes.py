@@ -12,7 +12,7 @@ PROC = Path("/proc")
 
 
 def tree(root: int) -> list[int]:
-    """Return the process and all that it started, directly or not. Other systems than Linux show the first only."""
+    """Return the process and its descendants; on systems other than Linux, the process alone."""
     parents = _parents()
     found = [root]
     for pid in found:
@@ -28,7 +28,7 @@ def cpu_seconds(root: int) -> float | None:
 
 
 def busy_cpus(seconds: float) -> float | None:
-    """Return how many CPUs are busy or stolen by the host during so many seconds, or None if the system does not show it."""
+    """Return the number of CPUs that are busy, or stolen by the host, over this time; None if the system hides it."""
     before, began_at = _busy_seconds(), time.monotonic()
     time.sleep(seconds)
     after, took = _busy_seconds(), time.monotonic() - began_at
@@ -44,7 +44,7 @@ def _busy_seconds() -> float | None:
 
 
 def end(process: subprocess.Popen[bytes], seconds: float) -> None:
-    """End the process, which stops what it started; what is left after so many seconds is killed."""
+    """Stop the process, which stops its children; kill those that are left after this time."""
     if process.poll() is not None:
         return
     pids = tree(process.pid)
@@ -85,7 +85,7 @@ def _cpu_seconds(pid: int) -> float:
     nanoseconds = sum(int(fields[0]) for fields in threads if fields)
     if nanoseconds:
         return nanoseconds / 1e9
-    # A kernel without the scheduler's account has one in hundredths of a second.
+    # A kernel without scheduler statistics counts in hundredths of a second.
     return sum(map(int, _stat(pid)[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
@@ -95,7 +95,7 @@ def _parents() -> dict[int, int]:
 
 
 def _stat(pid: int) -> list[str]:
-    # From the state on: the name before it, in parentheses, may hold anything. See man 5 proc.
+    # From the state on: the name before it, in parentheses, may contain any character. See man 5 proc.
     return _fields(PROC / str(pid) / "stat", after=") ")
 
 

@@ -24,7 +24,7 @@ from fastforge_kit.workloads import workloads_of
 
 CONNECTIONS = 16
 FUNCTIONS = 40
-# For py-spy to draw.
+# The time that py-spy has to draw.
 DRAWING_SECONDS = 60
 
 
@@ -36,9 +36,9 @@ class _Sampler(NamedTuple):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Sample and write. Raises `SystemExit` as `finish` says."""
+    """Sample and write. Raises `SystemExit` as `finish` does."""
     parser = argparse.ArgumentParser(prog="fastforge profile", description=__doc__)
-    parser.add_argument("--seconds", type=between(1, 3_600), default=12, help="how long (12)")
+    parser.add_argument("--seconds", type=between(1, 3_600), default=12, help="duration (12)")
     parser.add_argument(
         "--output", type=Path, default=PROJECT / "var/profile.svg", help="the flame graph; the table is .txt"
     )

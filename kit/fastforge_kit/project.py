@@ -11,7 +11,7 @@ from typing import Any, Protocol, cast
 from fastforge_kit.errors import CannotMeasure
 
 PROJECT = Path.cwd()
-# Of the service that is measured: the project's tests remove its settings from the environment when they are imported.
+# The settings of the measured service: the project's tests remove them from the environment when they are imported.
 ENVIRONMENT = dict(os.environ)
 # Targets of the service, and requests beyond those of its contract.
 TARGETS = Path("benchmarks/targets.toml")
@@ -28,7 +28,7 @@ class _Databases(Protocol):
 
 
 def read_toml(file: Path) -> dict[str, Any]:
-    """Return what a TOML file of the project holds; nothing if it is not there. Raises `CannotMeasure`."""
+    """Return the contents of a TOML file of the project, or an empty dictionary if it does not exist. Raises `CannotMeasure`."""
     try:
         return tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -55,7 +55,7 @@ def throwaway_database() -> Iterator[str]:
 
 @contextmanager
 def throwaway_databases() -> Iterator[tuple[str, str]]:
-    """Yield the URLs of two such databases, which are the same where the tests have only one.
+    """Yield the URLs of two such databases, which are the same if the tests have only one.
 
     Raises:
         CannotMeasure: There is none, or the project's helpers for tests are gone.
@@ -78,6 +78,6 @@ def _module(name: str):  # type: ignore[no-untyped-def]  # noqa: ANN202 (a modul
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise
         raise CannotMeasure(
-            f"The project has no {name.replace('.', '/')}, which makes its databases for tests.",
+            f"The project has no {name.replace('.', '/')}, which creates its test databases.",
             f"Restore it: git restore {name.partition('.')[0]}",
         ) from None

@@ -34,7 +34,7 @@ class Results:
         return [each for each in self.measurements.values() if each.samples]
 
     def obstacles(self) -> list[str]:
-        """Return why a workload or an optimization has no figures, for each of these."""
+        """Return the reason for each workload and optimization that has no figures."""
         found = {name: each.obstacle for name, each in (self.measurements | self.comparisons).items()}
         return [f"{name}: {obstacle}" for name, obstacle in found.items() if obstacle]
 
@@ -67,7 +67,7 @@ class Results:
         ]
 
     def document(self, page: str | None) -> dict[str, Any]:
-        """Return everything for programs; `page` is the file for people."""
+        """Return all results for programs; `page` is the HTML page."""
         return {
             "service": service_name(),
             "measured_at": self.measured_at.isoformat(timespec="seconds"),

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from fastforge_kit.credentials import credentials_for
 from fastforge_kit.errors import CannotMeasure
 from fastforge_kit.processes import cpu_seconds, end
 from fastforge_kit.project import ENVIRONMENT
@@ -43,6 +44,8 @@ class Service(NamedTuple):
 
     pid: int
     port: int
+    # What requests send as a bearer token, if the service asks for that.
+    credentials: str = ""
 
     def cpu_seconds(self) -> float | None:
         """Return the CPU time of all its processes so far, or None if the system does not show it."""
@@ -54,12 +57,19 @@ class Service(NamedTuple):
         """Return the response to one request. Raises `OSError` or `HTTPException` if there is none."""
         connection = http.client.HTTPConnection(HOST, self.port, timeout=30)
         fields = {"Content-Type": "application/json"} if body else {}
+        if self.credentials:
+            fields["Authorization"] = f"Bearer {self.credentials}"
         try:
             connection.request(method, path, body, {**fields, **(headers or {})})
             response = connection.getresponse()
             return Response(response.status, response.headers, response.read())
         finally:
             connection.close()
+
+    def authorized(self, request: str) -> str:
+        """Return an HTTP request with the credentials."""
+        header = f"Authorization: Bearer {self.credentials}\r\n" if self.credentials else ""
+        return request.replace("\r\n", f"\r\n{header}", 1)
 
 
 def expect(status: int, response: Response) -> Response:
@@ -73,7 +83,7 @@ def expect(status: int, response: Response) -> Response:
 
 
 def available_port(wanted: int | None) -> int:
-    """Return the port, or any free one if none is wanted. Raises `CannotMeasure`."""
+    """Return the port, or any free one for None. Raises `CannotMeasure`."""
     with socket.socket() as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -102,23 +112,23 @@ def running_services(*starts: Start) -> Iterator[list[Service]]:
         started = [stack.enter_context(_started(start)) for start in starts]
         for service, process, log in started:
             _wait_until_ready(service, process, log)
-        yield [service for service, _, _ in started]
+        yield [
+            service._replace(credentials=credentials_for(start.project, _environment(start)))
+            for start, (service, _, _) in zip(starts, started, strict=True)
+        ]
 
 
 @contextmanager
 def _started(start: Start) -> Iterator[tuple[Service, subprocess.Popen[bytes], BinaryIO]]:
-    # Workloads are read from the OpenAPI document, which some do not publish.
-    fixed = {"DOCS_ENABLED": "true", "HOST": HOST, "PORT": str(start.port)}
-    environment = {**_own_environment(), **start.variables, **fixed}
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "app"],
             cwd=start.project,
-            env=environment,
+            env=_environment(start),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            # Ctrl-C is for the measurement, which then ends the service.
+            # Only the measurement handles Ctrl-C; it then stops the service.
             start_new_session=True,
         )
         try:
@@ -127,9 +137,12 @@ def _started(start: Start) -> Iterator[tuple[Service, subprocess.Popen[bytes], B
             end(process, STOP_SECONDS)
 
 
-def _own_environment() -> dict[str, str]:
+def _environment(start: Start) -> dict[str, str]:
     # The service must not find the kit.
-    return {name: value for name, value in ENVIRONMENT.items() if name != "PYTHONPATH"}
+    own = {name: value for name, value in ENVIRONMENT.items() if name != "PYTHONPATH"}
+    # Workloads are read from the OpenAPI document, which some do not publish.
+    fixed = {"DOCS_ENABLED": "true", "HOST": HOST, "PORT": str(start.port)}
+    return {**own, **start.variables, **fixed}
 
 
 def _wait_until_ready(service: Service, process: subprocess.Popen[bytes], log: BinaryIO) -> None:
@@ -143,7 +156,7 @@ def _wait_until_ready(service: Service, process: subprocess.Popen[bytes], log: B
             if response.status == http.HTTPStatus.OK:
                 return
             if not refusal and (refusal := response.problem_member("detail") or ""):
-                # It serves, and lacks something that will hardly appear by itself.
+                # It serves, but lacks something that is unlikely to appear soon.
                 deadline = time.monotonic() + RECOVERY_SECONDS
         time.sleep(0.05)
     raise CannotMeasure(f"The service does not get ready: {refusal or _last_words(log)}", SEE)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import comb
 
 MET, MISSED, INCONCLUSIVE = "met", "missed", "inconclusive"
-# How certain the interval around a median has to be. Four rounds or fewer never are.
+# The confidence level of the interval around a median. Four rounds or fewer never reach it.
 CONFIDENCE = 0.93
 
 
@@ -49,10 +49,10 @@ class AtLeast(Bound):
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """Return the smallest interval of these values that holds the true median with `CONFIDENCE`.
+    """Return the smallest interval of these values that contains the true median with `CONFIDENCE`.
 
     It assumes nothing about the noise: each value is as likely above the true median as below it. None if even the
-    smallest and the largest value leave too much doubt.
+    interval of all values does not reach the confidence.
     """
     ordered = sorted(values)
     for left_out in reversed(range(len(ordered) // 2)):

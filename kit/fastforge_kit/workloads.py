@@ -29,14 +29,14 @@ class Stock:
     def __init__(
         self, service: Service, resources: Sequence[Resource], resource: Resource, deletions: int
     ) -> None:
-        """Fill the service; `deletions` is how many rows there will be to delete. Raises `CannotMeasure`."""
+        """Fill the service; `deletions` is the number of rows to delete. Raises `CannotMeasure`."""
         self.path = resource.path
         self.drafts = Drafts(service, resources, resource)
         self._service = service
         self._has_batch = "batch" in resource.parts
         self._deletions = deletions if self._has_batch else min(deletions, DELETIONS_WITHOUT_BATCH)
         self._create("seed", SEEDED_ROWS - PROBES)
-        # Not the same rows, because a row that changes gets another entity tag.
+        # Other rows, because a row that changes gets another entity tag.
         paths = self._newest(2 * ROWS_READ)
         self.read, self.changed = paths[:ROWS_READ], paths[ROWS_READ:]
 
@@ -50,7 +50,7 @@ class Stock:
         return self._newest(self._deletions)
 
     def batch(self, rows: int) -> str:
-        """Return the body of a batch of so many rows."""
+        """Return the body of a batch of this many rows."""
         return json.dumps([self.drafts.draft(f"batch {number}", COUNTER) for number in range(rows)])
 
     def _create(self, kind: str, count: int) -> None:
@@ -90,7 +90,7 @@ class Workload:
     writes: bool = False
     # A row can be deleted only once.
     sent_once: bool = False
-    # A batch is judged by the rows it creates in a second, an export by those it writes.
+    # A batch is judged by the rows that it creates per second, an export by those that it writes.
     rows_per_request: int = 1
 
     def of(self, resource: Resource) -> "Workload":

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Serve until SIGTERM or Ctrl-C. Raises `SystemExit` naming each setting that is wrong."""
-    # Here, because the workers of some servers import this module again, and are given seconds to do so.
+    """Serve until SIGTERM or Ctrl-C. Raises `SystemExit` with the name of each invalid setting."""
+    # Imported lazily, because workers of some servers import this module again, within a time limit.
     from pydantic import ValidationError
 
     from app.forge.server import serve
@@ -38,7 +38,7 @@ def _refuse_unknown_host(host: str) -> None:
 def _faults(error: "ValidationError") -> Iterator[str]:
     for fault in error.errors():
         name = ".".join(map(str, fault["loc"])).upper() or "Settings"
-        # URLs are not repeated: they hold passwords.
+        # URLs are not repeated, because they contain passwords.
         is_public = isinstance(fault["input"], str) and not name.endswith(("_URL", "_SECRET"))
         yield f"{name}={fault['input']}: {fault['msg']}" if is_public else f"{name}: {fault['msg']}"
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -11,6 +12,8 @@ from app.forge.database import open_database, outages
 from app.forge.http.health import Dependency
 from app.forge.http.websockets import require_websocket_library
 from app.forge.observability.logs import configure_logging
+from app.forge.observability.readings import Part
+from app.forge.observability.recorder import recorded
 from app.resources import RESOURCES
 from app.settings import Settings
 
@@ -42,4 +45,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         database.on_change(lambda table, row_ids: stores[table].forget(row_ids))
         pings = {dependency.name: dependency.ping for dependency in dependencies}
         await stack.enter_async_context(outages.watched(pings))
+        parts: list[Part] = [database.readings, partial(outages.readings, pings)]
+        parts += [partial(store.readings, name) for name, store in stores.items()]
+        if settings.metrics_enabled:
+            await stack.enter_async_context(recorded(parts))
         yield state

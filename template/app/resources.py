@@ -1,4 +1,4 @@
-"""The resources of the service. FastForge writes this file; routes of your own go into app/main.py."""
+"""The resources of the service. FastForge writes this file; add your own routes in app/main.py."""
 
 from app.forge.resource import Resource
 

@@ -8,17 +8,17 @@ from locust import FastHttpUser, between, task
 
 
 def some(known: Any) -> list[Any]:
-    """Return one of these, or none if there are none."""
+    """Return one of these, or None if there are none."""
     return [choice(list(known))] if known else []
 
 
 class Customer(FastHttpUser):
-    """Mostly reads; changes and deletes only what it has created."""
+    """A customer that mostly reads, and changes and deletes only rows that it has created."""
 
     wait_time = between(0.01, 0.1)
 
     def on_start(self) -> None:
-        """Find out in the OpenAPI document what can be created, and create some of each."""
+        """Read the resources from the OpenAPI document, and create some rows of each."""
         document = self.client.get("/openapi.json").json()
         schemas = document.get("components", {}).get("schemas", {})
         self.drafts: dict[str, Any] = {}
@@ -39,7 +39,7 @@ class Customer(FastHttpUser):
             self.create(path)
 
     def create(self, path: str) -> None:
-        """Create a row, unless it needs another that is not there yet."""
+        """Create a row, unless it needs another that does not exist yet."""
         draft = dict(self.drafts[path]["examples"][0])
         for field in draft:
             if (path, field) in self.targets:

@@ -1,9 +1,9 @@
-"""The tests of the service. They owe nothing to the settings of this machine, in the environment or in .env."""
+"""The tests of the service. They do not depend on settings in the environment or in .env."""
 
 import os
 import signal
 
-# Before anything of the service is imported. TEST_* in .env are read all the same.
+# Before any module of the service is imported. TEST_* in .env are still read.
 os.environ["ENV_FILE"] = os.devnull
 
 from app.settings import Settings
@@ -12,7 +12,7 @@ for _name in Settings.model_fields:
     for _variable in (_name, _name.upper()):
         os.environ.pop(_variable, None)
 
-# `make test &`, nohup and some runners have it ignored, and every process that a test starts would inherit that.
+# `make test &`, nohup and some runners ignore it, and processes that tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

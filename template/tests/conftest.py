@@ -1,4 +1,4 @@
-"""Every test that asks for `client` gets the whole service over an empty database."""
+"""Fixtures: a test with `client` gets the whole service on an empty database."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -15,7 +15,7 @@ from tests.database import empty_database, throwaway_database
 
 @pytest.fixture(scope="session")
 def database_url() -> Iterator[str]:
-    """Yield the URL of a migrated database; what a database for tests held before is gone."""
+    """Yield the URL of a migrated database; earlier contents of the test database are deleted."""
     try:
         with throwaway_database() as url:
             yield url
@@ -30,13 +30,13 @@ def _empty_database(database_url: str) -> None:
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """Run asynchronous tests as the service runs."""
+    """Run asynchronous tests on the event loop of the service."""
     return "asyncio"
 
 
 @pytest.fixture(scope="session")
 def settings(database_url: str) -> Settings:
-    """Return settings that owe nothing to the environment or to .env."""
+    """Return settings that do not depend on the environment or .env."""
     values = {"database_url": database_url}
     return Settings(_env_file=None, workers=1, **values)  # type: ignore[arg-type]
 
@@ -50,18 +50,18 @@ def app(settings: Settings) -> FastAPI:
 @pytest.fixture(scope="module")
 def running(settings: Settings) -> Iterator[TestClient]:
     """Yield a client of a service that all tests of a module share: most take less time than its start."""
-    # Errors of the service are answers, as they are to any client.
+    # Errors of the service become responses, as for any client.
     with TestClient(create_app(settings), raise_server_exceptions=False) as client:
         yield client
 
 
 @pytest.fixture
 def client(running: TestClient, _empty_database: None) -> TestClient:
-    """Return a client of the running service over an empty database."""
+    """Return a client of the running service on an empty database."""
     return running
 
 
 @pytest.fixture
 def numbers() -> Iterator[int]:
-    """Return the numbers that make the examples of a test differ from each other."""
+    """Return numbers that distinguish the examples of a test."""
     return count(1)

@@ -1,7 +1,7 @@
-"""The exact versions: `make lock` writes the requirement files from the ranges in pyproject.toml.
+"""Pin exact versions: `make lock` writes the requirement files from the ranges in pyproject.toml.
 
-Versions that still fit their ranges stay; `--upgrade` takes the newest. They are good for CPython 3.11 and later on
-Linux, macOS and Windows. This asks the package index; nothing else in the project does after `make install`.
+Versions that still fit their ranges stay; `--upgrade` chooses the newest. They work with CPython 3.11 and later on
+Linux, macOS and Windows. This uses the package index; nothing else in the project does after `make install`.
 """
 
 import re
@@ -13,7 +13,7 @@ from pathlib import Path
 import uv
 
 PROJECT = Path(__file__).parents[1]
-# The groups of each file. It lists what they need beyond the file before.
+# The groups of each file, which lists their packages that the previous files lack.
 FILES = {
     PROJECT / "requirements.txt": [],
     PROJECT / "requirements-dev.txt": ["dev"],
@@ -34,7 +34,7 @@ Blocks = dict[str, str]
 
 
 def main() -> None:
-    """Write all files, or none: exit with the last words of uv if the ranges cannot be met."""
+    """Write all files, or none: exit with the end of uv's output if the ranges cannot be met."""
     texts = {file: file.read_text(encoding="utf-8") for file in FILES}
     pinned = "" if "--upgrade" in sys.argv[1:] else "".join(_below_head(text) for text in texts.values())
     every_group = list(FILES.values())[-1]
@@ -50,23 +50,23 @@ def main() -> None:
 
 
 def _below_head(text: str) -> str:
-    """Return all packages of a file; what stands above them stays."""
+    """Return all packages of a file, without the text above them."""
     first = PINNED.search(text)
     return text[first.start() :] if first else ""
 
 
 def _resolved(groups: list[str], limits: str = "", preferred: str = "") -> Blocks:
-    """Return what the service and these groups of pyproject.toml need."""
+    """Return the requirements of the service and of these groups of pyproject.toml."""
     with tempfile.TemporaryDirectory() as folder:
         constraints, exact = Path(folder, "constraints.txt"), Path(folder, "exact.txt")
         constraints.write_text(limits, encoding="utf-8")
-        # Versions that are in its output already are kept by uv where they fit.
+        # uv keeps versions that are already in its output if they fit.
         exact.write_text(preferred, encoding="utf-8")
         chosen = [f"--group={group}" for group in groups]
         command = [uv.find_uv_bin(), "pip", "compile", *FLAGS, "pyproject.toml", *chosen]
         command += [f"--constraints={constraints}", f"--output-file={exact}"]
         if subprocess.run(command, cwd=PROJECT, stdout=subprocess.DEVNULL, check=False).returncode != 0:
-            sys.exit("The requirement files stay as they were.")
+            sys.exit("The requirement files are unchanged.")
         return _blocks(exact.read_text(encoding="utf-8"))
 
 

@@ -1,4 +1,4 @@
-"""The real migrations, run as `make migrate` runs them."""
+"""The real migrations, as with `make migrate`."""
 
 import os
 from contextlib import chdir
@@ -13,12 +13,10 @@ PROJECT = Path(__file__).parent.parent
 
 
 def migrate(database_url: str, revision: str = "head") -> None:
-    """Bring the database to the revision. Raises `NoDatabase` from what the migration raises."""
+    """Migrate the database to the revision. Raises `NoDatabase` from the error of the migration."""
     with patch.dict(os.environ, DATABASE_URL=database_url), chdir(PROJECT):
         try:
             main(["downgrade" if revision == "base" else "upgrade", revision])
         except Exception as error:
             reason = " ".join(str(error).split())
-            raise NoDatabase(
-                f"The database cannot be migrated: {reason}", "See what make migrate says."
-            ) from error
+            raise NoDatabase(f"The database cannot be migrated: {reason}", "Run: make migrate") from error

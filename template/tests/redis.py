@@ -1,4 +1,4 @@
-"""The Redis at TEST_REDIS_URL. Ids are never used twice, so that nothing has to be emptied for a test."""
+"""The Redis at TEST_REDIS_URL. Ids are never reused, so tests need not empty it."""
 
 import pytest
 from pydantic import SecretStr
@@ -19,7 +19,7 @@ class _ForTests(Environment):
 
 @pytest.fixture(scope="session")
 def redis_url() -> str:
-    """Return the URL of a Redis that answers, or end the tests."""
+    """Return the URL of a Redis that responds, or end the tests."""
     url = _ForTests().test_redis_url.get_secret_value()
     if not url:
         pytest.exit(f"TEST_REDIS_URL is not set. {HOW}", returncode=1)
@@ -27,5 +27,5 @@ def redis_url() -> str:
         with Redis.from_url(url, socket_timeout=5) as client:
             client.ping()
     except RedisError as error:
-        pytest.exit(f"The Redis at TEST_REDIS_URL does not answer: {error}", returncode=1)
+        pytest.exit(f"The Redis at TEST_REDIS_URL does not respond: {error}", returncode=1)
     return url

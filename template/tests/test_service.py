@@ -1,11 +1,11 @@
-"""The service as a whole: it starts, says how it is, documents itself and refuses in one form."""
+"""The service as a whole: start, health, documentation and errors."""
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 
-def test_it_is_alive_and_ready(client: TestClient) -> None:
+def test_it_is_live_and_ready(client: TestClient) -> None:
     assert client.get("/health/live").json() == {"status": "alive"}
     ready = client.get("/health/ready")
     assert (ready.status_code, ready.json()["status"]) == (200, "ready")
@@ -21,9 +21,7 @@ def test_it_documents_itself(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status"), [("GET", "/nowhere", 404), ("PUT", "/health/live", 405)]
 )
-def test_what_it_refuses_is_answered_with_a_problem(
-    client: TestClient, method: str, path: str, status: int
-) -> None:
+def test_a_refused_request_gets_a_problem(client: TestClient, method: str, path: str, status: int) -> None:
     response = client.request(method, path)
     assert (response.status_code, response.headers["content-type"]) == (status, "application/problem+json")
     problem = response.json()
@@ -31,7 +29,7 @@ def test_what_it_refuses_is_answered_with_a_problem(
     assert problem["request_id"] == response.headers["x-request-id"]
 
 
-def test_an_error_is_answered_with_a_problem_that_keeps_its_cause(app: FastAPI) -> None:
+def test_an_error_becomes_a_problem_that_hides_its_cause(app: FastAPI) -> None:
     @app.get("/broken")
     async def read_broken() -> None:
         raise RuntimeError("a secret")
@@ -44,5 +42,6 @@ def test_an_error_is_answered_with_a_problem_that_keeps_its_cause(app: FastAPI) 
 
 def test_it_counts_its_requests(client: TestClient) -> None:
     client.get("/health/live")
-    counted = 'http_requests_total{method="GET",route="/health/live",status="200"}'
+    labels = 'http_request_method="GET",http_response_status_code="200",http_route="/health/live"'
+    counted = f"http_server_request_duration_seconds_count{{{labels}}}"
     assert counted in client.get("/metrics").text

@@ -1,6 +1,6 @@
 """`python -m testkit.servers` runs all servers until Ctrl-C, SIGTERM, or until a file's lock is free.
 
-Standard output gets one JSON document as soon as all of them answer: each kind's URL, version and origin, or
+It prints one JSON document when all of them are ready: each kind's URL, version and origin, or
 its error. Test runs with several processes share their servers this way.
 """
 
@@ -19,7 +19,7 @@ from testkit.servers.running import KINDS, AnyServer, describe, open_servers
 
 
 def main() -> None:
-    """Run the servers for as long as they are wanted."""
+    """Run the servers until they are no longer needed."""
     arguments = _parser().parse_args()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _leave)
@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m testkit.servers", description="Run the servers for the tests."
     )
-    parser.add_argument("kinds", nargs="*", choices=[[], *KINDS], help="which ones (all)")
+    parser.add_argument("kinds", nargs="*", choices=[[], *KINDS], help="the servers to run (all)")
     parser.add_argument(
         "--while-locked", type=Path, metavar="FILE", help="end when the lock on FILE is released"
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 
 class ServerUnavailable(Exception):
-    """A server cannot be had: the message names it, what was tried and the command that gets it."""
+    """A server is not available: the message names it, the sources that were tried, and the next step."""
 
     def __init__(self, title: str, tried: Iterable[str], remedy: str) -> None:
         lines = [
@@ -16,8 +16,8 @@ class ServerUnavailable(Exception):
 
 
 class NotUsable(Exception):
-    """One way to get a server does not work here; the next is tried."""
+    """A source of a server does not work here; the next one is tried."""
 
 
 class ServerDied(Exception):
-    """A server ended before it answered; the message carries the end of its log."""
+    """A server ended before it was ready; the message contains the end of its log."""

@@ -1,7 +1,7 @@
-"""Becomes a server: `python launcher.py PARENT UID COMMAND ...`.
+"""Become a server: `python launcher.py PARENT UID COMMAND ...`.
 
-Gives up root if UID is another user, and lets Linux kill the server when PARENT ends for any reason.
-A separate program, because Python may not run code between fork and exec in a process that has threads.
+Give up root if UID is another user, and make Linux kill the server when PARENT ends for any reason.
+This is a separate program, because Python must not run code between fork and exec in a process with threads.
 """
 
 import ctypes

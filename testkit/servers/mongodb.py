@@ -1,4 +1,4 @@
-"""MongoDB, or the stand-in that speaks its protocol, proven with PyMongo."""
+"""MongoDB, or the stand-in that speaks its protocol, checked with PyMongo."""
 
 import signal
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class MongoServer(Server):
     """A server that speaks MongoDB's protocol; `url` names no database."""
 
     program: ClassVar[Program] = MONGODB
-    # The data go with it, and the stand-in takes two seconds to end in good order.
+    # Its data is deleted anyway, and the stand-in takes two seconds to shut down.
     stop_signal: ClassVar[signal.Signals] = signal.SIGKILL
 
     @classmethod
@@ -42,7 +42,7 @@ class MongoServer(Server):
         where = ["--port", str(port)]
         if binary.path.name == "mongod":
             return [str(binary.path), "--bind_ip", "127.0.0.1", "--dbpath", str(folder), *where], url
-        # Named here, not left to the script's first line, so that its reachability can be checked.
+        # Named here instead of by the script's first line, so that its path can be checked.
         python = str(binary.path.with_name("python"))
         storage = ["--host", "127.0.0.1", "--storage-path", str(folder / "data"), "--log-level", "WARNING"]
         return [python, str(binary.path), *storage, *where], url
@@ -53,14 +53,14 @@ class MongoServer(Server):
         return self.version.startswith("SecantusDB")
 
     def handshake(self) -> str:
-        """Ping and return the version that the server tells."""
+        """Ping and return the version that the server reports."""
         with self._client() as client:
             client.admin.command("ping")
             told = client.server_info()
         return _version_in_words(told, self.origin)
 
     def database(self, name: str) -> str:
-        """Return the URL of an empty database `name`; one that is there already is dropped."""
+        """Return the URL of an empty database `name`; an existing one is dropped."""
         with self._client() as client:
             client.drop_database(checked_name(name))
         return urlsplit(self.url)._replace(path=f"/{name}").geturl()
@@ -71,5 +71,5 @@ class MongoServer(Server):
 
 def _version_in_words(told: dict[str, Any], origin: str) -> str:
     if "SecantusDB" in origin:
-        return f"SecantusDB, a stand-in that says MongoDB {told['version']}"
+        return f"SecantusDB, a stand-in that reports MongoDB {told['version']}"
     return f"MongoDB {told['version']}"

@@ -1,4 +1,4 @@
-"""The nginx executable, proven by a configuration that it accepts; the services under test start it."""
+"""The nginx executable, checked with a configuration; the services under test start it."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from typing import Self
 from testkit.servers.errors import NotUsable, ServerUnavailable
 from testkit.servers.program import SOURCES, Binary, Program
 
-# What a service in production would be proxied by: no module beyond those that every build has.
+# A configuration as in production: it uses only modules that every build has.
 CONFIGURATION = """\
 pid nginx.pid;
 events {}
@@ -60,7 +60,7 @@ class Nginx:
         return {"PATH": f"{self.path.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
 
     def wait_until_ready(self) -> None:
-        """Return once nginx has accepted a configuration, or raise `ServerUnavailable`."""
+        """Return when nginx has accepted a configuration, or raise `ServerUnavailable`."""
         configuration = self.folder / "nginx.conf"
         configuration.write_text(CONFIGURATION)
         flags = ["-p", str(self.folder), "-c", str(configuration), "-e", "stderr"]

@@ -1,7 +1,7 @@
-"""PgBouncer in front of a PostgreSQL server, one release for each way in which a service can use it.
+"""PgBouncer in front of a PostgreSQL server, one release for each value of a service's DATABASE_POOLER.
 
-The first of these is taken: the executable that FASTFORGE_PGBOUNCER names, one of this system, Debian's
-packages unpacked beside the system, which takes neither root nor an installation.
+The first of these is used: the executable that FASTFORGE_PGBOUNCER names, one of this system, or Debian's
+packages, which are unpacked without root or an installation.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ LIBRARIES = (
 
 @dataclass(frozen=True)
 class Release:
-    """A release of Debian, and what PgBouncer needs there beside `LIBRARIES`."""
+    """A release of Debian, and the libraries that PgBouncer needs there in addition to `LIBRARIES`."""
 
     suite: str
     libraries: tuple[str, ...]
 
 
-# By what a service is told of its pooler; the first release has PgBouncer 1.18, the second 1.24.
+# By DATABASE_POOLER of a service; the first release has PgBouncer 1.18, the second 1.24.
 RELEASES = {
     "transaction": Release("bookworm", ("libc-ares2", "libevent-2.1-7", "libssl3")),
     "prepared": Release("trixie", ("libcares2", "libevent-2.1-7t64", "libssl3t64")),
@@ -54,14 +54,14 @@ RELEASES = {
 
 @dataclass(frozen=True)
 class PgBouncer:
-    """A PgBouncer that runs: its version, and how to go through it."""
+    """A running PgBouncer: its version, port and process."""
 
     version: str
     port: int
     process: ServerProcess
 
     def through(self, url: str) -> str:
-        """Return the URL of a database of the server behind it, by way of PgBouncer."""
+        """Return the URL of a database of the server behind it, through PgBouncer."""
         parts = urlsplit(url)
         return parts._replace(netloc=f"{parts.netloc.rpartition(':')[0]}:{self.port}").geturl()
 
@@ -109,7 +109,7 @@ def _configuration(postgres: PostgresServer, port: int, *, keeps_statements: boo
         "pool_mode = transaction",
         "auth_type = scram-sha-256",
         "auth_file = users.txt",
-        # Few, so that sessions really change hands.
+        # Few, so that clients really share sessions.
         "default_pool_size = 4",
         "max_client_conn = 200",
         "server_login_retry = 1",
@@ -120,7 +120,7 @@ def _configuration(postgres: PostgresServer, port: int, *, keeps_statements: boo
 
 
 def find_pgbouncer(pooler: str) -> list[str]:
-    """Return the command of a PgBouncer that fits, or raise `ServerUnavailable`."""
+    """Return the command of a suitable PgBouncer, or raise `ServerUnavailable`."""
     tried = []
     for path in _here():
         try:
@@ -147,7 +147,7 @@ def version_of(command: list[str]) -> tuple[int, ...]:
         raise NotUsable(f"{command[0]} does not run: {failure}") from failure
     found = re.search(r"PgBouncer (\d+)\.(\d+)\.(\d+)", done.stdout)
     if found is None:
-        raise NotUsable(f"{command[0]} does not say that it is PgBouncer")
+        raise NotUsable(f"{command[0]} does not identify itself as PgBouncer")
     return tuple(int(part) for part in found.groups())
 
 
@@ -168,7 +168,7 @@ def _debians(release: Release) -> list[str]:
             _unpack(release, folder)
             (folder / "complete").touch()
     libraries = folder / "usr/lib" / f"{platform.machine()}-linux-gnu"
-    # Older releases have the C library, and some others, outside of /usr.
+    # Older releases have the C library, and some others, outside /usr.
     more = folder / "lib" / f"{platform.machine()}-linux-gnu"
     loader = next((path for where in (libraries, more) for path in where.glob("ld-linux*")), None)
     if loader is None:
@@ -210,7 +210,7 @@ def _unpack(release: Release, target: Path) -> None:
 
 
 def _mirror() -> str:
-    """Return where this system's own packages come from."""
+    """Return the mirror of this system's own packages."""
     listing = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]
     mirrors = [line for line in _run(listing, Path("/")).split() if "security" not in line]
     if not mirrors:

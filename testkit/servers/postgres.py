@@ -1,4 +1,4 @@
-"""PostgreSQL, proven with asyncpg."""
+"""PostgreSQL, checked with asyncpg."""
 
 import asyncio
 import secrets
@@ -19,7 +19,7 @@ from testkit.servers.server import Server, checked_name
 
 CONNECT_SECONDS = 5.0
 
-# Durable against a killed server, as tests need it; not against a power cut, which no test makes.
+# Commits survive a killed server, as tests require, but not a power cut, which no test simulates.
 # mmap leaves nothing in /dev/shm behind when the server is killed.
 TUNING = {
     "fsync": "off",
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Return what `work` returns, wherever we are called from: in an event loop as well."""
+    """Run `work` and return its result, even if the caller runs in an event loop."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, work).result()
 
@@ -64,7 +64,7 @@ class PostgresServer(Server):
 
     @classmethod
     def prepare(cls, binary: Binary, folder: Path, port: int) -> tuple[list[str], str]:
-        """Return a command that makes the data where there are none and then runs the server."""
+        """Return a command that creates the data directory if there is none, and then runs the server."""
         password = secrets.token_hex(16)
         password_file = folder / "password"
         password_file.write_text(password)
@@ -89,11 +89,11 @@ class PostgresServer(Server):
         return ["/bin/sh", "-c", script], f"postgresql://fastforge:{password}@127.0.0.1:{port}/postgres"
 
     def handshake(self) -> str:
-        """Log in and return the version that the server tells."""
+        """Log in and return the version that the server reports."""
         return run(self._version())
 
     def database(self, name: str) -> str:
-        """Return the URL of a new, empty database `name`; one that is there already is dropped."""
+        """Return the URL of a new, empty database `name`; an existing one is dropped."""
         run(self._create(checked_name(name)))
         return urlsplit(self.url)._replace(path=f"/{name}").geturl()
 

@@ -21,13 +21,13 @@ SYNCHRONOUS = "ALTER SYSTEM SET synchronous_standby_names = '*'"
 
 @contextmanager
 def running_standby(primary: PostgresServer, folder: Path) -> Iterator[PostgresServer]:
-    """Yield a standby without which the primary acknowledges no commit, for as long as the standby runs.
+    """Yield a standby that has to confirm each commit of the primary, for as long as the standby runs.
 
     Raises `ServerUnavailable`.
     """
     folder.mkdir(mode=0o700)
     give_away(folder)
-    # The executable of the primary, whatever it is called after links.
+    # The primary's executable, with links resolved.
     binary = POSTGRES.find(("system", "wheels")).path
     copy = binary.with_name("pg_basebackup")
     if not copy.exists():
@@ -64,13 +64,13 @@ def running_standby(primary: PostgresServer, folder: Path) -> Iterator[PostgresS
 
 
 def promote(standby: PostgresServer) -> None:
-    """Let the standby take over, and return when it takes changes."""
+    """Promote the standby, and return when it accepts writes."""
     execute(standby.url, "SELECT pg_promote()", "ALTER SYSTEM RESET synchronous_standby_names")
     execute(standby.url, "SELECT pg_reload_conf()")
 
 
 def execute(url: str, *statements: str) -> None:
-    """Execute each statement by itself, in a session that may change what is for reading only."""
+    """Execute each statement separately, in a session that may write even if the default is read-only."""
 
     async def execute() -> None:
         connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS)

@@ -22,8 +22,8 @@ POLL_SECONDS = 0.03
 def free_port() -> int:
     """Return a free loopback port.
 
-    It is below the range that outgoing connections are given: a client that retries while the server is down
-    would otherwise, sooner or later, be connected to itself.
+    It is below the range of outgoing connections: otherwise a client that retries while the server is down
+    would sooner or later connect to itself.
     """
     while True:
         port = 20_000 + secrets.randbelow(12_000)
@@ -50,7 +50,7 @@ def _works_in(process: Path, folder: Path) -> bool:
 
 
 def kill_processes_in(folder: Path) -> None:
-    """Kill every process that works in `folder`, stopped ones included, until none is left."""
+    """Kill every process that works in `folder`, including stopped ones, until none is left."""
     deadline = time.monotonic() + STOP_SECONDS
     while (pids := processes_in(folder)) and time.monotonic() < deadline:
         _signal(pids, signal.SIGKILL)
@@ -105,7 +105,7 @@ class ServerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                # Ctrl-C at the terminal is for the tests; they end their servers in order.
+                # Only the tests handle Ctrl-C at the terminal; they stop their servers in order.
                 start_new_session=True,
             )
 
@@ -121,19 +121,19 @@ class ServerProcess:
             time.sleep(POLL_SECONDS)
 
     def start(self) -> None:
-        """Start again after `kill` or `stop`, and return when the server answers."""
+        """Start again after `kill` or `stop`, and return when the server is ready."""
         self.launch()
         self.wait_until_ready()
 
     def pause(self) -> None:
-        """Freeze the server and its children: connections stay open and nothing is answered."""
+        """Freeze the server and its children: connections stay open, without responses."""
         if self.popen is not None:
             _signal([self.popen.pid], signal.SIGSTOP)
         # Only now can no further child appear.
         _signal(processes_in(self.folder), signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let a paused server go on."""
+        """Resume a paused server."""
         _signal(processes_in(self.folder), signal.SIGCONT)
 
     def kill(self) -> None:
@@ -143,7 +143,7 @@ class ServerProcess:
             self.popen.wait(STOP_SECONDS)
 
     def stop(self) -> None:
-        """End the server in good order, or kill it when that takes too long."""
+        """Shut the server down, or kill it if that takes too long."""
         if self.popen is None or self.popen.poll() is not None:
             return
         self.resume()

@@ -15,7 +15,7 @@ SOURCES = ("environment", "system", "wheels")
 
 @dataclass(frozen=True)
 class Binary:
-    """An executable and, in words, where it comes from."""
+    """An executable and a description of its origin."""
 
     path: Path
     origin: str
@@ -23,7 +23,7 @@ class Binary:
 
 @dataclass(frozen=True)
 class Program:
-    """The names of a server, here and on a system, and the way to get it."""
+    """The names of a server, here and on a system, and how to install it."""
 
     title: str
     variable: str

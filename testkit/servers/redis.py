@@ -1,4 +1,4 @@
-"""Valkey or Redis, proven with redis-py."""
+"""Valkey or Redis, checked with redis-py."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +49,7 @@ class RedisServer(Server):
         return [str(binary.path), *flags], f"redis://127.0.0.1:{port}"
 
     def handshake(self) -> str:
-        """Ping and return the version that the server tells."""
+        """Ping and return the version that the server reports."""
         with self._client(0) as client:
             client.ping()
             told = client.info("server")

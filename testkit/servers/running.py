@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 class Servers:
-    """The servers that run; one that is not available raises its `ServerUnavailable` when it is asked for."""
+    """The running servers; access to one that is not available raises its `ServerUnavailable`."""
 
     def __init__(self, outcomes: dict[str, AnyServer | ServerUnavailable]) -> None:
         self.outcomes = outcomes
@@ -74,7 +74,7 @@ class Servers:
 
 @contextmanager
 def running_servers(kinds: Collection[str] = KINDS, sources: tuple[str, ...] = SOURCES) -> Iterator[Servers]:
-    """Yield the servers of `kinds`, each ready; raise `ServerUnavailable` for one that cannot be had."""
+    """Yield the servers of `kinds`, each ready; raise `ServerUnavailable` for one that is not available."""
     with open_servers(kinds, sources) as servers:
         for outcome in servers.outcomes.values():
             if isinstance(outcome, ServerUnavailable):
@@ -84,7 +84,7 @@ def running_servers(kinds: Collection[str] = KINDS, sources: tuple[str, ...] = S
 
 @contextmanager
 def open_servers(kinds: Collection[str] = KINDS, sources: tuple[str, ...] = SOURCES) -> Iterator[Servers]:
-    """Yield the servers of `kinds` that can be had, each ready; asking for one of the others raises."""
+    """Yield the servers of `kinds` that are available, each ready; access to one of the others raises."""
     with _folder() as folder:
         servers = Servers({})
         try:
@@ -97,7 +97,7 @@ def open_servers(kinds: Collection[str] = KINDS, sources: tuple[str, ...] = SOUR
 
 
 def describe(servers: Servers) -> str:
-    """Return one line per server: its version and where it comes from, or why there is none."""
+    """Return one line per server: its version and origin, or the reason if there is none."""
     return "\n".join(
         f"{outcome}" if isinstance(outcome, ServerUnavailable) else f"{outcome.version} ({outcome.origin})"
         for outcome in servers.outcomes.values()
@@ -114,7 +114,7 @@ def _open(kind: str, folder: Path, sources: tuple[str, ...]) -> AnyServer | Serv
 def _ready(
     kind: str, server: AnyServer | ServerUnavailable, folder: Path, sources: tuple[str, ...]
 ) -> AnyServer | ServerUnavailable:
-    """Return `server` once it answers; one that dies is tried again, as somebody may have taken its port."""
+    """Return `server` when it is ready; start it again if it dies, because its port may have been taken."""
     for attempt in range(ATTEMPTS):
         if isinstance(server, ServerUnavailable):
             return server
@@ -142,12 +142,12 @@ def _stop(servers: Servers) -> None:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """Yield a new folder for the servers' data; remove those whose owner was killed, servers included."""
+    """Yield a new folder for the servers' data; remove those whose owner was killed, including servers."""
     root = temporary_root().resolve()
     _sweep(root)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))
     with _owned(folder):
-        # Others may pass through, into the one folder that is theirs, but not look around.
+        # Other users may traverse it into their folder, but not list it.
         folder.chmod(0o711)
         try:
             yield folder
@@ -157,10 +157,10 @@ def _folder() -> Iterator[Path]:
 
 @contextmanager
 def _owned(folder: Path) -> Iterator[None]:
-    """Hold a lock that says, until this process ends however it ends, that `folder` is in use."""
+    """Hold a lock that marks `folder` as used until this process ends for any reason."""
     with (folder / "taken").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        # Only a file that is locked already ever has the name that a sweep looks for.
+        # A file gets the name that a sweep looks for only after it is locked.
         (folder / "taken").rename(folder / "owner")
         yield
 

@@ -15,7 +15,7 @@ from testkit.servers.program import Binary, Program
 
 @dataclass
 class Server(ABC):
-    """A server that runs: its URL, where it comes from, and which version it says it is."""
+    """A running server: its URL, its origin, and the version that it reports."""
 
     program: ClassVar[Program]
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
@@ -32,13 +32,13 @@ class Server(ABC):
 
     @abstractmethod
     def handshake(self) -> str:
-        """Return the version that the server tells a driver, or raise whatever the driver raises."""
+        """Return the version that the server reports to a driver, or raise whatever the driver raises."""
 
     @classmethod
     def open(cls, folder: Path, sources: tuple[str, ...]) -> Self:
-        """Return the server of the first source that has one, started in `folder` if need be.
+        """Return the server of the first source that has one, started in `folder` if necessary.
 
-        It answers after `wait_until_ready`. Raises `ServerUnavailable`.
+        It is ready after `wait_until_ready`. Raises `ServerUnavailable`.
         """
         url = os.environ.get(cls.program.variable, "") if "environment" in sources else ""
         if url:
@@ -56,7 +56,7 @@ class Server(ABC):
         give_away(folder)
         command, url = cls.prepare(binary, folder, free_port())
         server = cls(url, binary.origin)
-        # An interpreter in root's home is closed to others: what runs on it keeps our user.
+        # Other users cannot run an interpreter in root's home, so the server keeps the current user.
         uid = server_uid() if is_reachable(Path(command[0])) else os.geteuid()
         server.process = ServerProcess(
             cls.program.title, command, folder, uid, server.handshake, cls.stop_signal
@@ -65,7 +65,7 @@ class Server(ABC):
         return server
 
     def wait_until_ready(self) -> None:
-        """Return once a driver has shaken hands with the server, or raise what went wrong."""
+        """Return when a driver's handshake with the server succeeds, or raise its error."""
         self.version = self.process.wait_until_ready() if self.process else self._external_version()
 
     def _external_version(self) -> str:
@@ -85,11 +85,11 @@ class Server(ABC):
         return self.process
 
     def pause(self) -> None:
-        """Freeze the server: connections stay open and nothing is answered."""
+        """Freeze the server: connections stay open, without responses."""
         self.own_process.pause()
 
     def resume(self) -> None:
-        """Let a paused server go on."""
+        """Resume a paused server."""
         self.own_process.resume()
 
     def kill(self) -> None:
@@ -97,17 +97,17 @@ class Server(ABC):
         self.own_process.kill()
 
     def start(self) -> None:
-        """Start again after `kill`, on the same port with the same data, and return when it answers."""
+        """Start again after `kill`, on the same port with the same data, and return when it is ready."""
         self.own_process.start()
 
     def stop(self) -> None:
-        """Stop what was started here; a server that the environment names goes on."""
+        """Stop a server that was started here; one that the environment names keeps running."""
         if self.process is not None:
             self.process.stop()
 
 
 def checked_name(name: str) -> str:
-    """Return `name`, or raise `ValueError`: what is dropped must be for tests."""
+    """Return `name`, or raise `ValueError` unless it is for tests, because databases are dropped."""
     if "test" not in name:
         raise ValueError(f"{name!r} does not say that it is for tests. Use a name with 'test' in it.")
     return name

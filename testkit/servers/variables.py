@@ -1,4 +1,4 @@
-"""The variables of the environment that lead a project to its servers."""
+"""Environment variables that connect a project to its servers."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,7 +11,7 @@ ServerOf = Callable[[str], Any]
 def variables_for(answers: Mapping[str, str], server_of: ServerOf, name: str) -> dict[str, str]:
     """Return the variables for a project with these answers, with empty databases that no other project uses.
 
-    `name` tells them from those of others. A server is asked for only where an answer needs it.
+    `name` distinguishes them from those of others. A server is used only if an answer needs it.
     """
     # MongoDB and PostgreSQL take names of 63 characters.
     short = f"for_{crc32(name.encode()):08x}"

@@ -1,4 +1,4 @@
-"""The servers as pinned wheels, in a virtual environment that is made when it is first needed."""
+"""The servers as pinned wheels, in a virtual environment that is created when it is first needed."""
 
 import fcntl
 import hashlib
@@ -32,20 +32,20 @@ def _key() -> str:
 
 
 def server_home() -> Path:
-    """Return where servers are installed: in the repository, unless their user cannot get there."""
+    """Return the directory of the servers: in the repository, unless their user cannot reach that."""
     home = REPOSITORY / "var" / "servers"
     if not is_reachable(home / "x" if home.exists() else REPOSITORY / "x"):
         home = temporary_root() / f"fastforge-wheels-{os.geteuid()}"
     home.mkdir(mode=0o755, parents=True, exist_ok=True)
-    # A name in /tmp can be guessed: never run what somebody else put there.
+    # A name in /tmp can be guessed: never run files that another user put there.
     if home.is_symlink() or home.stat().st_uid != os.geteuid() or home.stat().st_mode & 0o022:
-        raise NotUsable(f"{home} belongs to or is writable by somebody else; remove it")
+        raise NotUsable(f"{home} belongs to or is writable by another user; remove it")
     return home
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keep other processes of this machine out for as long."""
+    """Keep other processes of this machine out during the block."""
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

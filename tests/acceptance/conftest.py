@@ -1,5 +1,6 @@
-"""`pytest tests/acceptance --base-url URL --answers FILE` tells which promises a running service breaks."""
+"""`pytest tests/acceptance --base-url URL --answers FILE` checks the contract of a running service."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,19 +12,19 @@ from tests.acceptance.service import Item, Service
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Say where the service is and how it was made."""
+    """Add the options that describe the service."""
     group = parser.getgroup("acceptance", "acceptance of a running service")
     group.addoption("--base-url", help="where the service listens, such as http://127.0.0.1:8000")
     group.addoption("--answers", type=Path, help="the .copier-answers.yml of its project")
-    group.addoption("--workers", type=int, default=1, help="how many workers serve (1)")
+    group.addoption("--workers", type=int, default=1, help="its number of workers (1)")
     group.addoption("--cache-ttl-seconds", type=float, default=30, help="its CACHE_TTL_SECONDS (30)")
     group.addoption("--max-body-bytes", type=int, default=4 * 2**20, help="its MAX_BODY_BYTES (4 MiB)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse a run that names this folder but no service."""
+    """Refuse a run of this folder without a service."""
     if not (config.getoption("--base-url") and config.getoption("--answers")):
-        raise pytest.UsageError("Say which service to accept: --base-url URL --answers FILE")
+        raise pytest.UsageError("Name the service to check: --base-url URL --answers FILE")
     with httpx2.Client(trust_env=False) as client:
         missing = {"gzip", "br", "zstd"} - set(client.headers["Accept-Encoding"].split(", "))
     if missing:
@@ -39,12 +40,13 @@ def service(pytestconfig: pytest.Config) -> Iterator[Service]:
         workers=pytestconfig.getoption("--workers"),
         cache_ttl_seconds=pytestconfig.getoption("--cache-ttl-seconds"),
         max_body_bytes=pytestconfig.getoption("--max-body-bytes"),
+        token=os.environ.get("ACCEPTANCE_TOKEN", ""),
     )
     with running.client:
         try:
             running.client.get("/health/live")
         except httpx2.TransportError as failure:
-            pytest.exit(f"No service answers at {running.base_url}: {failure}", returncode=1)
+            pytest.exit(f"No service responds at {running.base_url}: {failure}", returncode=1)
         yield running
 
 

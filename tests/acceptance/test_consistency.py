@@ -1,4 +1,4 @@
-"""What clients see while others write, through all workers: never an old item beyond the stated bound."""
+"""Consistency for clients of all workers while others write: no stale item beyond the documented bound."""
 
 import threading
 import time
@@ -16,7 +16,7 @@ ROUNDS = 6
 
 @pytest.fixture
 def wait(service: Service) -> Callable[[], None]:
-    """Wait until no read may be stale: where several workers cache on their own, the TTL."""
+    """Wait until no read may be stale: for the TTL, if several workers have separate caches."""
     if service.stale_seconds > LONGEST_WAIT_SECONDS:
         pytest.skip(
             f"waiting for CACHE_TTL_SECONDS={service.cache_ttl_seconds} takes too long: start it with 1"
@@ -25,7 +25,7 @@ def wait(service: Service) -> Callable[[], None]:
 
 
 def _prices(service: Service, item: Item) -> list[int]:
-    """Return the prices that reads see, on connections of their own, so that every worker is asked."""
+    """Return the prices that reads see, on separate connections, so that every worker gets some."""
     path = f"{ITEMS}/{item['id']}"
     return service.many(
         lambda _: int(service.on_new_connection(path).json()["price_cents"]), 8 * service.workers
@@ -57,7 +57,7 @@ def test_no_worker_shows_a_deleted_item_beyond_the_bound(
 
 @pytest.mark.parametrize("ending", ["change", "deletion"])
 def test_a_read_under_load_shows_the_last_write(ending: str, service: Service) -> None:
-    """A read that began before a write must not leave in the cache what it read."""
+    """A read that began before a write must not put its result into the cache."""
     for _ in range(ROUNDS):
         item = service.create(price_cents=0)
         with _Readers(service, item) as readers:
@@ -76,7 +76,7 @@ def _answers(service: Service, item: Item, status: int) -> bool:
 
 
 class _Readers:
-    """Threads that read an item all the while; none may see less than what was answered before."""
+    """Threads that keep reading an item; none may see a lower price than an earlier response."""
 
     def __init__(self, service: Service, item: Item) -> None:
         self.service = service
@@ -96,7 +96,7 @@ class _Readers:
         for thread in self.threads:
             thread.join()
         assert not self.broken, (
-            f"a read after a change never shows the old item, under load too: {self.broken}"
+            f"a read after a change never shows the old item, even under load: {self.broken}"
         )
 
     def _read(self) -> None:
@@ -107,4 +107,4 @@ class _Readers:
                 return
             price = answer.json()["price_cents"]
             if price < answered and not self.service.stale_seconds:
-                self.broken.append(f"{price} although {answered} was answered")
+                self.broken.append(f"{price} after {answered} had been returned")

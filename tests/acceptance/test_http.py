@@ -1,4 +1,4 @@
-"""What HTTP itself asks: conditional reads, problems, request ids, methods."""
+"""Requirements of HTTP itself: conditional reads, problems, request ids, methods."""
 
 import re
 import socket
@@ -19,7 +19,7 @@ def etag(service: Service, item: Item) -> str:
     return str(service.get(item["id"]).headers["ETag"])
 
 
-def test_a_read_has_an_etag_and_says_how_it_may_be_cached(service: Service, item: Item) -> None:
+def test_a_read_has_an_etag_and_cache_control(service: Service, item: Item) -> None:
     answer = must_answer(service.get(item["id"]), 200, "an item can be read")
     must(
         re.fullmatch(r'(W/)?"[\x21\x23-\x7e]+"', answer.headers.get("ETag", "")) is not None,
@@ -42,7 +42,7 @@ def test_a_read_has_an_etag_and_says_how_it_may_be_cached(service: Service, item
         "*",
     ],
 )
-def test_a_matching_if_none_match_answers_304(pattern: str, service: Service, item: Item, etag: str) -> None:
+def test_a_matching_if_none_match_returns_304(pattern: str, service: Service, item: Item, etag: str) -> None:
     condition = pattern.format(strong=etag.removeprefix("W/"))
     for _ in range(2):
         answer = must_answer(
@@ -56,19 +56,21 @@ def test_a_matching_if_none_match_answers_304(pattern: str, service: Service, it
 @pytest.mark.parametrize(
     "condition", ['"x"', 'W/"x"', '"x", "y"', "x", "", '""', '"', ",", "W/", '"*"', "\\"]
 )
-def test_another_if_none_match_answers_200(condition: str, service: Service, item: Item, etag: str) -> None:
+def test_a_different_if_none_match_returns_200(
+    condition: str, service: Service, item: Item, etag: str
+) -> None:
     for _ in range(2):
         answer = must_answer(
             service.get(item["id"], **{"If-None-Match": condition}), 200, f"{condition} does not match"
         )
         must(answer.json() == item, "a read that does not match has the item", answer)
-        must(answer.headers.get("ETag") == etag, "an ETag stays while the item does", answer)
+        must(answer.headers.get("ETag") == etag, "an ETag is stable while the item is unchanged", answer)
 
 
 def test_several_if_none_match_lines_are_one_list(service: Service, item: Item, etag: str) -> None:
     lines = [("If-None-Match", '"x"'), ("If-None-Match", etag)]
     answer = service.send("GET", f"{ITEMS}/{item['id']}", headers=lines)
-    # Nginx takes a header that may come once, sent twice, for an attempt to smuggle, and refuses the request.
+    # If a header that may occur once is sent twice, Nginx suspects request smuggling and refuses the request.
     wanted = 400 if service.answers["deployment"] == "nginx" else 304
     must_answer(answer, wanted, "several If-None-Match lines are one list, or refused by Nginx")
 
@@ -87,16 +89,16 @@ def test_different_items_have_different_etags(service: Service) -> None:
     assert len(etags) == 5, f"different items have different ETags: {etags}"
 
 
-def test_a_cached_read_says_so_and_is_the_same(service: Service, item: Item) -> None:
+def test_a_cached_read_is_marked_and_has_the_same_body(service: Service, item: Item) -> None:
     first = service.get(item["id"])
     # Each worker may have to read it once.
     answers = [service.get(item["id"]) for _ in range(4 * service.workers)]
     caches = [answer.headers.get("X-Cache") for answer in [first, *answers]]
     if service.cache == "none":
-        assert set(caches) == {None}, "without a cache there is no X-Cache"
+        assert set(caches) == {None}, "without a cache, X-Cache is not sent"
     else:
-        assert "hit" in caches[1:], f"a read that was cached says so: {caches}"
-        assert None not in caches, f"every read says whether it was cached: {caches}"
+        assert "hit" in caches[1:], f"a read from the cache is a hit: {caches}"
+        assert None not in caches, f"every read is marked as hit or miss: {caches}"
     same = {(answer.content, answer.headers["ETag"]) for answer in [first, *answers]}
     assert len(same) == 1, f"a cached read is the same, byte for byte: {same}"
 
@@ -105,7 +107,7 @@ def _has_price(service: Service, item: Item, price: int) -> bool:
     return bool(service.get(item["id"]).json()["price_cents"] == price)
 
 
-def test_a_read_after_a_change_is_no_stale_hit(service: Service, item: Item) -> None:
+def test_a_read_after_a_change_is_not_a_stale_hit(service: Service, item: Item) -> None:
     for price in range(5):
         service.get(item["id"])
         service.patch(item["id"], price_cents=price).raise_for_status()
@@ -113,7 +115,7 @@ def test_a_read_after_a_change_is_no_stale_hit(service: Service, item: Item) -> 
         service.within_bound(partial(_has_price, service, item, price), told)
 
 
-# --- What caches may do -------------------------------------------------------------------------
+# --- Cache-Control ------------------------------------------------------------------------------
 
 MAY_BE_ASKED_FOR = {"no-cache"}
 MUST_NOT_BE_KEPT = {"no-store"}
@@ -135,49 +137,54 @@ CACHING = {
 }
 
 
-def _caching(answer: httpx2.Response) -> set[str]:
-    return {word.strip() for word in answer.headers.get("Cache-Control", "").split(",")}
+def _caching(answer: httpx2.Response, service: Service) -> set[str]:
+    words = {word.strip() for word in answer.headers.get("Cache-Control", "").split(",")}
+    depends_on_caller = bool(service.token) and answer.request.url.path.startswith(ITEMS)
+    if depends_on_caller and "no-store" not in words:
+        must("private" in words, "what depends on the caller is private", answer)
+        words -= {"private"}
+    return words
 
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
 @pytest.mark.parametrize("path", CACHING)
-def test_every_read_says_what_a_cache_may_do(path: str, encoding: str, service: Service) -> None:
+def test_every_read_has_cache_control(path: str, encoding: str, service: Service) -> None:
     answer = service.send("GET", path, headers={"Accept-Encoding": encoding})
-    must(_caching(answer) == CACHING[path], f"a cache is told {CACHING[path]}", answer)
+    must(_caching(answer, service) == CACHING[path], f"Cache-Control is {CACHING[path]}", answer)
     if CACHING[path] == MAY_BE_ASKED_FOR:
-        must("ETag" in answer.headers, "what may be asked for has an ETag", answer)
+        must("ETag" in answer.headers, "a response that may be revalidated has an ETag", answer)
 
 
 @pytest.mark.parametrize(
     ("method", "path"), [("POST", ITEMS), ("PUT", ITEMS), ("DELETE", f"{ITEMS}/x"), ("PROPFIND", "/")]
 )
-def test_every_refusal_says_that_it_is_not_to_be_kept(method: str, path: str, service: Service) -> None:
+def test_every_refusal_is_no_store(method: str, path: str, service: Service) -> None:
     answer = service.send(method, path)
-    must(_caching(answer) == MUST_NOT_BE_KEPT, "no cache keeps a refusal", answer)
+    must(_caching(answer, service) == MUST_NOT_BE_KEPT, "no cache may keep a refusal", answer)
 
 
-def test_every_answer_to_a_write_says_what_a_cache_may_do(service: Service, item: Item) -> None:
+def test_every_response_to_a_write_has_cache_control(service: Service, item: Item) -> None:
     path = f"{ITEMS}/{item['id']}"
     answers = [service.post(), service.patch(item["id"], price_cents=1), service.batch([service.draft()])]
     answers += [service.patch(item["id"], name=""), service.delete(item["id"]), service.send("GET", path)]
     for answer in answers:
-        must("Cache-Control" in answer.headers, "every answer says what a cache may do", answer)
+        must("Cache-Control" in answer.headers, "every response has Cache-Control", answer)
 
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip", "br", "zstd"])
 @pytest.mark.parametrize("path", [path for path, caching in CACHING.items() if caching == MAY_BE_ASKED_FOR])
-def test_what_a_client_has_is_not_sent_again(path: str, encoding: str, service: Service) -> None:
+def test_a_body_that_the_client_has_is_not_sent_again(path: str, encoding: str, service: Service) -> None:
     if path.startswith(ITEMS):
         tag = service.tag()
         service.batch([service.draft(tags=[tag]) for _ in range(30)]).raise_for_status()
         path = f"{ITEMS}?limit=30&tags={tag}"
     first = must_answer(
-        service.send("GET", path, headers={"Accept-Encoding": encoding}), 200, "there is something to keep"
+        service.send("GET", path, headers={"Accept-Encoding": encoding}), 200, "the body has an ETag"
     )
     condition = {"Accept-Encoding": encoding, "If-None-Match": first.headers["ETag"]}
-    again = must_answer(service.send("GET", path, headers=condition), 304, "what is kept is still the same")
+    again = must_answer(service.send("GET", path, headers=condition), 304, "the ETag still matches")
     must(again.content == b"", "304 has no body", again)
-    must(_caching(again) == _caching(first), "304 repeats Cache-Control", again)
+    must(_caching(again, service) == _caching(first, service), "304 repeats Cache-Control", again)
     if "Vary" in first.headers:
         must("accept-encoding" in again.headers.get("Vary", "").lower(), "304 repeats Vary", again)
     other = service.send("GET", path, headers={"If-None-Match": '"other"'})
@@ -190,10 +197,10 @@ def test_a_page_that_changed_is_sent(service: Service) -> None:
     empty = service.send("GET", path).headers["ETag"]
     item = service.create(tags=[tag])
     created = service.send("GET", path, headers={"If-None-Match": empty})
-    must_answer(created, 200, "a page with one more item is another one")
+    must_answer(created, 200, "a page with one more item has another ETag")
     service.patch(item["id"], price_cents=item["price_cents"] + 1).raise_for_status()
     changed = service.send("GET", path, headers={"If-None-Match": created.headers["ETag"]})
-    must_answer(changed, 200, "a page with a changed item is another one")
+    must_answer(changed, 200, "a page with a changed item has another ETag")
     service.delete(item["id"]).raise_for_status()
     must(service.send("GET", path).headers["ETag"] == empty, "equal pages have equal ETags", changed)
 
@@ -222,9 +229,9 @@ def test_all_workers_give_the_same_etag(path: str, service: Service) -> None:
         "/" + "x" * 3000,
     ],
 )
-def test_an_unknown_route_answers_404(path: str, service: Service) -> None:
+def test_an_unknown_route_returns_404(path: str, service: Service) -> None:
     answer = must_answer(service.send("GET", service.base_url + path), 404, "an unknown route is not found")
-    must(answer.json()["title"] != "", "an unknown route is answered with a problem", answer)
+    must(answer.json()["title"] != "", "an unknown route returns a problem", answer)
 
 
 def test_a_route_of_odd_bytes_is_refused(service: Service) -> None:
@@ -244,17 +251,19 @@ def test_a_route_of_odd_bytes_is_refused(service: Service) -> None:
         ("TRACE", ITEMS, {"GET", "HEAD", "POST"}),
     ],
 )
-def test_a_method_that_a_route_has_not_answers_405(
+def test_a_method_that_a_route_does_not_allow_returns_405(
     method: str, path: str, allowed: set[str], service: Service
 ) -> None:
     answer = must_answer(service.send(method, path), 405, f"{method} is not allowed")
     told = {word.strip() for word in answer.headers.get("Allow", "").split(",")}
-    must(allowed <= told and method not in told, f"405 names all that is allowed: {sorted(allowed)}", answer)
+    must(allowed <= told and method not in told, f"405 lists the allowed methods: {sorted(allowed)}", answer)
 
 
 @pytest.mark.parametrize("path", ["/{id}", "", "/export", "/summary"])
 @pytest.mark.parametrize("accepted", ["identity", "gzip"])
-def test_head_answers_as_get_without_a_body(path: str, accepted: str, service: Service, item: Item) -> None:
+def test_head_responds_like_get_without_a_body(
+    path: str, accepted: str, service: Service, item: Item
+) -> None:
     url = ITEMS + path.format(id=item["id"])
     get, head = (
         must_answer(service.send(method, url, headers={"Accept-Encoding": accepted}), 200, "HEAD is like GET")
@@ -268,7 +277,7 @@ def test_head_answers_as_get_without_a_body(path: str, accepted: str, service: S
 def test_a_connection_is_kept_after_the_head_of_a_stream(service: Service) -> None:
     for _ in range(3):
         must_answer(service.send("HEAD", f"{ITEMS}/export"), 200, "HEAD of a stream ends at once")
-        must_answer(service.send("GET", "/health/live"), 200, "the next request is answered as itself")
+        must_answer(service.send("GET", "/health/live"), 200, "the next request gets its own response")
 
 
 def test_a_redirect_does_not_repeat_the_host_of_the_request(service: Service) -> None:
@@ -282,9 +291,9 @@ def test_a_redirect_does_not_repeat_the_host_of_the_request(service: Service) ->
 
 @pytest.mark.parametrize("identity", ["a", "0", "A-z_0.9", "x" * 128, "....", "018f-e2b4"])
 @pytest.mark.parametrize("path", ["/health/live", f"{ITEMS}/nope", "/nope"])
-def test_a_proper_request_id_is_kept(identity: str, path: str, service: Service) -> None:
+def test_a_valid_request_id_is_kept(identity: str, path: str, service: Service) -> None:
     answer = service.send("GET", path, headers={"X-Request-ID": identity})
-    must(answer.headers["X-Request-ID"] == identity, "a caller's X-Request-ID is kept", answer)
+    must(answer.headers["X-Request-ID"] == identity, "a valid X-Request-ID is kept", answer)
 
 
 IMPROPER = [
@@ -307,20 +316,20 @@ IMPROPER = [
 
 
 @pytest.mark.parametrize("identity", IMPROPER, ids=lambda value: repr(value[:12]))
-def test_an_improper_request_id_is_replaced(identity: bytes, service: Service) -> None:
+def test_an_invalid_request_id_is_replaced(identity: bytes, service: Service) -> None:
     answer = service.send("GET", "/nope", headers=[(b"X-Request-ID", identity)])
-    must(answer.headers["X-Request-ID"].encode() != identity, "an improper X-Request-ID is replaced", answer)
+    must(answer.headers["X-Request-ID"].encode() != identity, "an invalid X-Request-ID is replaced", answer)
     must("X-Evil" not in answer.headers, "a request id cannot add a header", answer)
 
 
-def test_each_request_gets_an_id_of_its_own(service: Service) -> None:
+def test_each_request_gets_a_different_id(service: Service) -> None:
     identities = {service.send("GET", "/health/live").headers["X-Request-ID"] for _ in range(10)}
-    assert len(identities) == 10, f"each request gets an id of its own: {identities}"
+    assert len(identities) == 10, f"each request gets a different id: {identities}"
 
 
 def test_two_request_ids_do_no_harm(service: Service) -> None:
     answer = service.send("GET", "/health/live", headers=[("X-Request-ID", "one"), ("X-Request-ID", "two")])
-    must(len(answer.headers.get_list("X-Request-ID")) == 1, "an answer has one X-Request-ID", answer)
+    must(len(answer.headers.get_list("X-Request-ID")) == 1, "a response has one X-Request-ID", answer)
 
 
 @pytest.mark.parametrize(
@@ -335,7 +344,7 @@ def test_a_request_id_cannot_add_a_header(value: bytes, service: Service) -> Non
         answer = b"".join(iter(lambda: connection.recv(65_536), b""))
     status, headers = answer.split(b"\r\n", 1)[0], answer.split(b"\r\n\r\n")[0].lower()
     assert re.match(rb"HTTP/1.1 4\d\d ", status), (
-        f"a request with a broken header is answered with 4xx: {answer[:200]!r}"
+        f"a request with a broken header gets a 4xx: {answer[:200]!r}"
     )
-    # A server may take a bare line feed for the end of a line: then X-Evil was a header of the request.
+    # A server may accept a bare line feed as the end of a line; then X-Evil was a header of the request.
     assert not re.search(rb"[\r\n]\s*x-evil", headers), f"a request id cannot add a header: {answer[:300]!r}"

@@ -21,7 +21,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 }
 
 
-def test_a_created_item_is_answered_with_201_and_all_its_fields(service: Service) -> None:
+def test_creating_an_item_returns_201_and_all_its_fields(service: Service) -> None:
     draft = service.draft(tags=["a", "b"])
     answer = service.send_json("POST", ITEMS, draft)
     created = body_of(answer, 201, "a valid item is created")
@@ -30,11 +30,11 @@ def test_a_created_item_is_answered_with_201_and_all_its_fields(service: Service
     must(uuid.UUID(created["id"]).version == 7, "an id is a UUIDv7", answer)
 
 
-def test_the_location_of_a_created_item_is_where_it_is_read(service: Service) -> None:
+def test_the_location_of_a_created_item_can_be_read(service: Service) -> None:
     answer = service.post()
     where = urljoin(f"{service.base_url}{ITEMS}", answer.headers.get("Location", ""))
     read = body_of(service.send("GET", where), 200, "Location is the address of the new item")
-    must(read == answer.json(), "reading an item gives what creating it gave", answer)
+    must(read == answer.json(), "reading an item returns the same as creating it", answer)
 
 
 def test_times_are_rfc_3339_in_utc_and_now(service: Service) -> None:
@@ -55,10 +55,10 @@ def test_a_description_is_optional(service: Service) -> None:
     assert created["description"] is None, f"a description that was not given is null: {created}"
 
 
-def test_a_taken_name_answers_409_and_changes_nothing(service: Service, item: Item) -> None:
+def test_a_taken_name_returns_409_and_changes_nothing(service: Service, item: Item) -> None:
     refused = service.post(name=item["name"], price_cents=1)
     must_answer(refused, 409, "a name is unique")
-    assert refused.json()["field"] == "name", f"the field that is taken is named: {refused.text}"
+    assert refused.json()["field"] == "name", f"the field whose value is taken is named: {refused.text}"
     assert service.get(item["id"]).json() == item, "a refused item leaves the other as it was"
 
 
@@ -68,7 +68,7 @@ def test_names_that_differ_in_case_are_different_names(service: Service) -> None
     must_answer(service.post(name=name.swapcase()), 201, "names are compared as they are written")
 
 
-def test_of_many_creations_of_one_name_at_once_one_succeeds(service: Service) -> None:
+def test_only_one_of_many_concurrent_creations_of_a_name_succeeds(service: Service) -> None:
     name = service.name()
     statuses = sorted(answer.status_code for answer in service.many(lambda _: service.post(name=name), 12))
     assert statuses == [201] + [409] * 11, (
@@ -76,7 +76,7 @@ def test_of_many_creations_of_one_name_at_once_one_succeeds(service: Service) ->
     )
 
 
-def test_a_missing_item_answers_404(service: Service) -> None:
+def test_a_missing_item_returns_404(service: Service) -> None:
     missing = str(uuid.uuid4())
     must_answer(service.get(missing), 404, "a missing item cannot be read")
     must_answer(
@@ -89,10 +89,10 @@ def test_a_missing_item_answers_404(service: Service) -> None:
 @pytest.mark.parametrize(
     "bad", ["x", "123", "0" * 5000, "null", "%F0%9F%8D%95", "00000000-0000-0000-0000-00000000000g"]
 )
-def test_an_id_that_is_no_uuid_answers_422(bad: str, service: Service) -> None:
-    must_answer(service.get(bad), 422, "an id that is no UUID is refused")
-    must_answer(service.patch(bad, price_cents=1), 422, "an id that is no UUID is refused")
-    must_answer(service.delete(bad), {405, 422}, "an id that is no UUID is refused")
+def test_an_id_that_is_not_a_uuid_returns_422(bad: str, service: Service) -> None:
+    must_answer(service.get(bad), 422, "an id that is not a UUID is refused")
+    must_answer(service.patch(bad, price_cents=1), 422, "an id that is not a UUID is refused")
+    must_answer(service.delete(bad), {405, 422}, "an id that is not a UUID is refused")
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_change_changes_only_the_given_field(key: str, value: object, service:
         answer,
     )
     later = datetime.fromisoformat(changed["updated_at"]) > datetime.fromisoformat(item["updated_at"])
-    must(later, "updated_at tells when the item was changed", answer)
+    must(later, "updated_at is the time of the change", answer)
     service.within_bound(lambda: service.get(item["id"]).json() == changed, "a read after a change shows it")
 
 
@@ -150,25 +150,25 @@ def test_a_new_name_frees_the_old_one(service: Service, item: Item) -> None:
     must_answer(service.post(name=item["name"]), 201, "an old name is free again")
 
 
-def test_a_change_to_a_taken_name_answers_409_and_changes_nothing(service: Service, item: Item) -> None:
+def test_a_change_to_a_taken_name_returns_409_and_changes_nothing(service: Service, item: Item) -> None:
     other = service.create()
     must_answer(service.patch(item["id"], name=other["name"], price_cents=1), 409, "a name is unique")
     assert service.get(item["id"]).json() == item, "a refused change leaves the item as it was"
 
 
-def test_a_change_to_its_own_name_is_none(service: Service, item: Item) -> None:
+def test_an_item_can_be_changed_to_its_own_name(service: Service, item: Item) -> None:
     must_answer(service.patch(item["id"], name=item["name"]), 200, "an item may keep its name")
 
 
 def test_an_empty_change_changes_nothing(service: Service, item: Item) -> None:
     time.sleep(0.005)
-    unchanged = body_of(service.patch(item["id"]), 200, "an empty change is no error")
+    unchanged = body_of(service.patch(item["id"]), 200, "an empty change is allowed")
     assert unchanged == item, f"an empty change leaves the item as it was: {unchanged} is not {item}"
 
 
-def test_a_description_can_be_taken_away(service: Service, item: Item) -> None:
+def test_a_description_can_be_removed(service: Service, item: Item) -> None:
     changed = body_of(service.patch(item["id"], description=None), 200, "a description can be set to null")
-    assert changed["description"] is None, f"a description that was taken away is null: {changed}"
+    assert changed["description"] is None, f"a removed description is null: {changed}"
     service.within_bound(lambda: service.get(item["id"]).json() == changed, "a read after a change shows it")
 
 
@@ -179,52 +179,62 @@ def test_a_field_that_is_not_optional_cannot_be_null(key: str, service: Service,
 
 
 @pytest.mark.parametrize("key", ["id", "created_at", "updated_at"])
-def test_what_the_service_makes_cannot_be_sent(key: str, service: Service, item: Item) -> None:
+def test_fields_that_the_service_sets_cannot_be_sent(key: str, service: Service, item: Item) -> None:
     must_answer(service.patch(item["id"], **{key: item[key]}), 422, f"{key} cannot be changed")
     must_answer(service.post(**{key: item[key]}), 422, f"{key} cannot be chosen")
 
 
-def test_changes_of_different_fields_at_once_are_all_kept(service: Service, item: Item) -> None:
+def test_concurrent_changes_of_different_fields_are_all_kept(service: Service, item: Item) -> None:
     changes: list[Item] = [{"price_cents": 4}, {"description": "Both."}, {"tags": ["kept"]}] * 4
     answers = service.many(lambda number: service.patch(item["id"], **changes[number]), len(changes))
-    assert {answer.status_code for answer in answers} == {200}, "changes at once all succeed"
+    assert {answer.status_code for answer in answers} == {200}, "concurrent changes all succeed"
     expected: Item = {"price_cents": 4, "description": "Both.", "tags": ["kept"]}
     lost = "a change of one field never undoes a change of another"
     service.within_bound(lambda: expected.items() <= service.get(item["id"]).json().items(), lost)
 
 
 def if_match(service: Service, method: str, item: Item, etag: str, **fields: object) -> httpx2.Response:
-    """Send a change that is to be made only to the item with this entity tag."""
+    """Send a change that applies only if the item has this entity tag."""
     options: dict[str, Any] = {"json": fields} if fields else {}
     return service.send(method, f"{ITEMS}/{item['id']}", headers={"If-Match": etag}, **options)
 
 
-def test_what_a_create_a_change_and_a_read_return_has_one_entity_tag(service: Service) -> None:
+def test_a_create_a_change_and_a_read_return_the_same_entity_tag(service: Service) -> None:
     created = service.post(description="é\u2028", tags=["x", "y"])
     item_id = created.json()["id"]
-    must(created.headers["ETag"] == service.get(item_id).headers["ETag"], "created as it is read", created)
+    must(
+        created.headers["ETag"] == service.get(item_id).headers["ETag"],
+        "a create returns the tag of a read",
+        created,
+    )
     changed = service.patch(item_id, price_cents=7)
     same = changed.headers["ETag"]
-    service.within_bound(lambda: service.get(item_id).headers["ETag"] == same, "changed as it is read")
+    service.within_bound(
+        lambda: service.get(item_id).headers["ETag"] == same, "a change returns the tag of a read"
+    )
 
 
 def test_if_match_changes_only_what_the_client_has_seen(service: Service, item: Item) -> None:
     seen = service.get(item["id"]).headers["ETag"]
-    changed = must_answer(if_match(service, "PATCH", item, seen, price_cents=3), 200, "the tag matches")
+    changed = must_answer(if_match(service, "PATCH", item, seen, price_cents=3), 200, "its tag matches")
     for stale in (seen, '"other"', f"W/{changed.headers['ETag']}"):
         must_answer(if_match(service, "PATCH", item, stale, price_cents=4), 412, f"{stale} is not its tag")
         must_answer(if_match(service, "DELETE", item, stale), 412, f"{stale} is not its tag")
     newest = if_match(service, "PATCH", item, "*", price_cents=5).headers["ETag"]
-    must_answer(if_match(service, "PATCH", item, f'"other", {newest}', price_cents=6), 200, "one of two tags")
-    must_answer(if_match(service, "DELETE", item, "*"), 204, "any tag will do")
-    must_answer(if_match(service, "DELETE", item, "*"), 404, "what is gone has no tag")
+    must_answer(
+        if_match(service, "PATCH", item, f'"other", {newest}', price_cents=6), 200, "one of two tags matches"
+    )
+    must_answer(if_match(service, "DELETE", item, "*"), 204, "any tag matches")
+    must_answer(if_match(service, "DELETE", item, "*"), 404, "a deleted item has no tag")
 
 
-def test_of_many_changes_with_one_entity_tag_at_once_one_is_made(service: Service, item: Item) -> None:
+def test_only_one_of_many_concurrent_changes_with_one_entity_tag_is_made(
+    service: Service, item: Item
+) -> None:
     etag = service.get(item["id"]).headers["ETag"]
     answers = service.many(lambda n: if_match(service, "PATCH", item, etag, price_cents=100 + n), 8)
     statuses = sorted(answer.status_code for answer in answers)
-    assert statuses == [200] + [412] * 7, f"no change is lost to another: {statuses}"
+    assert statuses == [200] + [412] * 7, f"no change overwrites another: {statuses}"
 
 
 def test_a_deleted_item_is_gone(service: Service) -> None:

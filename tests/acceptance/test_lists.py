@@ -33,7 +33,7 @@ def test_the_newest_items_come_first_and_twenty_at_a_time(service: Service, tag:
     newest_first = _created_slowly(service, tag, 22)
     first = service.page(tags=tag)
     assert first["items"] == newest_first[:20], "a page has the 20 newest items, newest first, in full"
-    assert isinstance(first["next"], str), "a page that is not the last tells where the next starts"
+    assert isinstance(first["next"], str), "a page that is not the last has a cursor of the next"
     second = service.page(tags=tag, after=first["next"])
     assert second == {"items": newest_first[20:], "next": None}, "the last page has the rest and no `next`"
     assert _ids(service.page(limit=3)["items"]) == _ids(newest_first[:3]), (
@@ -42,16 +42,16 @@ def test_the_newest_items_come_first_and_twenty_at_a_time(service: Service, tag:
 
 
 @pytest.mark.parametrize("limit", [1, 3, 5, 6, 7, 100])
-def test_a_walk_of_any_step_gives_every_item_once(limit: int, service: Service, tag: str) -> None:
+def test_pages_of_any_size_have_every_item_once(limit: int, service: Service, tag: str) -> None:
     body_of(service.batch([service.draft(tags=[tag]) for _ in range(6)]), 201, "a batch is created")
     pages = list(service.pages(tags=tag, limit=limit))
     assert all(len(page) <= limit for page in pages), "no page is longer than its limit"
     ids = [item_id for page in pages for item_id in _ids(page)]
-    assert len(ids) == len(set(ids)) == 6, f"a walk by {limit} gives every item once, not {len(ids)}"
+    assert len(ids) == len(set(ids)) == 6, f"pages of {limit} have every item once, not {len(ids)}"
     assert ids == sorted(ids, reverse=True), "ids of version 7 fall from newest to oldest"
 
 
-def test_a_walk_is_not_disturbed_by_new_and_deleted_items(service: Service, tag: str) -> None:
+def test_paging_is_not_disturbed_by_new_and_deleted_items(service: Service, tag: str) -> None:
     originals = _created_slowly(service, tag, 9)
     seen: list[Item] = []
     for page in service.pages(tags=tag, limit=2):
@@ -60,7 +60,7 @@ def test_a_walk_is_not_disturbed_by_new_and_deleted_items(service: Service, tag:
         # The very item that the next page starts after.
         service.delete(page[-1]["id"])
     assert _ids(seen) == _ids(originals), (
-        "a walk shows each item once, whatever is created or deleted meanwhile"
+        "pages show each item once, whatever is created or deleted in between"
     )
 
 
@@ -69,7 +69,7 @@ def test_a_tag_is_compared_as_a_whole(service: Service, tag: str) -> None:
     items = [service.create(tags=[one, "other"]) for one in tags]
     for one, item in zip(tags, items, strict=True):
         assert _ids(service.tagged(one)) == [item["id"]], (
-            f"the tag {one!r} finds the items that have just this tag"
+            f"the tag {one!r} finds the items that have exactly this tag"
         )
 
 
@@ -88,7 +88,7 @@ def test_an_item_with_a_tag_twice_is_listed_once(service: Service, tag: str) -> 
     assert len(service.tagged(tag)) == (1 if created.status_code == 201 else 0), "an item is listed once"
 
 
-def test_a_tag_that_nobody_has_gives_an_empty_page(service: Service, tag: str) -> None:
+def test_a_tag_that_no_item_has_gives_an_empty_page(service: Service, tag: str) -> None:
     assert service.page(tags=tag) == {"items": [], "next": None}
 
 
@@ -104,7 +104,7 @@ def test_a_changed_item_moves_between_tags(service: Service, tag: str) -> None:
 @pytest.mark.parametrize(
     "limit", ["0", "-1", "101", "1000000000", str(10**30), "x", "1.5", "true", "", "1e1", "%00"]
 )
-def test_a_limit_outside_1_to_100_answers_422(limit: str, service: Service) -> None:
+def test_a_limit_outside_1_to_100_returns_422(limit: str, service: Service) -> None:
     must_answer(service.send("GET", f"{ITEMS}?limit={limit}"), 422, f"limit={limit} is refused")
 
 
@@ -152,7 +152,7 @@ def test_a_tag_that_no_item_can_have_gives_nothing_or_422(tag: str, service: Ser
 
 def _export(service: Service, encoding: str = "identity") -> list[Item]:
     answer = service.send("GET", f"{ITEMS}/export", headers={"Accept-Encoding": encoding})
-    must_answer(answer, 200, "the export is answered")
+    must_answer(answer, 200, "there is an export")
     media_type = answer.headers["Content-Type"].partition(";")[0]
     must(media_type == "application/x-ndjson", "the export is application/x-ndjson", answer)
     must("Content-Length" not in answer.headers, "the export is streamed", answer)
@@ -160,10 +160,12 @@ def _export(service: Service, encoding: str = "identity") -> list[Item]:
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "zstd"])
-def test_the_export_is_the_same_to_a_client_that_takes_compression(encoding: str, service: Service) -> None:
+def test_the_export_is_the_same_for_a_client_that_accepts_compression(
+    encoding: str, service: Service
+) -> None:
     service.create()
     assert _export(service, encoding) == _export(service), (
-        f"the export means the same to a client of {encoding}"
+        f"the export is the same for a client that accepts {encoding}"
     )
 
 
@@ -174,18 +176,18 @@ def test_the_export_is_the_same_to_a_client_that_takes_compression(encoding: str
 def test_a_batch_creates_all_its_items(count: int, service: Service, tag: str) -> None:
     drafts = [service.draft(tags=[tag], price_cents=number) for number in range(count)]
     created = body_of(service.batch(drafts), 201, f"a batch of {count} is created")
-    assert created == {"created": count}, f"a batch tells how many items it created: {created}"
+    assert created == {"created": count}, f"a batch returns the number of items it created: {created}"
     stored = service.tagged(tag)
     assert sorted(item["price_cents"] for item in stored) == list(range(count)), (
         "every item of a batch is stored"
     )
-    assert len(set(_ids(stored))) == count, "every item of a batch has an id of its own"
+    assert len(set(_ids(stored))) == count, "every item of a batch has a different id"
     one = stored[0]
     assert service.get(one["id"]).json() == one, "an item of a batch can be read"
 
 
 @pytest.mark.parametrize("count", [0, 1001])
-def test_a_batch_of_too_few_or_too_many_answers_422_and_stores_nothing(
+def test_a_batch_of_too_few_or_too_many_returns_422_and_stores_nothing(
     count: int, service: Service, tag: str
 ) -> None:
     answer = service.batch([service.draft(tags=[tag]) for _ in range(count)])
@@ -196,7 +198,7 @@ def test_a_batch_of_too_few_or_too_many_answers_422_and_stores_nothing(
 @pytest.mark.parametrize(
     "document", [None, {}, "x", 5, [None], [5], [[]], [{}], {"items": []}], ids=json.dumps
 )
-def test_a_batch_that_is_no_list_of_items_answers_422(document: Json, service: Service) -> None:
+def test_a_batch_that_is_not_a_list_of_items_returns_422(document: Json, service: Service) -> None:
     must_answer(service.batch(document), 422, "a batch is a list of items")
 
 
@@ -209,7 +211,7 @@ def test_a_batch_with_one_bad_item_stores_nothing(position: int, service: Servic
 
 
 @pytest.mark.parametrize("position", [0, 1, 2])
-def test_a_batch_with_a_taken_name_answers_409_and_stores_nothing(
+def test_a_batch_with_a_taken_name_returns_409_and_stores_nothing(
     position: int, service: Service, item: Item, tag: str
 ) -> None:
     drafts = [service.draft(tags=[tag]) for _ in range(3)]
@@ -220,14 +222,16 @@ def test_a_batch_with_a_taken_name_answers_409_and_stores_nothing(
     must_answer(service.batch(drafts), 201, "the names of a refused batch are free")
 
 
-def test_a_batch_with_a_name_twice_answers_409_and_stores_nothing(service: Service, tag: str) -> None:
+def test_a_batch_with_a_name_twice_returns_409_and_stores_nothing(service: Service, tag: str) -> None:
     drafts = [service.draft(tags=[tag]) for _ in range(3)]
     must_answer(service.batch([*drafts, drafts[0]]), 409, "a batch with a name twice is refused")
     assert service.tagged(tag) == [], "a refused batch stores nothing"
     must_answer(service.batch(drafts), 201, "the names of a refused batch are free")
 
 
-def test_of_batches_at_once_that_share_a_name_one_is_stored(service: Service, tag: str) -> None:
+def test_only_one_of_several_concurrent_batches_with_a_shared_name_is_stored(
+    service: Service, tag: str
+) -> None:
     shared = service.name("shared")
     batches = [[service.draft(tags=[tag]), service.draft(tags=[tag], name=shared)] for _ in range(6)]
     statuses = sorted(answer.status_code for answer in service.many(lambda n: service.batch(batches[n]), 6))
@@ -252,7 +256,7 @@ def test_the_export_has_every_item_once_and_in_full(service: Service, tag: str) 
 
 
 def _eventually_in_summary(service: Service, holds: Callable[[dict[str, Any]], bool], promise: str) -> None:
-    """Fail unless the summary tells the truth: at once, or within the bound if it says that it is cached."""
+    """Fail unless the summary is right: at once, or within the bound if it is marked as cached."""
     cached = "X-Cache" in service.send("GET", f"{ITEMS}/summary").headers
     deadline = time.monotonic() + (service.cache_ttl_seconds if cached else 0)
     while not holds(summary := service.summary()) and time.monotonic() < deadline:
@@ -298,5 +302,5 @@ def test_the_summary_counts_its_tags_right(service: Service, tag: str) -> None:
     for start in range(0, len(drafts), 1000):
         must_answer(service.batch(drafts[start : start + 1000]), 201, "a batch is created")
     top = {"value": tag, "count": most + 1}
-    told = "the most used tag comes first, with its count, also where the prices' sum is beyond 64 bits"
+    told = "the most used tag comes first, with its count, also if the sum of the prices exceeds 64 bits"
     _eventually_in_summary(service, lambda summary: summary["tags"][0] == top, told)

@@ -1,4 +1,4 @@
-"""What operators rely on: health, metrics and the description of the API."""
+"""Endpoints for operators: health, metrics and the description of the API."""
 
 import re
 import time
@@ -15,7 +15,7 @@ from tests.acceptance.service import ITEMS, PROBLEM, Json, Service, body_of, mus
 SETTLING_SECONDS = 2.0
 SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{.*\})? (\S+)( \d+)?$")
 
-# What the contract says that answers carry.
+# The headers that the contract requires of responses.
 HEADERS = {"cache-control", "etag", "location", "retry-after", "server-timing", "x-cache", "x-request-id"}
 DOCUMENTED = {
     (ITEMS, "post"): {"201", "409", "422"},
@@ -35,13 +35,13 @@ def test_the_service_is_alive(service: Service) -> None:
     must_answer(service.send("GET", "/health/live"), 200, "a service that serves is alive")
 
 
-def test_the_service_is_ready_and_tells_the_latency_of_each_dependency(service: Service) -> None:
+def test_the_service_is_ready_and_shows_the_latency_of_each_dependency(service: Service) -> None:
     answer = must_answer(
         service.send("GET", "/health/ready"), 200, "a service whose dependencies are up is ready"
     )
     latencies = [number for number in _numbers(answer.json()) if number >= 0]
     wanted = 2 if service.cache == "redis" else 1
-    must(len(latencies) >= wanted, f"readiness tells the latency of each of {wanted} dependencies", answer)
+    must(len(latencies) >= wanted, f"readiness shows the latency of each of {wanted} dependencies", answer)
 
 
 def _numbers(document: Json) -> list[float]:
@@ -56,8 +56,8 @@ def _numbers(document: Json) -> list[float]:
 
 
 def _samples(service: Service) -> list[tuple[str, str, float]]:
-    """Return name, labels and value of every sample, from whichever worker answers."""
-    answer = must_answer(service.on_new_connection("/metrics"), 200, "metrics are answered")
+    """Return name, labels and value of every sample, from the worker that responds."""
+    answer = must_answer(service.on_new_connection("/metrics"), 200, "there are metrics")
     media_type = answer.headers["Content-Type"].partition(";")[0]
     must(media_type in {"text/plain", "application/openmetrics-text"}, "metrics are Prometheus text", answer)
     lines = [line for line in answer.text.splitlines() if line and not line.startswith("#")]
@@ -76,7 +76,7 @@ def _item_counts(service: Service) -> Counter[str]:
 
 
 def _settled_counts(service: Service) -> Counter[str]:
-    """Return the counts once they stand still: a request may be counted just after its answer has left."""
+    """Return the counts when they stop changing: a request may be counted after its response was sent."""
     deadline = time.monotonic() + SETTLING_SECONDS
     counts = _item_counts(service)
     while time.monotonic() < deadline:
@@ -98,33 +98,33 @@ def test_metrics_count_every_request_over_all_workers(count: int, service: Servi
     )
 
 
-def test_metrics_tell_how_late_the_event_loop_is(service: Service) -> None:
+def test_metrics_show_the_delay_of_the_event_loop(service: Service) -> None:
     looks = [value for name, _, value in _samples(service) if name == "event_loop_lag_seconds_count"]
-    must(sum(looks) > 0, "the event loop is looked at", service.on_new_connection("/metrics"))
+    must(sum(looks) > 0, "the event loop is monitored", service.on_new_connection("/metrics"))
 
 
-def test_metrics_are_the_same_whichever_worker_answers(service: Service) -> None:
+def test_metrics_are_the_same_whichever_worker_responds(service: Service) -> None:
     service.many(lambda _: service.on_new_connection(f"{ITEMS}?limit=1"), 10)
     settled = _settled_counts(service)
     told = service.many(lambda _: _item_counts(service), 8 * service.workers)
-    assert all(counts == settled for counts in told), f"metrics are the same whichever worker answers: {told}"
+    assert all(counts == settled for counts in told), f"metrics are the same from every worker: {told}"
 
 
-def test_metrics_tell_the_routes_apart_but_not_the_addresses(service: Service) -> None:
+def test_metrics_distinguish_routes_but_not_paths(service: Service) -> None:
     item = service.create()
     stranger = uuid.uuid4().hex
     service.get(item["id"])
     service.send("GET", f"/{stranger}")
     text = service.send("GET", "/metrics").text
     assert item["id"] not in text, "metrics have no series per item"
-    assert stranger not in text.lower(), "a stranger cannot make new series"
+    assert stranger not in text.lower(), "unknown paths and methods cannot create new series"
 
 
-def test_metrics_tell_statuses_apart(service: Service) -> None:
+def test_metrics_distinguish_statuses(service: Service) -> None:
     service.get(str(uuid.uuid4()))
     labels = [labels for _, labels, _ in _samples(service) if ITEMS in labels]
     assert any('"404"' in label or '"4xx"' in label for label in labels), (
-        "metrics tell failures from successes"
+        "metrics distinguish failures from successes"
     )
 
 
@@ -146,7 +146,7 @@ def test_the_documentation_is_a_page(service: Service) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip", "br", "zstd"])
-def test_the_page_loads_only_what_the_service_has(encoding: str, service: Service) -> None:
+def test_the_page_loads_only_files_of_the_service(encoding: str, service: Service) -> None:
     page = service.send("GET", "/docs")
     loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
     must(len(loaded) >= 3, "the page loads scripts and styles", page)
@@ -158,14 +158,14 @@ def test_the_page_loads_only_what_the_service_has(encoding: str, service: Servic
         pinned = (
             f'"{path}" integrity=' not in page.text or f'"{path}" integrity="sha384-{digest}"' in page.text
         )
-        must(pinned, f"{path} is what the page expects", answer)
+        must(pinned, f"{path} is the file that the page expects", answer)
 
 
 def test_a_browser_may_load_nothing_from_elsewhere(service: Service) -> None:
     page = service.send("GET", "/docs")
     policy = page.headers.get("Content-Security-Policy", "")
     must("default-src 'none'" in policy and "script-src 'self'" in policy, "the page has a policy", page)
-    must("unsafe" not in policy and "*" not in policy, "the policy lets nothing unsafe pass", page)
+    must("unsafe" not in policy and "*" not in policy, "the policy allows nothing unsafe", page)
     must(re.search(r"<script[^>]*>\s*[^<\s]|\son\w+=", page.text) is None, "no script is inline", page)
 
 
@@ -177,7 +177,9 @@ def _responses(openapi: dict[str, Any], path: str, method: str) -> dict[str, Any
 
 
 @pytest.mark.parametrize(("path", "method"), DOCUMENTED)
-def test_every_answer_of_the_contract_is_documented(path: str, method: str, openapi: dict[str, Any]) -> None:
+def test_every_response_of_the_contract_is_documented(
+    path: str, method: str, openapi: dict[str, Any]
+) -> None:
     responses = _responses(openapi, path, method)
     missing = sorted(DOCUMENTED[path, method] - responses.keys())
     assert not missing, f"{method.upper()} {path} documents {missing}"
@@ -216,7 +218,7 @@ def test_the_headers_of_the_contract_are_documented_where_they_are_sent(
         response = _responses(openapi, path, method)[str(answer.status_code)]
         documented = {name.lower() for name in response["headers"]}
         sent = {name for name in HEADERS if name in answer.headers}
-        must(sent == documented, f"what is sent is documented, not {sorted(sent ^ documented)}", answer)
+        must(sent == documented, f"the sent headers are documented, not {sorted(sent ^ documented)}", answer)
 
 
 def test_the_export_is_documented_as_ndjson(openapi: dict[str, Any]) -> None:
@@ -233,5 +235,5 @@ def test_the_documentation_has_the_limits_of_an_item(openapi: dict[str, Any]) ->
         "'maxLength': 50",
         "'maximum': 9007199254740991",
     ):
-        assert limit in text, f"the documentation says {limit}"
-    assert "'additionalProperties': False" in text, "the documentation says that unknown fields are refused"
+        assert limit in text, f"the documentation has {limit}"
+    assert "'additionalProperties': False" in text, "the documentation states that unknown fields are refused"

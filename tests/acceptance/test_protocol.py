@@ -1,4 +1,4 @@
-"""What a connection may carry: unknown upgrades, long heads, bodies that no method expects, HTTP/1.0."""
+"""Unusual requests on a connection: unknown upgrades, long heads, unexpected bodies, HTTP/1.0."""
 
 import json
 import socket
@@ -21,14 +21,14 @@ BODILESS = ["GET", "DELETE", "QUERY", "HEAD", "OPTIONS"]
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer, as it came over a connection of its own that the service has closed."""
+    """A response that came over a separate connection, which the service has closed."""
 
     status: int
     headers: dict[str, str]
     body: bytes
 
     def problem(self) -> Json:
-        """Return its problem details, which have to be whole."""
+        """Return its problem details, which must be complete."""
         assert self.headers["content-type"] == PROBLEM, self
         assert int(self.headers["content-length"]) == len(self.body), self
         problem = json.loads(self.body)
@@ -39,7 +39,7 @@ class Answer:
 
 
 def answers_to(service: Service, sent: bytes) -> list[Answer]:
-    """Return the answers until the service closes the connection."""
+    """Return the responses until the service closes the connection."""
     where = urlsplit(service.base_url)
     address = str(where.hostname), where.port or 80
     received = b""
@@ -68,9 +68,13 @@ def head(*lines: str, method: str = "GET", path: str = "/health/live", version: 
     return "\r\n".join([f"{method} {path} HTTP/{version}", "Host: test", *lines, "", ""]).encode()
 
 
+def credentials(service: Service) -> list[str]:
+    return [f"{name}: {value}" for name, value in service.credentials.items()]
+
+
 def post(service: Service, *lines: str) -> bytes:
     body = json.dumps(service.draft()).encode()
-    known = f"Content-Type: application/json\nContent-Length: {len(body)}".split("\n")
+    known = ["Content-Type: application/json", f"Content-Length: {len(body)}", *credentials(service)]
     return head(*known, *lines, method="POST", path=ITEMS) + body
 
 
@@ -85,7 +89,7 @@ CLOSE = "Connection: close"
 
 
 def test_a_body_with_an_offer_of_http2_arrives(service: Service) -> None:
-    """As `curl --http2` and Java's client send it, the length announced or not."""
+    """As `curl --http2` and Java's client send it, with or without a length."""
     for _ in range(3):
         body = json.dumps(service.draft()).encode()
         headers = H2C | {"Content-Type": "application/json"}
@@ -93,11 +97,11 @@ def test_a_body_with_an_offer_of_http2_arrives(service: Service) -> None:
         must_answer(answer, 201, "a body with an offer of HTTP/2 is read")
         body = json.dumps(service.draft()).encode()
         answer = service.send("POST", ITEMS, content=iter([body[:9], body[9:]]), headers=headers)
-        must_answer(answer, 201, "a body with an offer of HTTP/2 is read, however its length is told")
+        must_answer(answer, 201, "a body with an offer of HTTP/2 is read, with or without a length")
 
 
 @pytest.mark.parametrize("value", ["h2c", "TLS/1.2, h2c", "websocket", "WebSocket/2", "x" * 200, "\xff"])
-def test_any_other_offer_is_ignored_and_the_connection_goes_on(value: str, service: Service) -> None:
+def test_any_other_offer_is_ignored_and_the_connection_stays_open(value: str, service: Service) -> None:
     lines = offer(value)
     pipelined = head() + post(service, *lines) + post(service, *lines) + head(*lines) + head(CLOSE)
     assert [answer.status for answer in answers_to(service, pipelined)] == [200, 201, 201, 200, 200]
@@ -145,21 +149,21 @@ def test_a_head_within_the_limits_is_read(service: Service) -> None:
     assert [answer.status for answer in answers_to(service, head(CLOSE, *fields(90, 1)))] == [200]
 
 
-def test_answers_before_a_refusal_arrive(service: Service) -> None:
+def test_responses_before_a_refusal_arrive(service: Service) -> None:
     answers = answers_to(service, head() + post(service) + head(CLOSE, *fields(200, 1)))
     assert [answer.status for answer in answers] == [200, 201, 431]
 
 
-# --- What surrounds a body ----------------------------------------------------------------------
+# --- Around a body ------------------------------------------------------------------------------
 
 
 def chunked(service: Service, end: bytes) -> bytes:
     body = json.dumps(service.draft()).encode()
-    lines = ["Content-Type: application/json", "Transfer-Encoding: chunked", CLOSE]
+    lines = ["Content-Type: application/json", "Transfer-Encoding: chunked", CLOSE, *credentials(service)]
     return head(*lines, method="POST", path=ITEMS) + b"%x\r\n%s\r\n" % (len(body), body) + end
 
 
-def test_trailers_are_read_and_are_no_headers(service: Service) -> None:
+def test_trailers_are_read_but_do_not_become_headers(service: Service) -> None:
     (answer,) = answers_to(service, chunked(service, b"0\r\nX-Request-ID: trailer\r\n\r\n"))
     assert answer.status == 201
     assert answer.headers["x-request-id"] != "trailer"
@@ -169,7 +173,7 @@ ENDLESS = [b"0\r\nX: " + b"x" * 300_000, b"5;x=" + b"x" * 300_000, b"0" * 300_00
 
 
 @pytest.mark.parametrize("end", ENDLESS, ids=["trailer", "extension", "length"])
-def test_what_surrounds_a_body_has_an_end(end: bytes, service: Service) -> None:
+def test_chunk_lengths_extensions_and_trailers_are_limited(end: bytes, service: Service) -> None:
     try:
         answers = answers_to(service, chunked(service, end))
     except ConnectionResetError:
@@ -180,7 +184,7 @@ def test_what_surrounds_a_body_has_an_end(end: bytes, service: Service) -> None:
 @pytest.mark.parametrize(
     "sent", [b"GARBAGE\r\n\r\n", b"GET / HTTP/1.1\r\nHost test\r\n\r\n"], ids=["line", "header"]
 )
-def test_what_is_no_request_is_refused_with_a_problem(sent: bytes, service: Service) -> None:
+def test_an_invalid_request_is_refused_with_a_problem(sent: bytes, service: Service) -> None:
     (answer,) = answers_to(service, sent)
     assert answer.status == 400
     assert answer.problem()["title"] == "Bad Request"
@@ -215,12 +219,12 @@ def test_query_is_counted_by_its_name(service: Service) -> None:
 
 @pytest.mark.parametrize("lines", [(), ("Connection: keep-alive",), (CLOSE,)], ids=["plain", "keep", "close"])
 @pytest.mark.parametrize("path", ["/health/live", f"{ITEMS}/export", "/openapi.json", "/nope"])
-def test_a_client_of_http_1_0_is_answered(path: str, lines: tuple[str, ...], service: Service) -> None:
+def test_an_http_1_0_client_gets_a_response(path: str, lines: tuple[str, ...], service: Service) -> None:
     service.create()
     # Nginx keeps the connection open if asked to, until the second request; the others close it at once.
-    sent = head(*lines, path=path, version="1.0") + head(CLOSE, version="1.0")
+    sent = head(*lines, *credentials(service), path=path, version="1.0") + head(CLOSE, version="1.0")
     answer, *_ = answers_to(service, sent)
     assert answer.status == (404 if path == "/nope" else 200)
-    assert "transfer-encoding" not in answer.headers, "HTTP/1.0 knows no chunks."
+    assert "transfer-encoding" not in answer.headers, "HTTP/1.0 has no chunks."
     documents = answer.body.splitlines() if path.endswith("export") else [answer.body]
     assert all(json.loads(document) for document in documents)

@@ -1,4 +1,4 @@
-"""What an item may hold, and what is refused without harm."""
+"""Values that an item may have, and values that are refused."""
 
 import json
 import secrets
@@ -91,7 +91,7 @@ MALFORMED = {
     "an exponent beyond all floats": b'{"name": "x", "price_cents": 1e999, "tags": []}',
     "very deep lists": b"[" * 100_000,
     "very deep objects": b'{"a":' * 50_000,
-    "a whole deep document": b'{"name":' + b"[" * 20_000 + b"]" * 20_000 + b"}",
+    "a complete deep document": b'{"name":' + b"[" * 20_000 + b"]" * 20_000 + b"}",
 }
 
 NO_OBJECTS = [None, [], "x", 5, True, [{"name": "x"}]]
@@ -112,9 +112,9 @@ def test_text_comes_back_exactly_as_it_was_sent(kind: str, service: Service) -> 
 def test_text_means_the_same_escaped_and_raw(service: Service) -> None:
     escaped = service.draft(description="🍕\u2028é")
     raw = escaped | {"name": service.name()}
-    first = body_of(service.send_json("POST", ITEMS, escaped), 201, "escaped text is taken")
+    first = body_of(service.send_json("POST", ITEMS, escaped), 201, "escaped text is accepted")
     encoded = json.dumps(raw, ensure_ascii=False).encode()
-    second = body_of(service.send_bytes("POST", ITEMS, encoded), 201, "raw UTF-8 is taken")
+    second = body_of(service.send_bytes("POST", ITEMS, encoded), 201, "raw UTF-8 is accepted")
     assert first["description"] == second["description"] == "🍕\u2028é"
 
 
@@ -132,19 +132,19 @@ def test_text_means_the_same_escaped_and_raw(service: Service) -> None:
         ("tags", [f"{number:02}".ljust(50, "🍕") for number in range(20)]),
     ],
 )
-def test_what_is_just_within_the_limits_is_taken(key: str, value: Json, service: Service) -> None:
+def test_values_just_within_the_limits_are_accepted(key: str, value: Json, service: Service) -> None:
     created = service.create(**{key: value})
     assert created[key] == value, f"{key} at its limit is kept: {created}"
 
 
 @pytest.mark.parametrize("padding", ["x", "é", "🍕"])
-def test_a_name_of_200_characters_is_taken(padding: str, service: Service) -> None:
+def test_a_name_of_200_characters_is_accepted(padding: str, service: Service) -> None:
     name = service.name().ljust(200, padding)
     assert service.create(name=name)["name"] == name, "a name of 200 characters is kept, whatever they are"
 
 
-def test_a_name_of_one_character_is_taken(service: Service) -> None:
-    # One of 42,000 characters, so that a database with other items in it is no trouble.
+def test_a_name_of_one_character_is_accepted(service: Service) -> None:
+    # One of 42,000 characters, so that it is unlikely to be taken in a database with other items.
     name = chr(0x20000 + secrets.randbelow(42_000))
     created = service.create(name=name)
     assert created["name"] == name, "a name of one character is kept"
@@ -152,23 +152,23 @@ def test_a_name_of_one_character_is_taken(service: Service) -> None:
 
 
 @pytest.mark.parametrize("wrong", WRONG_FIELDS)
-def test_a_new_item_that_breaks_the_rules_answers_422(wrong: str, service: Service) -> None:
+def test_a_new_item_that_breaks_the_rules_returns_422(wrong: str, service: Service) -> None:
     must_answer(service.post(**WRONG_FIELDS[wrong]), 422, f"{wrong} is refused")
 
 
 @pytest.mark.parametrize("wrong", WRONG_FIELDS)
-def test_a_change_that_breaks_the_rules_answers_422(wrong: str, service: Service, item: Item) -> None:
+def test_a_change_that_breaks_the_rules_returns_422(wrong: str, service: Service, item: Item) -> None:
     must_answer(service.patch(item["id"], **WRONG_FIELDS[wrong]), 422, f"{wrong} is refused in a change")
     assert service.get(item["id"]).json() == item, "a refused change leaves the item as it was"
 
 
 @pytest.mark.parametrize("wrong", WRONG_FIELDS)
-def test_a_batch_with_an_item_that_breaks_the_rules_answers_422(wrong: str, service: Service) -> None:
+def test_a_batch_with_an_item_that_breaks_the_rules_returns_422(wrong: str, service: Service) -> None:
     drafts = [service.draft(), service.draft(**WRONG_FIELDS[wrong])]
     must_answer(service.batch(drafts), 422, f"{wrong} is refused in a batch")
 
 
-def test_an_item_without_a_name_answers_422(service: Service) -> None:
+def test_an_item_without_a_name_returns_422(service: Service) -> None:
     draft = service.draft()
     del draft["name"]
     must_answer(service.send_json("POST", ITEMS, draft), 422, "an item needs a name")
@@ -187,7 +187,7 @@ def test_a_malformed_change_is_refused(kind: str, service: Service, item: Item) 
 
 
 @pytest.mark.parametrize("document", NO_OBJECTS, ids=json.dumps)
-def test_json_that_is_no_object_answers_422(document: Json, service: Service, item: Item) -> None:
+def test_json_that_is_not_an_object_returns_422(document: Json, service: Service, item: Item) -> None:
     must_answer(service.send_json("POST", ITEMS, document), 422, "an item is an object")
     must_answer(service.send_json("PATCH", f"{ITEMS}/{item['id']}", document), 422, "a change is an object")
 
@@ -212,9 +212,9 @@ def test_a_field_given_twice_does_no_harm(service: Service) -> None:
 def test_another_content_type_is_refused(content_type: str, service: Service, item: Item) -> None:
     body = json.dumps(service.draft()).encode()
     refused = {400, 415, 422}
-    must_answer(service.send_bytes("POST", ITEMS, body, content_type), refused, f"{content_type} is no JSON")
+    must_answer(service.send_bytes("POST", ITEMS, body, content_type), refused, f"{content_type} is not JSON")
     changed = service.send_bytes("PATCH", f"{ITEMS}/{item['id']}", b'{"price_cents": 1}', content_type)
-    must_answer(changed, refused, f"{content_type} is no JSON")
+    must_answer(changed, refused, f"{content_type} is not JSON")
     assert service.get(item["id"]).json() == item, "a refused change leaves the item as it was"
 
 
@@ -239,25 +239,25 @@ def _padded(service: Service, size: int) -> bytes:
     return json.dumps(service.draft()).encode().ljust(size)
 
 
-def test_a_body_of_just_the_limit_is_taken(service: Service) -> None:
+def test_a_body_exactly_at_the_limit_is_accepted(service: Service) -> None:
     body = _padded(service, service.max_body_bytes)
-    must_answer(service.send_bytes("POST", ITEMS, body), 201, "a body of the limit is taken")
+    must_answer(service.send_bytes("POST", ITEMS, body), 201, "a body at the limit is accepted")
 
 
 @pytest.mark.parametrize("path", [ITEMS, f"{ITEMS}/batch"])
-def test_a_body_over_the_limit_answers_413(path: str, service: Service) -> None:
+def test_a_body_over_the_limit_returns_413(path: str, service: Service) -> None:
     body = _padded(service, service.max_body_bytes + 1)
     must_answer(service.send_bytes("POST", path, body), 413, "a body over the limit is refused")
 
 
-def test_a_body_of_unknown_length_over_the_limit_answers_413(service: Service) -> None:
+def test_a_body_of_unknown_length_over_the_limit_returns_413(service: Service) -> None:
     body = _padded(service, service.max_body_bytes + 1)
     parts = (body[start : start + 65_536] for start in range(0, len(body), 65_536))
     answer = service.send("POST", ITEMS, content=parts, headers={"Content-Type": "application/json"})
-    must_answer(answer, 413, "a body over the limit is refused, however its length is told")
+    must_answer(answer, 413, "a body over the limit is refused, with or without a length")
 
 
-def test_a_change_over_the_limit_answers_413(service: Service, item: Item) -> None:
+def test_a_change_over_the_limit_returns_413(service: Service, item: Item) -> None:
     body = _padded(service, service.max_body_bytes + 1)
     must_answer(
         service.send_bytes("PATCH", f"{ITEMS}/{item['id']}", body), 413, "a body over the limit is refused"

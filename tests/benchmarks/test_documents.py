@@ -1,4 +1,4 @@
-"""Rows that are kept, and the documents made of them."""
+"""Stored rows, and the documents made from them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_missing_mark_is_named() -> None:
         with_parts("# Nothing is marked here", {"goals": "| a table |"})
 
 
-def test_what_was_measured_is_written_at_once_and_kept(tmp_path: Path) -> None:
+def test_measured_rows_are_written_at_once_and_kept(tmp_path: Path) -> None:
     first = Results(tmp_path)
     first.keep("latency", row_of("a tail", "a limit", AtMost(5), [2.0]))
     first.keep("cpu_per_request", row_of("a read", "a limit", AtMost(1.5), [1.2]))
@@ -52,7 +52,7 @@ def test_a_section_that_is_measured_again_loses_rows_that_no_longer_exist(tmp_pa
     assert [row.title for row in again.rows] == ["a row"]
 
 
-def test_rows_of_a_quick_look_are_not_mixed_with_others(tmp_path: Path) -> None:
+def test_rows_of_a_quick_run_are_not_mixed_with_others(tmp_path: Path) -> None:
     Results(tmp_path, is_quick=True).keep("cpu_per_request", row_of("a read", "a limit", AtMost(1.5), [1.2]))
     assert Results(tmp_path).rows == []
 
@@ -66,7 +66,7 @@ def test_the_table_has_the_reason_of_an_inconclusive_figure() -> None:
     assert "1.2" not in goals_table([row])
 
 
-def test_advice_without_a_figure_is_not_given() -> None:
+def test_advice_without_a_figure_is_left_out() -> None:
     assert READ_BY_BLOG not in advice_table([])
     assert "20 times" in advice_table([row_of(READ_BY_BLOG, "a limit", None, [20.0])])
 

@@ -1,4 +1,4 @@
-"""The benchmarks' environment has everything that the benchmarks import."""
+"""The benchmarks' environment has every package that the benchmarks import."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from tests.repository import REPOSITORY
 from tests.variants.environments import clean_environment, environment_of
 
 # They import the `app` of a rendered project.
-NEED_A_PROJECT = ("benchmarks.goals.layers.compression", "benchmarks.goals.layers.middleware")
+NEED_A_PROJECT = (
+    "benchmarks.baselines.dependencies",
+    "benchmarks.goals.layers.compression",
+    "benchmarks.goals.layers.middleware",
+)
 IMPORT_ALL = f"""
 import os
 from importlib import import_module
@@ -45,4 +49,4 @@ def test_no_module_imports_from_the_tests() -> None:
         if any(line.startswith(("from tests", "import tests")) for line in file.read_text().splitlines())
     ]
 
-    assert found == [], "What tests share with others is in testkit."
+    assert found == [], "Code that tests share with others is in testkit."

@@ -22,7 +22,7 @@ def clone(tmp_path: Path) -> Path:
     return tmp_path / "clone"
 
 
-def test_a_checkout_is_taken(clone: Path) -> None:
+def test_a_checkout_is_accepted(clone: Path) -> None:
     assert checkout(str(clone)) == clone
 
 

@@ -86,7 +86,7 @@ def test_writing_a_measurement_changes_nothing_else(file: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     "failure", [CannotMeasure("no", ""), OSError("no"), SystemExit("no"), KeyError("no")]
 )
-def test_one_that_fails_does_not_keep_the_others_from_being_measured(failure: BaseException) -> None:
+def test_a_failure_does_not_prevent_the_other_measurements(failure: BaseException) -> None:
     first, second, third = optimizations()[:3]
     failures: list[str] = []
 
@@ -111,7 +111,7 @@ def test_no_measurement_begins_after_the_time_is_over() -> None:
     assert len(failures) == 2
 
 
-def test_a_measurement_has_the_interval_that_its_verdict_rests_on() -> None:
+def test_a_measurement_has_the_interval_of_its_verdict() -> None:
     (optimization, *_) = optimizations()
     clear, noisy = [1.2, 1.3, 1.2, 1.3, 1.2], [1.2, 1.3, 0.9, 1.3, 1.2]
 

@@ -32,7 +32,7 @@ def test_profiles_of_another_machine_are_not_mixed_in(tmp_path: Path) -> None:
     assert Profiles(tmp_path, "another machine").all == []
 
 
-def test_a_full_run_forgets_earlier_profiles(tmp_path: Path) -> None:
+def test_a_full_run_discards_earlier_profiles(tmp_path: Path) -> None:
     Profiles(tmp_path, "a machine").keep(READ, 100)
     again = Profiles(tmp_path, "a machine")
     again.begin()
@@ -48,7 +48,7 @@ def test_a_service_below_its_limit_is_explained_by_its_own_layers() -> None:
     assert reason(profile) == "of the service's 100 µs, 70 kernel; 30 driver"
 
 
-def test_of_a_batch_the_rows_are_explained() -> None:
+def test_a_batch_is_explained_by_its_rows() -> None:
     costs = Costs({"JSON": 4.0, "service": 6.0})
     profile = Profile("a batch", Costs({"JSON": 200.0}), costs, is_limit_explained=True)
     assert reason(profile) == "of 10 µs for a row of the batch, 6 service; 4 JSON"
@@ -59,7 +59,7 @@ def test_equal_costs_are_not_explained_by_noise() -> None:
     assert reason(profile) == "both take about 100 µs"
 
 
-def test_of_many_layers_the_small_ones_are_one_and_all_add_up() -> None:
+def test_small_layers_are_combined_and_all_add_up() -> None:
     many = {f"layer {number}": float(number) for number in range(40)}
     profile = Profile("a start", Costs(many), Costs({"layer 1": 1.0}), unit="ms")
     shown = profile.layers
@@ -74,7 +74,7 @@ def test_a_page_has_its_number_of_samples() -> None:
     assert "25% and 30%" in page
 
 
-def test_a_shortfall_is_given_its_reason() -> None:
+def test_a_shortfall_has_its_reason() -> None:
     row = row_of("a read", "a limit", AtMost(1.5), [3.0])
     assert shortfalls([row], [READ]) == f"- a read: 3× (≤ 1.5×), missed: {reason(READ)}"
 
@@ -99,7 +99,7 @@ import time:      1000 |       1000 | strange
 """
 
 
-def test_imports_are_charged_to_their_distributions_by_their_own_time() -> None:
+def test_imports_count_for_their_distributions_by_their_own_time() -> None:
     assert by_distribution(IMPORTS, {"pydantic_core": ["pydantic-core"]}) == {
         "pydantic-core": 2.0,
         STANDARD_LIBRARY: 0.25,
@@ -108,7 +108,7 @@ def test_imports_are_charged_to_their_distributions_by_their_own_time() -> None:
     }
 
 
-def test_of_several_starts_the_median_of_each_distribution_counts() -> None:
+def test_the_median_of_several_starts_is_used_per_distribution() -> None:
     assert medians([{"a": 1.0, "b": 9.0}, {"a": 2.0, "b": 7.0}, {"a": 30.0, "b": 8.0}]) == {
         "a": 2.0,
         "b": 8.0,

@@ -56,7 +56,7 @@ def test_a_slow_request_is_inconclusive_if_the_generator_itself_was_late() -> No
     assert "390 ms" in rows[SLOWEST].reason
 
 
-def test_a_tail_that_lasts_is_not_noise() -> None:
+def test_a_persistent_tail_is_not_noise() -> None:
     rows = _latency_rows([2.0] * 1_100 + [40.0] * 100, [0.1] * 1_200)
     assert rows[TAIL].measured == 20
     assert rows[TAIL].verdict != "met"
@@ -65,7 +65,7 @@ def test_a_tail_that_lasts_is_not_noise() -> None:
 TAIL_OF_TWENTY = [2.0, 2.0, 2.0, 2.0, 2.0, 40.0] * 200
 
 
-def test_a_tail_that_a_bare_server_has_too_is_inconclusive() -> None:
+def test_a_tail_that_bare_servers_also_have_is_inconclusive() -> None:
     rows = _latency_rows(TAIL_OF_TWENTY, [0.1] * 1_200, control=[0.3] * 590 + [12.0] * 10)
     assert rows[TAIL].verdict == INCONCLUSIVE
     assert "12 and 12 ms with asyncpg" in rows[TAIL].reason

@@ -1,4 +1,4 @@
-"""Samples of stacks, and the layers they are charged to."""
+"""Samples of stacks, and the layers they count for."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_sample_belongs_to_the_layer_of_its_package(frame: str, layer: str) ->
     assert _layer(frame) == layer
 
 
-def test_the_innermost_package_is_charged() -> None:
+def test_the_innermost_package_gets_the_time() -> None:
     assert _layer(SENDING, "__call__ (/tmp/x/ttl/app/forge/http/middleware.py:54)") == MIDDLEWARE
 
 
@@ -79,11 +79,11 @@ def test_the_innermost_package_is_charged() -> None:
         "Py_DECREF (/build/cpython-3.11/include/python3.11/object.h:537)",
     ],
 )
-def test_the_standard_library_and_the_interpreter_are_charged_to_their_caller(below: str) -> None:
+def test_the_standard_library_and_the_interpreter_count_for_their_caller(below: str) -> None:
     assert _layer("__call__ (/tmp/x/ttl/app/forge/http/middleware.py:54)", below) == MIDDLEWARE
 
 
-def test_reading_and_writing_of_sockets_is_the_kernels() -> None:
+def test_reading_and_writing_sockets_counts_for_the_kernel() -> None:
     assert _layer(WRITING) == KERNEL
 
 
@@ -116,20 +116,18 @@ def _writing(samples: float) -> Stack:
     return Stack((Frame("write", "/usr/lib/libc.so.6"), Frame("write", "/project/uvloop/loop.c")), samples)
 
 
-def test_polling_counts_as_far_as_the_kernel_was_at_work() -> None:
+def test_polling_counts_as_far_as_the_kernel_was_busy() -> None:
     stacks = without_waiting([_working(70), _writing(10), _polling(90)], kernel_share=0.3)
     assert counted(stacks, layer_of) == {UVICORN: 70, KERNEL: pytest.approx(30)}
 
 
 @pytest.mark.parametrize(("kernel_share", "polls"), [(0.1, 0), (0.9, 90)])
-def test_polling_counts_neither_below_nothing_nor_beyond_its_samples(
-    kernel_share: float, polls: float
-) -> None:
+def test_polling_counts_for_at_least_zero_and_at_most_its_samples(kernel_share: float, polls: float) -> None:
     stacks = without_waiting([_working(70), _writing(10), _polling(90)], kernel_share)
     assert counted(stacks, layer_of) == {UVICORN: 70, KERNEL: 10 + polls}
 
 
-def test_layers_add_up_to_what_a_request_was_measured_to_take() -> None:
+def test_layers_add_up_to_the_measured_time_of_a_request() -> None:
     costs = scaled({UVICORN: 300, OWN: 100}, cpu_us=80.0)
     assert costs == {UVICORN: 60.0, OWN: 20.0}
 

@@ -1,4 +1,4 @@
-"""Applications as data: routes, middleware and handlers as users write them; each notes what it saw."""
+"""Applications as data: routes, middleware and handlers as users write them; each keeps its observations."""
 
 from collections.abc import AsyncIterator, Callable, Hashable
 from dataclasses import dataclass, field
@@ -93,7 +93,7 @@ class MiddlewareSpec:
 
 @dataclass(frozen=True)
 class ApplicationSpec:
-    """A whole application, and what is done to it after it has answered."""
+    """A whole application, and the changes to it after its first responses."""
 
     routes: list[RouteSpec]
     prefix: str | None
@@ -111,7 +111,7 @@ class ApplicationSpec:
 
 
 class Plain(Service):
-    """The service without direct routes."""
+    """The service without the fast path."""
 
     def routing(self) -> list[Middleware]:
         return [each for each in super().routing() if each.cls is not FastPathMiddleware]
@@ -119,7 +119,7 @@ class Plain(Service):
 
 @dataclass
 class Built:
-    """An application with what it has seen."""
+    """An application and its observations."""
 
     app: FastAPI
     pool: Pool
@@ -201,7 +201,7 @@ def _override(built: Built) -> None:
 
 
 def depended() -> str:
-    """Return what endpoints depend on."""
+    """Return the dependencies of endpoints."""
     return "depended"
 
 
@@ -425,7 +425,7 @@ def _decorated(trace: Trace) -> Any:
 
 
 class Tracing:
-    """Notes what passes, before and after."""
+    """A middleware that records the messages, before and after."""
 
     def __init__(self, app: Any, trace: Trace) -> None:
         self.app = app
@@ -475,14 +475,14 @@ class Tracing:
 
 
 class Auth(Tracing):
-    """Refuses."""
+    """A middleware that refuses."""
 
     def changed(self, scope: Any) -> Any:
         return None if asks(scope, "refuse") else scope
 
 
 class Raising(Tracing):
-    """Raises in place of calling what is inside."""
+    """A middleware that raises instead of calling the inner application."""
 
     def changed(self, scope: Any) -> Any:
         if asks(scope, "raise"):
@@ -491,7 +491,7 @@ class Raising(Tracing):
 
 
 class Rewriting(Tracing):
-    """Changes path, method and headers in the scope."""
+    """A middleware that changes path, method and headers in the scope."""
 
     def changed(self, scope: Any) -> Any:
         if asks(scope, "rewrite"):
@@ -502,14 +502,14 @@ class Rewriting(Tracing):
 
 
 class Copying(Tracing):
-    """Hands a copy on."""
+    """A middleware that passes a copy of the scope on."""
 
     def changed(self, scope: Any) -> Any:
         return dict(scope)
 
 
 class Prefixed(Tracing):
-    """Sets a root path, as a proxy's prefix."""
+    """A middleware that sets a root path, like a proxy's prefix."""
 
     def changed(self, scope: Any) -> Any:
         if asks(scope, "root"):
@@ -518,7 +518,7 @@ class Prefixed(Tracing):
 
 
 class RaisingReceive(Tracing):
-    """Refuses a body while it is read."""
+    """A middleware that refuses a body while it is read."""
 
     def receiving(self, scope: Any, receive: Any) -> Any:
         async def fail() -> Any:
@@ -532,7 +532,7 @@ class RaisingReceive(Tracing):
 
 
 class RaisingSend(Tracing):
-    """Refuses a response while it is sent."""
+    """A middleware that refuses a response while it is sent."""
 
     async def pass_on(self, scope: Any, message: Any, send: Any) -> None:
         if asks(scope, "send value"):
@@ -548,7 +548,7 @@ def cors(app: Any, _trace: Trace) -> Any:
 
 
 def gzip(app: Any, _trace: Trace) -> Any:
-    """Return Starlette's own compressing middleware."""
+    """Return Starlette's own compression middleware."""
     return GZipMiddleware(app, minimum_size=10)
 
 

@@ -97,7 +97,7 @@ class DependencySpec:
 
 @dataclass(frozen=True)
 class EndpointSpec:
-    """What an endpoint depends on and reads, what is declared without a parameter, and what it does."""
+    """An endpoint: its dependencies and parameters, those declared without a parameter, and its action."""
 
     parameters: tuple[str, ...]
     uses: tuple[Use, ...]
@@ -256,7 +256,7 @@ class Pool:
 
 
 class _Behaviour:
-    """What a dependency does when it is called and when it ends."""
+    """The actions of a dependency when it is called and when it ends."""
 
     def __init__(self, trace: Trace, note: Callable[..., None], number: int, fault: str | None) -> None:
         self._trace = trace

@@ -1,4 +1,4 @@
-"""Asks generated applications on both ways; `test_both_ways` runs it in the environment of a project."""
+"""Send requests to generated applications on both paths; `test_both_ways` runs it in a project."""
 
 import asyncio
 import json
@@ -108,7 +108,8 @@ uses = st.builds(
     scope=st.sampled_from([None] * 5 + ["function", "request"]),
 )
 few_uses = st.lists(uses, max_size=2).map(tuple)
-parameters = st.lists(st.sampled_from(sorted(PARAMETERS)), max_size=3).map(tuple)
+OBJECTS = ["response", "tasks", "scopes", "request"]
+parameters = st.lists(st.sampled_from(sorted(PARAMETERS) + OBJECTS * 4), max_size=3).map(tuple)
 pools = st.lists(
     st.builds(
         DependencySpec,
@@ -125,7 +126,7 @@ endpoints = st.builds(
     parameters=parameters,
     uses=st.lists(uses, max_size=3).map(tuple),
     unnamed=st.one_of(st.just(()), few_uses),
-    returns=st.sampled_from(["response"] * 4 + ["value", "background", *FAULTS]),
+    returns=st.sampled_from(["response"] * 3 + ["value"] * 2 + ["background", *FAULTS]),
 )
 routes = st.builds(
     RouteSpec,
@@ -186,7 +187,7 @@ depending_applications = st.builds(
 )
 requests = st.fixed_dictionaries(
     {
-        # Mostly one that is for a route, by its number.
+        # Usually one for a route, by its number.
         "route": st.integers(0, 5),
         "method": st.sampled_from([None, None, None, "GET", "POST", "HEAD", "DELETE", "OPTIONS"]),
         "path": st.sampled_from([None] * len(ASKED) * 2 + ASKED),
@@ -206,7 +207,7 @@ requests = st.fixed_dictionaries(
 
 
 def scope_of(request: dict[str, Any], spec: ApplicationSpec) -> dict[str, Any]:
-    """Return the request as a server gives it."""
+    """Return the request as a server passes it."""
     route = spec.routes[request["route"] % len(spec.routes)]
     path = request["path"] or re.sub("{[^}]+}", request["segment"], route.path)
     path = (spec.prefix or "" if request["is_prefixed"] else "") + path
@@ -237,7 +238,7 @@ def scope_of(request: dict[str, Any], spec: ApplicationSpec) -> dict[str, Any]:
 
 
 async def answer(built: Built, request: dict[str, Any], scope: dict[str, Any]) -> dict[str, Any]:
-    """Return all that client, server and application see of one request."""
+    """Return all that client, server and application observe of one request."""
     sent: list[dict[str, Any]] = []
     given = [{"type": "http.request", "body": request["body"], "more_body": False}]
     disconnected = asyncio.Event()
@@ -256,7 +257,7 @@ async def answer(built: Built, request: dict[str, Any], scope: dict[str, Any]) -
     raised = None
     try:
         await asyncio.wait_for(built.app(scope, receive, send), 60)
-    except Exception as error:  # noqa: BLE001 (whatever it is, the other way has to raise it too)
+    except Exception as error:  # noqa: BLE001 (the other path must raise the same)
         raised = (repr(error), repr(error.__cause__))
     starts = [message for message in sent if message["type"] == "http.response.start"]
     return {
@@ -297,12 +298,12 @@ valid_requests = st.fixed_dictionaries(
 def compare_both_ways(
     spec: ApplicationSpec, before: list[dict[str, Any]], after: list[dict[str, Any]]
 ) -> None:
-    """Ask the same requests of both, before and after a change; nothing differs."""
+    """Send the same requests to both, before and after a change; nothing differs."""
     # FastAPI caches the source of endpoints by `id`, which an endpoint of another application may have had.
     _endpoint_context_cache.clear()
     try:
         own = build(spec, Plain)
-    except Exception as refused:  # noqa: BLE001 (FastAPI does not take every combination)
+    except Exception as refused:  # noqa: BLE001 (FastAPI refuses some combinations)
         event(f"refused: {type(refused).__name__}")
         return
     direct = build(spec, Service)
@@ -314,7 +315,7 @@ def compare_both_ways(
 
 
 def count(built: Built, scope: dict[str, Any]) -> None:
-    """Count the request, and whether it is for a direct route."""
+    """Count the request, and whether it takes the fast path."""
     counted["requests"] += 1
     found = RouteTree(built.app.router).find(scope["method"], scope["path"])
     if found is None or scope["root_path"]:

@@ -1,4 +1,4 @@
-"""A service answers alike with and without direct routes: clients, the server, and all that users add."""
+"""A service behaves alike with and without the fast path: for clients, the server, and user code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.variants.environments import clean_environment, environment_of
 
 PROGRAM = Path(__file__).with_name("program.py")
 APPLICATIONS = 1_600
-# Of so many requests some hundred must have gone the direct way, or the comparison says little.
+# Of these requests some hundred must take the fast path, or the comparison means little.
 LEAST_DIRECT = 300
 LEAST_WITH_DEPENDENCIES = 600
 
@@ -33,7 +33,7 @@ def hypothesis_alone(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_no_application_and_no_request_is_answered_differently(hypothesis_alone: Path) -> None:
+def test_no_request_gets_a_different_response(hypothesis_alone: Path) -> None:
     python = environment_of(TEMPLATE) / "bin/python"
     path = os.pathsep.join([str(TEMPLATE), str(hypothesis_alone)])
 

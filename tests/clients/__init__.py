@@ -1,1 +1,1 @@
-"""What clients make of the OpenAPI document: linters, generated clients, and the headers that really come."""
+"""Tests of the OpenAPI document: linters, generated clients, and the headers that are really sent."""

@@ -1,4 +1,4 @@
-"""Projects whose documents are looked at, and what is asked of them while they run."""
+"""Projects whose documents are checked, and their running services."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Running:
-    """A service that runs with its own database, and the document that it answers."""
+    """A running service with its own database, and its document."""
 
     url: str
     document: Document
     folder: Path
 
     def client(self) -> httpx2.Client:
-        """Return a client that asks for nothing by itself."""
+        """Return a client that sends no headers by default."""
         return httpx2.Client(base_url=self.url, trust_env=False, headers={"Accept-Encoding": "identity"})
 
 
 class Services:
-    """Renders and starts each service when it is first asked for."""
+    """A factory that renders and starts each service when it is first needed."""
 
     def __init__(self, renderer: Renderer, stack: ExitStack) -> None:
         self._renderer = renderer
@@ -61,7 +61,7 @@ class Services:
         return self._running[name]
 
     def without_tables(self, resources: str) -> Running:
-        """Return such a service whose database has no tables, so that it can do nothing."""
+        """Return such a service whose database has no tables, so that its requests fail."""
         name = f"{resources}-without-tables"
         if name not in self._running:
             served = self._served(name, RESOURCES[resources], {}, has_tables=False)
@@ -115,7 +115,7 @@ def _wait_until_it_answers(process: subprocess.Popen[bytes], url: str, log: Path
     while not _answers(url):
         last_words = log.read_text(errors="replace")[-3_000:]
         assert process.poll() is None, f"It ended with {process.returncode}:\n{last_words}"
-        assert time.monotonic() < deadline, f"It does not answer:\n{last_words}"
+        assert time.monotonic() < deadline, f"It does not respond:\n{last_words}"
         time.sleep(POLL_SECONDS)
 
 
@@ -134,6 +134,6 @@ def tools() -> Tools:
 
 @pytest.fixture(scope="session")
 def services(renderer: Renderer) -> Iterator[Services]:
-    """What renders and starts services."""
+    """The factory that renders and starts services."""
     with ExitStack() as stack:
         yield Services(renderer, stack)

@@ -1,4 +1,4 @@
-"""What a service does with the client that openapi-python-client made of /openapi.json: program.py URL."""
+"""The contract's main paths, through the client that openapi-python-client generated: program.py URL."""
 
 import sys
 import time

@@ -28,7 +28,7 @@ def test_a_typescript_client_compiles_and_keeps_the_contract(
     (tmp_path / "node_modules").symlink_to(tools.modules)
     document = shop.folder / "openapi.json"
 
-    # Else it takes a field that has a default for one that must be sent.
+    # Otherwise it requires fields that have a default.
     flags = ["--output", "schema.d.ts", "--default-non-nullable", "false"]
     tools.run_node("openapi-typescript/bin/cli.js", document, *flags, cwd=tmp_path)
     tools.run_node("typescript/bin/tsc", "--project", "tsconfig.json", cwd=tmp_path)

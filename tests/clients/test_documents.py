@@ -1,4 +1,4 @@
-"""The OpenAPI documents of generated services: linted, and true to themselves."""
+"""The OpenAPI documents of generated services: linted, and consistent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EXCEPTIONS = tomllib.loads((Path(__file__).parent / "exceptions.toml").read_text
 ]
 SPECTRAL = "@stoplight/spectral-cli/dist/index.js"
 REDOCLY = "@redocly/cli/bin/cli.js"
-# A finding: the rule, and where.
+# A finding: the rule and its location.
 Finding = tuple[str, str]
 
 
@@ -31,7 +31,7 @@ def resources(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def document(resources: str, services: Services) -> Document:
-    """Return the document that the service answers."""
+    """Return the document of the service."""
     return services.of(resources).document
 
 
@@ -45,12 +45,12 @@ def folder(document: Document, tmp_path: Path) -> Path:
 
 
 def excepted(*rules: str) -> set[Finding]:
-    """Return the findings of these rules that stay."""
+    """Return the findings of these rules that remain."""
     return {(each["rule"], place) for each in EXCEPTIONS if each["rule"] in rules for place in each["places"]}
 
 
 def in_this_document(document: Document, findings: set[Finding]) -> set[Finding]:
-    """Return those of the findings whose places are in the document."""
+    """Return the findings whose locations are in the document."""
     paths = {path.replace("/", "~1") for path in document["paths"]}
     return {(rule, place) for rule, place in findings if place == "info" or place.split("/")[1] in paths}
 
@@ -82,7 +82,7 @@ def test_redocly_finds_nothing(folder: Path, document: Document, tools: Tools) -
     assert found == in_this_document(document, excepted("info-license", "operation-4xx-response"))
 
 
-def test_a_linter_sees_what_is_wrong(folder: Path, document: Document, tools: Tools) -> None:
+def test_linters_find_errors(folder: Path, document: Document, tools: Tools) -> None:
     path = next(iter(document["paths"]))
     broken = json.loads(json.dumps(document))
     broken["paths"][path]["get" if "get" in broken["paths"][path] else "post"].pop("operationId")
@@ -96,7 +96,7 @@ def test_a_linter_sees_what_is_wrong(folder: Path, document: Document, tools: To
 
 
 def parts(value: Any) -> Iterator[dict[str, Any]]:
-    """Yield every object inside of a JSON value, and itself."""
+    """Yield every object inside a JSON value, and the value itself."""
     if isinstance(value, dict):
         yield value
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
@@ -117,11 +117,11 @@ def test_every_example_is_valid(document: Document) -> None:
             )
     resources = sum(name.endswith("Draft") for name in document["components"]["schemas"])
 
-    # A draft, its changes and the answer of each resource, and a problem.
+    # A draft, its changes and the response of each resource, and a problem.
     assert examples >= 3 * resources + 1
 
 
-def test_every_reference_leads_somewhere(document: Document) -> None:
+def test_every_reference_has_a_target(document: Document) -> None:
     for part in parts(document):
         if "$ref" in part:
             place: Any = document

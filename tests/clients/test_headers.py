@@ -1,4 +1,4 @@
-"""What the document says of statuses and headers is what a booted service sends, and the other way round."""
+"""A booted service sends exactly the statuses and headers in its document."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import pytest
 
 from tests.clients.conftest import Document, Running, Services
 
-# Of the connection, of the body, and of the server: nothing that a client reads.
+# Headers of the connection, the body and the server, which clients do not read.
 TRANSPORT = {"date", "server", "connection", "content-length", "content-type", "transfer-encoding", "vary"}
 MAX_BODY_BYTES = 4 * 1024 * 1024
-NOBODY = "019b76da-a800-7000-8000-000000000000"
+UNKNOWN = "019b76da-a800-7000-8000-000000000000"
 LATIN = "ä".encode("latin-1")
-# The one of an operation and a status.
+# An operation and a status.
 Key = tuple[str, int]
 Walk = Callable[[httpx2.Client], None]
 
@@ -26,14 +26,14 @@ pytestmark = pytest.mark.quick
 
 
 class Answers:
-    """The answers to all requests of a client, by operation and status, with the headers that came."""
+    """The responses to all requests of a client, by operation and status, with their headers."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
         self.headers: dict[Key, list[set[str]]] = defaultdict(list)
         self._routes = [
             (re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), method.upper(), operation)
-            # What has no parameters comes first, as in the service.
+            # Paths without parameters come first, as in the service.
             for path, operations in sorted(document["paths"].items(), key=lambda each: "{" in each[0])
             for method, operation in operations.items()
         ]
@@ -57,7 +57,7 @@ class Answers:
 
 
 def walk_through_items(client: httpx2.Client) -> None:
-    """Ask for everything that the items' routes answer while the database is up."""
+    """Request everything that the items' routes return while the database is up."""
     name, other = f"walked {uuid4()}", f"walked, too {uuid4()}"
     items, draft = "/api/v1/items", {"name": name, "price_cents": 1}
     made = client.post(items, json=draft)
@@ -85,19 +85,19 @@ def walk_through_items(client: httpx2.Client) -> None:
     client.delete(item, headers={"If-Match": etag})
     for method in ("GET", "PATCH", "DELETE"):
         changes: dict[str, Any] | None = {} if method == "PATCH" else None
-        client.request(method, f"{items}/{NOBODY}", json=changes)
+        client.request(method, f"{items}/{UNKNOWN}", json=changes)
         client.request(method, f"{items}/none", json=changes)
     client.delete(item)
 
 
 def walk_through_references(client: httpx2.Client) -> None:
-    """Ask for what only resources that refer to others answer."""
+    """Request what only resources with references return."""
     name = f"referred to {uuid4()}"
     item = client.post("/api/v1/items", json={"name": name, "price_cents": 1}).json()["id"]
     lines = "/api/v1/order-lines"
     line = {"number": str(uuid4()), "item_id": item, "quantity": 1, "price": "1"}
     row_id = client.post(lines, json=line).json()["id"]
-    client.post(lines, json=line | {"item_id": NOBODY})
+    client.post(lines, json=line | {"item_id": UNKNOWN})
     client.get(lines, params={"expand": "item", "status": "open"})
     client.get(lines, params={"expand": "nothing"})
     client.get(f"{lines}/{row_id}", params={"expand": "item"})
@@ -106,25 +106,25 @@ def walk_through_references(client: httpx2.Client) -> None:
 
 
 def walk_through_health(client: httpx2.Client) -> None:
-    """Ask the probes."""
+    """Request the probes."""
     client.get("/health/live")
     client.get("/health/ready")
 
 
 def walk_through_an_outage(client: httpx2.Client) -> None:
-    """Ask everything of a service that can do nothing."""
+    """Request everything from a service without tables."""
     draft = {"name": "walked", "price_cents": 1}
     client.post("/api/v1/items", json=draft)
     client.post("/api/v1/items/batch", json=[draft])
-    for path in ("", "/export", "/summary", f"/{NOBODY}"):
+    for path in ("", "/export", "/summary", f"/{UNKNOWN}"):
         client.get(f"/api/v1/items{path}")
-    client.patch(f"/api/v1/items/{NOBODY}", json={"price_cents": 2})
-    client.delete(f"/api/v1/items/{NOBODY}")
+    client.patch(f"/api/v1/items/{UNKNOWN}", json={"price_cents": 2})
+    client.delete(f"/api/v1/items/{UNKNOWN}")
     walk_through_health(client)
 
 
 def answers_of(service: Running, *walks: Walk) -> Answers:
-    """Return what the service answers to these walks."""
+    """Return the responses of the service to these requests."""
     answers = Answers(service.document)
     with service.client() as client:
         client.event_hooks = {"response": [answers.note]}
@@ -140,29 +140,29 @@ def items(request: pytest.FixtureRequest, services: Services) -> Running:
 
 
 def differences(answers: Answers) -> Iterator[str]:
-    """Yield in words where answers and document differ."""
+    """Yield the differences between responses and document."""
     documented = answers.documented()
     for key, sent in answers.headers.items():
         if key not in documented:
-            yield f"{key} is answered and not documented"
+            yield f"{key} is returned but not documented"
             continue
         names = {name for each in sent for name in each}
         unknown, missing = names - documented[key], documented[key] - names
         if unknown:
-            yield f"{key} sends {sorted(unknown)}, which the document has not"
+            yield f"{key} sends {sorted(unknown)}, which the document lacks"
         if missing:
             yield f"{key} never sends {sorted(missing)}, which the document has"
 
 
-def test_every_header_that_is_sent_is_documented_and_every_documented_one_sent(items: Running) -> None:
+def test_the_headers_that_are_sent_are_those_that_are_documented(items: Running) -> None:
     assert not list(differences(answers_of(items, walk_through_items, walk_through_health)))
 
 
-def test_resources_that_refer_to_others_send_what_is_documented(services: Services) -> None:
+def test_resources_that_refer_to_others_send_documented_headers(services: Services) -> None:
     assert not list(differences(answers_of(services.of("shop"), walk_through_items, walk_through_references)))
 
 
-def test_a_service_that_can_do_nothing_sends_what_is_documented(services: Services) -> None:
+def test_a_service_without_tables_sends_documented_headers(services: Services) -> None:
     answers = answers_of(services.without_tables("item"), walk_through_an_outage)
 
     assert not list(differences(answers))
@@ -170,7 +170,7 @@ def test_a_service_that_can_do_nothing_sends_what_is_documented(services: Servic
     assert outages <= answers.headers.keys()
 
 
-def test_every_documented_status_of_a_resource_is_answered(services: Services) -> None:
+def test_every_documented_status_of_a_resource_occurs(services: Services) -> None:
     shop, empty = services.of("shop"), services.without_tables("item")
     answers = answers_of(shop, walk_through_items, walk_through_references, walk_through_health)
     in_outage = answers_of(empty, walk_through_an_outage)

@@ -1,6 +1,6 @@
-"""Linters and generators of clients in environments of their own, in the exact versions of the lock files.
+"""Linters and client generators in separate environments, in the exact versions of the lock files.
 
-FastForge and generated projects depend on none of it. Node.js comes as a wheel: nothing is installed on the
+Neither FastForge nor generated projects depend on them. Node.js comes as a wheel: nothing is installed on the
 machine itself.
 """
 
@@ -20,12 +20,12 @@ from tests.variants.environments import NotInstalled, clean_environment, environ
 
 HERE = Path(__file__).parent
 STEP_SECONDS = 300
-# Nothing here needs what packages would do when they are installed.
+# Nothing here needs the install scripts of packages.
 NPM_CI = ("ci", "--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund", "--loglevel=error")
 
 
 class Failed(AssertionError):
-    """A command ended with another code than 0; the message has its last words."""
+    """A command failed; the message has the end of its output."""
 
 
 @dataclass(frozen=True)
@@ -39,20 +39,20 @@ class Tools:
     def run_node(
         self, program: str, *arguments: str | Path, cwd: Path, accepted: Sequence[int] = (0,)
     ) -> str:
-        """Return what a program of a package prints, such as `typescript/bin/tsc`."""
+        """Return the output of a program of a package, such as `typescript/bin/tsc`."""
         return run([self.node, self.modules / program, *arguments], cwd, accepted)
 
     def run_python(self, *arguments: str | Path, cwd: Path) -> str:
-        """Return what Python prints when it is run with these arguments."""
+        """Return the output of Python with these arguments."""
         return run([self.python, *arguments], cwd)
 
     def run_script(self, name: str, *arguments: str | Path, cwd: Path) -> str:
-        """Return what a program of the Python environment prints."""
+        """Return the output of a program of the Python environment."""
         return run([self.python.with_name(name), *arguments], cwd)
 
 
 def run(command: Sequence[str | Path], cwd: Path, accepted: Sequence[int] = (0,)) -> str:
-    """Return what a command prints, or raise `Failed`; its folder comes first in PATH."""
+    """Return the output of a command, or raise `Failed`; its folder comes first in PATH."""
     words = [str(word) for word in command]
     path = os.pathsep.join([str(Path(words[0]).parent), os.environ.get("PATH", "")])
     done = subprocess.run(

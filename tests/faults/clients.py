@@ -1,4 +1,4 @@
-"""Clients of a service under fault: each answer is kept, with when it was asked for and how long it took."""
+"""Clients of a service under fault: they keep each response, with its start and its duration."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ import httpx2
 
 ITEMS = "/api/v1/items"
 CLIENT_SECONDS = 30.0
-# What is under load is to be at work all the while, not out of breath: the machine has more to do.
+# The load should keep the service busy without exhausting the machine, which has other work.
 PAUSE_SECONDS = 0.005
-# How much longer than a bound that is stated a busy machine may take.
+# The time that a busy machine may need beyond a bound.
 GRACE_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer; the status is 0 where the connection failed instead, and `text` says how."""
+    """One response; if the connection failed instead, the status is 0 and `text` has the error."""
 
     method: str
     name: str
@@ -36,18 +36,18 @@ class Answer:
 
     @property
     def ended_at(self) -> float:
-        """When the answer was there."""
+        """The time at which the response had arrived."""
         return self.sent_at + self.seconds
 
 
 def new_client(url: str) -> httpx2.Client:
-    """Return a client whose requests go on one connection at a time."""
-    # Nothing is encrypted here, and reading the certificates takes longer than many a request.
+    """Return a client whose requests use one connection at a time."""
+    # Nothing is encrypted here, and reading the certificates takes longer than most requests.
     return httpx2.Client(base_url=url, timeout=CLIENT_SECONDS, trust_env=False, verify=False)
 
 
 def ask(client: httpx2.Client, method: str, path: str, document: object = None, **headers: str) -> Answer:
-    """Return the answer to one request, whatever happens to it."""
+    """Return the response to one request, or its failure."""
     name = str(document.get("name", "")) if isinstance(document, dict) else ""
     body = None if document is None else json.dumps(document).encode()
     if body is not None:
@@ -62,22 +62,22 @@ def ask(client: httpx2.Client, method: str, path: str, document: object = None, 
 
 
 def draft(**fields: object) -> dict[str, object]:
-    """Return an item that nobody else has."""
+    """Return an item with a name that no other item has."""
     return {"name": f"item {uuid.uuid4().hex}", "price_cents": 1, "tags": []} | fields
 
 
 def create(client: httpx2.Client) -> Answer:
-    """Return the answer to a new item."""
+    """Return the response to a new item."""
     return ask(client, "POST", ITEMS, draft())
 
 
 def read_absent(client: httpx2.Client) -> Answer:
-    """Return the answer to a read that no cache can give."""
+    """Return the response to a read that no cache can serve."""
     return ask(client, "GET", f"{ITEMS}/{uuid.uuid4()}")
 
 
 def at_once(url: str, count: int, request: Callable[[httpx2.Client, int], Answer]) -> list[Answer]:
-    """Return what `count` clients get who ask at the same time, each on a connection of its own."""
+    """Return the responses to `count` simultaneous requests, each on a separate connection."""
     together = threading.Barrier(count)
 
     def one(number: int) -> Answer:
@@ -90,7 +90,7 @@ def at_once(url: str, count: int, request: Callable[[httpx2.Client, int], Answer
 
 
 class Load:
-    """Clients that write and read all the while, one request after the other."""
+    """Clients that write and read continuously, one request after the other."""
 
     def __init__(
         self, url: str, clients: int = 8, reads: Callable[[httpx2.Client], Answer] = read_absent
@@ -113,25 +113,27 @@ class Load:
             thread.join()
 
     def wait_for(self, wanted: Callable[[Answer], bool], seconds: float) -> Answer:
-        """Return the first answer that is wanted, or fail when none came in time."""
+        """Return the first matching response, or fail if there is none in time."""
         return self.wait_for_many(1, wanted, seconds)[0]
 
     def wait_for_many(self, count: int, wanted: Callable[[Answer], bool], seconds: float) -> list[Answer]:
-        """Return the first answers that are wanted, or fail when not so many came in time."""
+        """Return the first matching responses, or fail if there are too few in time."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             found = list(islice(filter(wanted, tuple(self.answers)), count))
             if len(found) == count:
                 return found
             time.sleep(0.02)
-        raise AssertionError(f"Not {count} such answers within {seconds} s; the last: {self.answers[-5:]}")
+        raise AssertionError(
+            f"Under {count} such responses within {seconds} s; the last: {self.answers[-5:]}"
+        )
 
     def during(self, start: float, end: float) -> list[Answer]:
-        """Return the answers to what was asked after `start` and answered before `end`."""
+        """Return the responses to requests sent after `start` that arrived before `end`."""
         return [answer for answer in self.answers if answer.sent_at >= start and answer.ended_at <= end]
 
     def acknowledged(self) -> set[str]:
-        """Return the names of the items that the service says it has."""
+        """Return the names of the items that the service lists."""
         return {answer.name for answer in self.answers if answer.status == 201}
 
     def _go_on(self) -> None:

@@ -1,4 +1,4 @@
-"""The databases under test: how each is frozen and killed, what it was asked, how something bad gets in."""
+"""The databases under test: ways to freeze and kill each, to count its queries, and to store a bad row."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from testkit.servers.server import Server
 NAME = "faults_test"
 SETTLED_SECONDS = 0.2
 TIME = "2026-01-02T03:04:05.678Z"
-# Read by Python when it starts, because its folder is on PYTHONPATH: notes each statement that SQLite runs.
+# Python imports it at startup, because its folder is on PYTHONPATH. It logs each statement that SQLite runs.
 SQLITE_TRACE = """\
 import os, sqlite3
 connect, log = sqlite3.connect, os.open({path!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -37,28 +37,28 @@ sqlite3.connect = traced
 
 
 class Database(ABC):
-    """A database that belongs to one service; `server` is None where there is no server."""
+    """A database that belongs to one service; `server` is None if it has no server."""
 
     server: Server | None
-    # What of it no client may ever read.
+    # The parts of it that no client may ever read.
     secrets: tuple[str, ...] = ()
 
     @property
     @abstractmethod
     def variables(self) -> dict[str, str]:
-        """The variables that lead a service to it."""
+        """The environment variables that connect a service to it."""
 
     @property
     def tracing(self) -> dict[str, str]:
-        """The variables without which `queries` does not count what a service asks."""
+        """The environment variables that `queries` needs to count a service's statements."""
         return {}
 
     @abstractmethod
     def frozen(self) -> Any:
-        """Return a context in which no write is answered."""
+        """Return a context in which no write completes."""
 
     def queries(self) -> int:
-        """Return how many statements the database has counted, once it has caught up with its answers."""
+        """Return the number of statements that the database has counted, once the count has caught up."""
         before, now = -1, self.count()
         while now != before:
             time.sleep(SETTLED_SECONDS)
@@ -67,11 +67,11 @@ class Database(ABC):
 
     @abstractmethod
     def count(self) -> int:
-        """Return how many statements it has counted so far; only differences mean something."""
+        """Return the number of statements counted so far; only differences are meaningful."""
 
     @abstractmethod
     def put_bad_item(self) -> str:
-        """Store an item with an empty name, which no service would, and return its id."""
+        """Store an item with an empty name, which a service would refuse, and return its id."""
 
 
 class Sqlite(Database):
@@ -115,14 +115,14 @@ class Sqlite(Database):
 
 
 class WithServer(Database):
-    """A database on a server that was started for it alone."""
+    """A database on a server that was started only for it."""
 
     server: Server
 
     def __init__(self, server: Server, url: str) -> None:
         self.server = server
         self.url = url
-        # With its colon: a request id of hexadecimal digits may hold the port's digits alone.
+        # With its colon, because a request id of hexadecimal digits may contain the port's digits.
         self.secrets = (f":{urlsplit(url).port}", NAME)
 
     @property
@@ -139,7 +139,7 @@ class WithServer(Database):
 
 
 class Postgres(WithServer):
-    """PostgreSQL; its log has every statement."""
+    """PostgreSQL; its log contains every statement."""
 
     def __init__(self, server: PostgresServer) -> None:
         super().__init__(server, server.database(NAME))
@@ -167,7 +167,7 @@ class Postgres(WithServer):
 
 
 class Mongo(WithServer):
-    """MongoDB or its stand-in, which count operations; what drivers ask to stay connected does not count."""
+    """MongoDB or its stand-in, which count operations; heartbeats of drivers do not count."""
 
     def __init__(self, server: MongoServer) -> None:
         super().__init__(server, server.database(NAME))

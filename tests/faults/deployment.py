@@ -1,4 +1,4 @@
-"""One variant as it runs in production, with servers of its own that a test may freeze and kill."""
+"""One variant as in production, with separate servers that a test may freeze and kill."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ CACHE_TTL_SECONDS = 1
 GRACEFUL_SECONDS = 10
 BOOT_SECONDS = 60
 POLL_SECONDS = 0.02
-# Where a shell allows 1,024, a thousand clients of one worker would be too many.
+# If a shell allows 1,024, a thousand clients of one worker would be too many.
 OPEN_FILES = 4_096
 STARTED = b"Application startup complete."
-# A template that was broken on purpose leaves what the real one left.
+# A template that was broken on purpose must not replace the results of the real one.
 FOLDER = VAR / "faults" if TEMPLATE.parent == REPOSITORY else TEMPLATE.parent / "faults"
 SETTINGS = {
     "WORKERS": WORKERS,
@@ -50,7 +50,7 @@ SETTINGS = {
     "CACHE_TTL_SECONDS": CACHE_TTL_SECONDS,
     "GRACEFUL_TIMEOUT_SECONDS": GRACEFUL_SECONDS,
 }
-# By what an operator tells the workers from the process that watches them.
+# The names by which an operator distinguishes workers from the process that supervises them.
 COMMAND_OF_WORKERS = {"uvicorn": "spawn_main", "gunicorn": "-m app", "nginx": "serve_worker"}
 
 
@@ -77,7 +77,7 @@ class FaultRun(Run):
 
 @dataclass
 class Deployment:
-    """A service at `url` that can be stopped, killed and started again, with other settings if need be."""
+    """A service at `url` that can be stopped, killed and started again, with other settings if necessary."""
 
     run: FaultRun
     database: Database
@@ -91,13 +91,14 @@ class Deployment:
 
     @property
     def variant(self) -> Variant:
-        """The answers the service was made from."""
+        """The answers that the service was generated from."""
         return self.run.variant
 
     @property
     def url(self) -> str:
-        """Where it listens, whenever it runs."""
-        return f"http://127.0.0.1:{self.port}"
+        """The URL on which it listens when it runs."""
+        scheme = "https" if "TLS_CERTIFICATE" in self.settings else "http"
+        return f"{scheme}://127.0.0.1:{self.port}"
 
     @property
     def log(self) -> Path:
@@ -106,25 +107,21 @@ class Deployment:
 
     @property
     def pid(self) -> int:
-        """The process that was started, which watches all others."""
+        """The process that was started, which supervises all others."""
         assert self.process is not None
         return self.process.pid
 
     def start(self, **settings: object) -> float:
-        """Start the service, these settings over the usual ones; return how long until it is ready."""
+        """Start the service with the usual settings and these; return the time until it is ready."""
         started_at = time.monotonic()
         allow_open_files(OPEN_FILES)
-        chosen = SETTINGS | {"HOST": "127.0.0.1", "PORT": self.port} | settings
-        environment = clean_environment(
-            **self.variables, **{name: str(value) for name, value in chosen.items()}
-        )
-        self.starts = int(str(chosen["WORKERS"]))
+        self.starts = int(str(settings.get("WORKERS", WORKERS)))
         with self.log.open("ab") as log:
             self.log_begins_at = log.tell()
             self.process = subprocess.Popen(
                 [".venv/bin/python", "-m", "app"],
                 cwd=self.run.project,
-                env=environment,
+                env=self.environment(settings),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -134,8 +131,28 @@ class Deployment:
         self.wait_until_ready()
         return time.monotonic() - started_at
 
+    def environment(self, settings: Mapping[str, object]) -> dict[str, str]:
+        """Return the environment of the service with these settings over the usual ones."""
+        chosen = SETTINGS | {"HOST": "127.0.0.1", "PORT": self.port} | dict(settings)
+        return clean_environment(**self.variables, **{name: str(value) for name, value in chosen.items()})
+
+    def refusal(self, **settings: object) -> str:
+        """Return what the service says that ends instead of starting with these settings."""
+        ended = subprocess.run(
+            [".venv/bin/python", "-m", "app"],
+            cwd=self.run.project,
+            env=self.environment(settings),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=BOOT_SECONDS,
+        )
+        assert ended.returncode == 1, ended.stderr
+        return ended.stderr
+
     def wait_until_ready(self) -> None:
-        """Return when the service, all its workers and what it depends on answer."""
+        """Return when the service, all its workers and its dependencies are ready."""
         deadline = time.monotonic() + BOOT_SECONDS
         while self.started_workers() < self.starts or not self.is_ready():
             assert self.process is not None
@@ -146,20 +163,20 @@ class Deployment:
             time.sleep(POLL_SECONDS)
 
     def started_workers(self) -> int:
-        """Return how many workers have said that they have started, those included that have ended since."""
+        """Return the number of workers that logged their start, including those that have ended since."""
         with self.log.open("rb") as log:
             log.seek(self.log_begins_at)
             return log.read().count(STARTED)
 
     def is_ready(self) -> bool:
-        """Return whether the service answers that it is."""
+        """Return whether the service reports that it is ready."""
         with suppress(httpx2.TransportError), new_client(self.url) as client:
             answer = client.get("/health/ready")
             return answer.status_code == 200 and answer.json()["status"] == "ready"
         return False
 
     def running(self, **settings: object) -> None:
-        """Have the service run with just these settings over the usual ones."""
+        """Make the service run with exactly these settings in addition to the usual ones."""
         if self.process is not None and self.process.poll() is None:
             if self.settings == settings:
                 self.wait_until_ready()
@@ -168,12 +185,12 @@ class Deployment:
         self.start(**settings)
 
     def workers(self) -> list[int]:
-        """Return the processes that answer requests."""
+        """Return the processes that handle requests."""
         mark = COMMAND_OF_WORKERS[str(self.variant["deployment"])]
         return [pid for pid in children(self.pid) if mark in command(pid)]
 
     def stop(self) -> tuple[int, float]:
-        """Ask the service to stop; return its exit code and after how many seconds it came."""
+        """Ask the service to stop; return its exit code and the seconds until then."""
         assert self.process is not None
         asked_at = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
@@ -190,7 +207,7 @@ class Deployment:
             self.process.wait()
 
     def kill_worker(self) -> int:
-        """Kill one worker as the system would that is short of memory, and return which."""
+        """Kill one worker, as a system without memory would, and return its id."""
         victim = self.workers()[0]
         self.starts += 1
         os.kill(victim, signal.SIGKILL)
@@ -208,7 +225,7 @@ class Deployment:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-30:])
 
     def leaks(self, text: str) -> list[str]:
-        """Return what `text` says that no client may know."""
+        """Return the secrets in `text` that no client may know."""
         inner = [
             "Traceback",
             'File "',

@@ -1,4 +1,4 @@
-"""Which variants are put under faults, and the table of what was measured."""
+"""The selection of variants for fault tests, and the table of measured times."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.variants.interpreters import (
     this_interpreter,
 )
 from tests.variants.rendering import Renderer
-from tests.variants.space import Variant, covering_variants, variants_named
+from tests.variants.space import Variant, covering_variants_without, variants_named
 
 SERVERS = {"postgres", "mongodb", "redis", "nginx"}
 SOURCES = ("system", "wheels")
@@ -31,7 +31,7 @@ HEADINGS = ("fault", "variant", "s", "measured")
 
 @dataclass(frozen=True)
 class Fault:
-    """What one fault did to one variant."""
+    """The effect of one fault on one variant."""
 
     fault: str
     variant: str
@@ -40,33 +40,36 @@ class Fault:
 
 
 def fault_variants(wish: str) -> tuple[Variant, ...]:
-    """Return the variants to put under faults: the covering set, for `all` too, or those that are named."""
-    return covering_variants() if wish == "all" else variants_named(wish)
+    """Return the variants to test with faults: a covering set, also for `all`, or those that are named.
+
+    Their clients have no credentials: faults do not depend on the caller.
+    """
+    return covering_variants_without("auth") if wish in {"covering", "all"} else variants_named(wish)
 
 
 def fault_interpreter(variant: Variant, wish: str, interpreters: str) -> Interpreter:
-    """Return what the variant runs on: the variants of the covering set take the Pythons in turn.
+    """Return the Python of the variant: those of the covering set alternate between the Pythons.
 
-    Others run on this Python, or on the first of those that are named.
+    Others run on the current Python, or on the first of those that are named.
     """
     if interpreters:
         return interpreters_named(interpreters)[0]
     if wish not in {"covering", "all"}:
         return this_interpreter()
     pythons = found_interpreters()
-    return pythons[covering_variants().index(variant) % len(pythons)]
+    return pythons[covering_variants_without("auth").index(variant) % len(pythons)]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Explain the marker, and listen to what the tests measure."""
-    words = "only(question={answers}): put only variants with one of these answers under this fault"
+    """Register the marker, and collect the measurements of the tests."""
+    words = "only(question={answers}): run this fault only for variants with one of these answers"
     config.addinivalue_line("markers", words)
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Summary())
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that asks for `fault_variant` with each of them that its marker allows."""
+    """Run a test that uses `fault_variant` with each variant that its marker allows."""
     if "fault_variant" not in metafunc.fixturenames:
         return
     wanted: dict[str, set[str]] = {}
@@ -81,7 +84,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out, and count as such, what none of the chosen variants is for."""
+    """Deselect tests that apply to none of the chosen variants."""
     asking = [item for item in items if "fault_variant" in getattr(item, "fixturenames", ())]
     without = [item for item in asking if "NOTSET" in item.name]
     if without:
@@ -90,13 +93,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 class Summary:
-    """The table of faults; with pytest-xdist, all of it reaches the one process that writes."""
+    """The table of faults; with pytest-xdist, one process collects and writes it."""
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep what a test recorded, once it is over."""
+        """Keep the measurements of a test when it has ended."""
         properties: list[tuple[str, Any]] = report.user_properties if report.when == "teardown" else []
         self.faults += [Fault(**value) for name, value in properties if name == "fault"]
 
@@ -113,7 +116,7 @@ class Summary:
 
 
 def table(faults: list[Fault]) -> list[str]:
-    """Return one line per fault and variant under a line of headings."""
+    """Return one line per fault and variant, below a line of headings."""
     rows = [HEADINGS, *map(_row, faults)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
@@ -122,7 +125,7 @@ def table(faults: list[Fault]) -> list[str]:
 
 
 def closing_line(faults: list[Fault]) -> str:
-    """Return one line: how many faults of how many variants were measured."""
+    """Return a line with the numbers of measured faults and variants."""
     kinds, variants = {fault.fault for fault in faults}, {fault.variant for fault in faults}
     return f"Faults: {len(faults)} measured, of {len(kinds)} kinds, on {len(variants)} variants"
 
@@ -146,7 +149,7 @@ Note = Callable[[str, float, str], None]
 
 @pytest.fixture(scope="session")
 def interpreter_under_faults(fault_variant: Variant, pytestconfig: pytest.Config) -> Interpreter:
-    """The Python on which the variant is put under faults."""
+    """The Python on which the faults of the variant run."""
     chosen = pytestconfig.getoption("--variants"), pytestconfig.getoption("--interpreters")
     return fault_interpreter(fault_variant, *chosen)
 
@@ -157,7 +160,7 @@ def note(
     interpreter_under_faults: Interpreter,
     record_property: Callable[[str, object], None],
 ) -> Note:
-    """What adds a line to the table: the fault, how many seconds were measured, and of what."""
+    """A function that adds a line to the table: the fault, the measured seconds, and their meaning."""
 
     def note(fault: str, seconds: float, measured: str) -> None:
         name = run_name(fault_variant, interpreter_under_faults)
@@ -168,7 +171,7 @@ def note(
 
 @pytest.fixture(scope="session")
 def fault_servers(fault_variant: Variant) -> Iterator[Servers]:
-    """Servers that belong to this variant alone; PostgreSQL syncs every commit, as it does in production."""
+    """Servers that only this variant uses; PostgreSQL syncs every commit, as it does in production."""
     kinds = {value for _, value in fault_variant.answers} & SERVERS
     durable = {"fsync": "on", "full_page_writes": "on"}
     with patch.dict(TUNING, durable), running_servers(kinds, SOURCES) as servers:
@@ -191,7 +194,7 @@ def deployment(
     fault_servers: Servers,
     renderer: Renderer,
 ) -> Iterator[Deployment]:
-    """The variant, rendered, installed, migrated and not yet started."""
+    """The variant: rendered, installed and migrated, but not started."""
     run = FaultRun(fault_variant, interpreter=interpreter_under_faults)
     run.render(renderer)
     run.add_routes_of_an_owner()

@@ -12,7 +12,7 @@ PROC = Path("/proc")
 
 
 def children(pid: int) -> list[int]:
-    """Return the processes that `pid` started and that have not ended."""
+    """Return the child processes of `pid` that have not ended."""
     entries = (entry for entry in PROC.glob("[0-9]*") if _parent(entry) == pid)
     return sorted(int(entry.name) for entry in entries)
 
@@ -23,7 +23,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def command(pid: int) -> str:
-    """Return the command line of a process, empty where it has ended."""
+    """Return the command line of a process, or an empty one if it has ended."""
     try:
         return (
             (PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
@@ -38,7 +38,7 @@ def is_alive(pid: int) -> bool:
 
 
 def held_directories(pid: int) -> set[Path]:
-    """Return the directories of its own that a process of a service holds while it runs."""
+    """Return the directories that a process of a service holds while it runs."""
     held = set()
     for entry in (PROC / str(pid) / "fd").iterdir():
         # A descriptor may have been closed since.
@@ -48,12 +48,12 @@ def held_directories(pid: int) -> set[Path]:
 
 
 def forget_peak(pid: int) -> None:
-    """Let `peak_bytes` begin anew: man 5 proc, clear_refs."""
+    """Reset `peak_bytes`: man 5 proc, clear_refs."""
     (PROC / str(pid) / "clear_refs").write_text("5")
 
 
 def peak_bytes(pid: int) -> int:
-    """Return the most memory that a process has held at once since `forget_peak`."""
+    """Return the peak memory of a process since `forget_peak`."""
     status = (PROC / str(pid) / "status").read_text()
     found = re.search(r"VmHWM:\s+(\d+) kB", status)
     assert found is not None, status
@@ -61,13 +61,13 @@ def peak_bytes(pid: int) -> int:
 
 
 def allow_open_files(count: int) -> None:
-    """Let this process, and those that it starts from now on, open as many files, if the system lets it."""
+    """Raise the limit of open files for this process and those that it starts, if the system allows it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, count)), hard))
 
 
 def unread_bytes(port: int) -> int:
-    """Return how much of what clients have sent to the port, over IPv4, nobody has read: man 5 proc."""
+    """Return the number of bytes sent to the port over IPv4 that no process has read: man 5 proc."""
     sockets = [line.split() for line in (PROC / "net/tcp").read_text().splitlines()[1:]]
     queues = [socket[4] for socket in sockets if int(socket[1].rpartition(":")[2], 16) == port]
     return sum(int(queue.rpartition(":")[2], 16) for queue in queues)
@@ -75,7 +75,7 @@ def unread_bytes(port: int) -> int:
 
 def _parent(entry: Path) -> int:
     try:
-        # The name, in parentheses, may have anything in it.
+        # The name, in parentheses, may contain any character.
         state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
     except (OSError, ValueError):
         return 0

@@ -1,4 +1,4 @@
-"""`python -m tests.faults.redbot URL ...` prints what REDbot (https://redbot.org) notes of each, as JSON."""
+"""`python -m tests.faults.redbot URL ...` prints REDbot's notes (https://redbot.org) on each, as JSON."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Note = dict[str, str]
 
 
 def main(urls: list[str]) -> None:
-    """Look at all URLs at once, and print one document."""
+    """Check all URLs concurrently, and print one document."""
     config = ConfigParser()
-    # Else it refuses addresses of this machine.
+    # Otherwise it refuses addresses of this machine.
     config.read_dict({"redbot": {"enable_local_access": "True"}})
     waiting = set(urls)
     resources = {url: HttpResource(config["redbot"]) for url in urls}

@@ -27,8 +27,8 @@ REFERENCES = {
 # `batch` and the others could also be ids, which 422 refuses.
 ALSO_IDS = ("/batch", "/export", "/summary")
 CLIENT = httpx2.Client(base_url=os.environ.get("SERVICE_URL", ""), trust_env=False, verify=False)
-# Faults of decimals, which are texts in JSON, and of times that no year of UTC has.
-MORE_EXACT = ("greater than or equal to 0.00", "out of range in UTC")
+# Faults of decimals, which are texts in JSON, of times that no year of UTC has, and of texts within any JSON.
+MORE_EXACT = ("greater than or equal to 0.00", "out of range in UTC", "has a NUL character")
 _known: dict[str, str] = {}
 
 
@@ -64,7 +64,7 @@ def _is_trace_at_nginx(case: Any, response: Any) -> bool:
 EXCEPTIONS: dict[str, dict[str, Exemption]] = {
     "ST202": {
         "If-Match may name another version, which only the service knows": _is_another_version,
-        "JSON Schema takes 1.0 for an integer, and has no bounds for texts": _is_only_more_exact,
+        "JSON Schema takes 1.0 for an integer, and has no such bounds for texts": _is_only_more_exact,
     },
     "ST204": {"the path is that of an id too": _is_also_an_id},
     "ST205": {

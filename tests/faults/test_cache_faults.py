@@ -1,4 +1,4 @@
-"""Redis dies, stands still and comes back: reads go on, and nobody sees an old item beyond the bound."""
+"""Redis dies, freezes and comes back: reads continue, and none is stale beyond the bound."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.faults.plugin import Note
 
 pytestmark = pytest.mark.only(cache={"redis"})
 RECOVERY_SECONDS = 10.0
-# A Redis that hangs is given up after 0.3 s: app/forge/cache/redis_connection.py.
+# The service gives up on a hanging Redis after 0.3 s: app/forge/cache/redis_connection.py.
 DEGRADED_SECONDS = 0.3 + GRACE_SECONDS
 
 
@@ -23,7 +23,7 @@ def create_item(service: Deployment) -> str:
 
 
 def read_everywhere(service: Deployment, path: str) -> list[Answer]:
-    """Return what reads on new connections see, so many that every worker is asked."""
+    """Return the results of reads on new connections, enough to reach every worker."""
     answers = []
     for _ in range(8 * WORKERS):
         with new_client(service.url) as client:
@@ -32,25 +32,25 @@ def read_everywhere(service: Deployment, path: str) -> list[Answer]:
 
 
 def change(service: Deployment, path: str, price: int) -> Answer:
-    """Return the answer to a new price."""
+    """Return the response to a new price."""
     with new_client(service.url) as client:
         return ask(client, "PATCH", path, {"price_cents": price})
 
 
 def price_in(answer: Answer) -> str:
-    """Return where the answer says what the item costs."""
+    """Return the price in a response, as text."""
     return answer.text.partition('"price_cents":')[2].partition(",")[0]
 
 
 def until_hit(service: Deployment, path: str) -> float:
-    """Return after how many seconds a read is answered from the cache again."""
+    """Return the seconds until a read comes from the cache again."""
     began_at = time.monotonic()
     while "hit" not in {answer.headers.get("X-Cache") for answer in read_everywhere(service, path)}:
         assert time.monotonic() - began_at < RECOVERY_SECONDS
     return time.monotonic() - began_at
 
 
-def test_without_redis_reads_go_on_from_the_database_and_none_is_stale_after_it_is_back(
+def test_without_redis_reads_come_from_the_database_and_none_is_stale_after_its_return(
     service: Deployment, note: Note
 ) -> None:
     assert service.redis is not None
@@ -74,11 +74,11 @@ def test_without_redis_reads_go_on_from_the_database_and_none_is_stale_after_it_
     note(
         "Redis killed under load",
         seconds,
-        f"from its return to the next hit; slowest answer {slowest:.2f} s, no 5xx",
+        f"from its return to the next hit; slowest response {slowest:.2f} s, no 5xx",
     )
 
 
-def test_a_redis_that_stands_still_delays_little_and_shows_nothing_old_beyond_the_bound(
+def test_a_frozen_redis_delays_little_and_no_read_is_stale_beyond_the_bound(
     service: Deployment, note: Note
 ) -> None:
     assert service.redis is not None
@@ -97,4 +97,4 @@ def test_a_redis_that_stands_still_delays_little_and_shows_nothing_old_beyond_th
     assert {price_in(answer) for answer in degraded + in_bound} == {"8"}
     slowest = max(answer.seconds for answer in [changed, *degraded])
     assert slowest < DEGRADED_SECONDS
-    note("Redis stands still", slowest, f"slowest answer meanwhile; a hit {seconds:.2f} s after the bound")
+    note("Redis frozen", slowest, f"slowest response during that time; a hit {seconds:.2f} s after the bound")

@@ -1,4 +1,4 @@
-"""Clients that open and say nothing, that speak drop by drop, that send too much."""
+"""Clients that connect and send nothing, that send slowly, and that send too much."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from tests.faults.processes import descendants, forget_peak, peak_bytes
 SILENT_CLIENTS = 1_000
 SLOW_CLIENTS = 50
 SERVED_SECONDS = 3.0
-# deploy/nginx/nginx.conf: client_header_timeout, and what a busy machine takes more.
+# deploy/nginx/nginx.conf: client_header_timeout, and some time for a busy machine.
 HEADER_SECONDS = 10 + 5
 HELD_SECONDS = 1.0
 BODY_BYTES = 64 * 2**20
 CHUNK = b"10000\r\n" + b"x" * 2**16 + b"\r\n"
-# What a worker may need more for refusing a body: the limit, 4 MiB, and some copies of it.
+# The additional memory that refusing a body may take: the limit, 4 MiB, and some copies of it.
 MORE_BYTES = 24 * 2**20
-NOTHING_IN_FRONT = "nothing in front closes them (uvicorn waits for ever for a head), but they hold no worker"
+NOTHING_IN_FRONT = "no proxy closes them (uvicorn waits for a head forever), but they block no worker"
 
 
 @contextmanager
 def connections(service: Deployment, count: int) -> Iterator[list[socket.socket]]:
-    """Yield so many open connections."""
+    """Yield this many open connections."""
     address = ("127.0.0.1", service.port)
     with ExitStack() as stack:
         yield [stack.enter_context(socket.create_connection(address, timeout=10)) for _ in range(count)]
 
 
 def slowest_of_ten(service: Deployment) -> float:
-    """Return how long the slowest of ten creations takes, each on a connection of its own."""
+    """Return the time of the slowest of ten creations, each on a separate connection."""
     seconds = []
     for _ in range(10):
         with new_client(service.url) as client:
@@ -46,12 +46,12 @@ def slowest_of_ten(service: Deployment) -> float:
     return max(seconds)
 
 
-def test_clients_that_open_and_send_nothing_keep_nobody_waiting(service: Deployment, note: Note) -> None:
+def test_clients_that_connect_and_send_nothing_do_not_delay_others(service: Deployment, note: Note) -> None:
     with connections(service, SILENT_CLIENTS):
         slowest = slowest_of_ten(service)
 
     assert slowest < SERVED_SECONDS
-    note(f"{SILENT_CLIENTS} clients that send nothing", slowest, "slowest of 10 requests of others")
+    note(f"{SILENT_CLIENTS} clients that send nothing", slowest, "slowest of 10 other requests")
 
 
 def drip(clients: list[socket.socket], drop: bytes) -> None:
@@ -62,7 +62,7 @@ def drip(clients: list[socket.socket], drop: bytes) -> None:
 
 
 def closed(clients: list[socket.socket]) -> list[socket.socket]:
-    """Return the clients whom the service has answered or hung up on."""
+    """Return the clients that got a response or whose connection was closed."""
 
     def is_closed(client: socket.socket) -> bool:
         client.setblocking(False)
@@ -77,14 +77,14 @@ def closed(clients: list[socket.socket]) -> list[socket.socket]:
     return [client for client in clients if is_closed(client)]
 
 
-def test_clients_whose_heads_never_end_keep_nobody_waiting(service: Deployment, note: Note) -> None:
+def test_clients_whose_heads_never_end_do_not_delay_others(service: Deployment, note: Note) -> None:
     with connections(service, SLOW_CLIENTS) as clients:
         drip(clients, b"GET /health/live HTTP/1.1\r\nHost: slow\r\n")
         drip(clients, b"X-Drop: 1\r\n")
         slowest = slowest_of_ten(service)
 
     assert slowest < SERVED_SECONDS
-    note(f"{SLOW_CLIENTS} heads that never end", slowest, "slowest of 10 requests of others")
+    note(f"{SLOW_CLIENTS} heads that never end", slowest, "slowest of 10 other requests")
 
 
 @pytest.mark.only(deployment={"nginx"})
@@ -99,25 +99,25 @@ def test_nginx_hangs_up_on_clients_whose_heads_never_end(service: Deployment, no
             gone = closed(left)
             left = [client for client in left if client not in gone]
     assert not left
-    note("heads that never end, behind Nginx", time.monotonic() - began_at, "until all were hung up on")
+    note("heads that never end, behind Nginx", time.monotonic() - began_at, "until all were disconnected")
 
 
 @pytest.mark.only(deployment={"uvicorn", "gunicorn"})
 def test_without_a_proxy_heads_that_never_end_hold_their_connections(service: Deployment, note: Note) -> None:
-    """Said, not hidden: whoever faces the internet without a proxy learns it from the table."""
+    """The table documents it for services that face the internet without a proxy."""
     with connections(service, SLOW_CLIENTS) as clients:
         drip(clients, b"GET /health/live HTTP/1.1\r\nHost: slow\r\n")
         time.sleep(HELD_SECONDS)
         gone = len(closed(clients))
     note(
-        "heads that never end, nothing in front",
+        "heads that never end, without a proxy",
         HELD_SECONDS,
-        f"{gone} of {SLOW_CLIENTS} hung up on: {NOTHING_IN_FRONT}",
+        f"{gone} of {SLOW_CLIENTS} disconnected: {NOTHING_IN_FRONT}",
     )
 
 
 def send_body(service: Deployment, head: str, piece: bytes, count: int) -> tuple[bytes, float]:
-    """Send a body until the service answers; return how its answer begins, and after how many seconds."""
+    """Send a body until the service responds; return the response's start, and the seconds until then."""
     began_at = time.monotonic()
     with socket.create_connection(("127.0.0.1", service.port), timeout=30) as client:
         client.sendall(
@@ -152,7 +152,7 @@ def test_a_body_of_64_mb_is_refused_without_being_kept(
     answer, seconds = send_body(service, head, piece, BODY_BYTES // 2**16)
 
     more = max(peak_bytes(pid) - before[pid] for pid in processes)
-    # Whoever is refused while still sending may see the connection close before it sees the answer.
+    # A client that is refused while it sends may see the connection close before it sees the response.
     assert answer[:12] in {b"HTTP/1.1 413", b""}
     assert more < MORE_BYTES
     assert slowest_of_ten(service) < SERVED_SECONDS

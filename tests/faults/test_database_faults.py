@@ -1,4 +1,4 @@
-"""The database dies, stands still, has no connection left: 503 in time, nothing lost, no restart."""
+"""The database dies, freezes, or has no connection left: 503 in time, nothing lost, no restart."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ AT_ONCE = 4 * MAX_WAITING
 LEAST_REFUSED = {
     "postgres": AT_ONCE - WORKERS * (MAX_WAITING + POOL_SIZE),
     "mongodb": AT_ONCE - WORKERS * (MAX_WAITING + POOL_SIZE),
-    # Its one writer takes up some at once, before it finds that the database stands still.
+    # Its one writer accepts some together, before it finds that the database is frozen.
     "sqlite": 1,
 }
 with_server = pytest.mark.only(database={"postgres", "mongodb"})
 
 
 def must_be_unavailable(answers: Iterable[Answer], service: Deployment) -> None:
-    """Fail unless each is a 503 that says when to try again, in time, and nothing that it should not."""
+    """Fail unless each is a 503 in time, with Retry-After and without secrets."""
     for answer in answers:
         assert answer.status == 503, answer
         assert int(answer.headers["Retry-After"]) >= 1, answer
@@ -35,7 +35,7 @@ def must_be_unavailable(answers: Iterable[Answer], service: Deployment) -> None:
 
 @pytest.mark.quick(database="postgres")
 @with_server
-def test_a_killed_database_answers_503_until_it_is_back_and_has_lost_nothing(
+def test_a_killed_database_means_503_until_its_return_and_no_lost_writes(
     service: Deployment, note: Note
 ) -> None:
     assert service.database.server is not None
@@ -44,7 +44,7 @@ def test_a_killed_database_answers_503_until_it_is_back_and_has_lost_nothing(
         time.sleep(0.5)
         service.database.server.kill()
         killed_at = time.monotonic()
-        # As many as there are clients, so that nobody still waits for what was under way when it died.
+        # As many as there are clients, so that no request from before its death is still waiting.
         load.wait_for_many(len(load.threads), lambda answer: answer.sent_at > killed_at, 2 * LONGEST_SECONDS)
         restarted_at = time.monotonic()
         service.database.server.start()
@@ -91,9 +91,7 @@ def test_a_service_killed_while_it_writes_has_lost_no_acknowledged_write(
     )
 
 
-def test_a_database_that_stands_still_is_waited_for_no_longer_than_stated(
-    service: Deployment, note: Note
-) -> None:
+def test_a_frozen_database_is_waited_for_no_longer_than_the_timeout(service: Deployment, note: Note) -> None:
     with service.database.frozen():
         answers = at_once(service.url, 12, lambda client, _: create(client))
     resumed_at = time.monotonic()
@@ -106,25 +104,23 @@ def test_a_database_that_stands_still_is_waited_for_no_longer_than_stated(
     must_be_unavailable(answers, service)
     slowest = max(answer.seconds for answer in answers)
     note(
-        "database stands still",
+        "database frozen",
         recovered,
-        f"from its going on to the next 201; 12 x 503, slowest after {slowest:.2f} s "
+        f"from its resumption to the next 201; 12 x 503, slowest after {slowest:.2f} s "
         f"(stated: {DATABASE_TIMEOUT_SECONDS} s)",
     )
 
 
 @with_server
-def test_reads_of_a_database_that_stands_still_end_too(service: Deployment, note: Note) -> None:
+def test_reads_of_a_frozen_database_time_out_too(service: Deployment, note: Note) -> None:
     with service.database.frozen():
         answers = at_once(service.url, 12, lambda client, _: read_absent(client))
 
     must_be_unavailable(answers, service)
-    note("database stands still, reads", max(answer.seconds for answer in answers), "slowest of 12 x 503")
+    note("database frozen, reads", max(answer.seconds for answer in answers), "slowest of 12 x 503")
 
 
-def test_more_requests_than_connections_wait_in_a_queue_that_has_an_end(
-    service: Deployment, note: Note
-) -> None:
+def test_more_requests_than_connections_wait_in_a_bounded_queue(service: Deployment, note: Note) -> None:
     with service.database.frozen():
         answers = at_once(service.url, AT_ONCE, lambda client, _: create(client))
     recovered = at_once(service.url, 12, lambda client, _: read_absent(client))
@@ -136,5 +132,5 @@ def test_more_requests_than_connections_wait_in_a_queue_that_has_an_end(
     note(
         "connections exhausted",
         max(answer.seconds for answer in answers),
-        f"slowest of {len(answers)} x 503; {len(refused)} of them refused because too many wait",
+        f"slowest of {len(answers)} x 503; {len(refused)} of them refused because the queue was full",
     )

@@ -1,4 +1,4 @@
-"""Every answer has an effect that a client or an operator can see; queries are counted at the server."""
+"""Visible effects of each answer for clients and operators; queries are counted at the server."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ cached = pytest.mark.only(cache={"ttl", "redis"})
 
 @pytest.fixture
 def counted(deployment: Deployment) -> Deployment:
-    """The service with a cache that keeps items for long, and a database that counts its queries."""
+    """The service with a cache that keeps items for a long time, and a database that counts its queries."""
     deployment.running(CACHE_TTL_SECONDS=LONG_SECONDS, **deployment.database.tracing)
     return deployment
 
 
 @pytest.fixture
 def create_item(counted: Deployment) -> Callable[..., str]:
-    """What makes an item and returns its path."""
+    """A function that creates an item and returns its path."""
 
     def create_item(**fields: object) -> str:
         with new_client(counted.url) as client:
@@ -50,7 +50,7 @@ def create_item(counted: Deployment) -> Callable[..., str]:
 
 
 def read_often(service: Deployment, path: str) -> list[Answer]:
-    """Return what reads on new connections get, so many that every worker is asked."""
+    """Return the results of reads on new connections, enough to reach every worker."""
     answers = []
     for _ in range(10 * WORKERS):
         with new_client(service.url) as client:
@@ -59,7 +59,7 @@ def read_often(service: Deployment, path: str) -> list[Answer]:
 
 
 def warm(service: Deployment, path: str) -> None:
-    """Return when every worker that is asked answers from its cache."""
+    """Return when every worker responds from its cache."""
     for _ in range(10):
         if {answer.headers["X-Cache"] for answer in read_often(service, path)} == {"hit"}:
             return
@@ -67,9 +67,7 @@ def warm(service: Deployment, path: str) -> None:
 
 
 @cached
-def test_a_hit_asks_the_database_nothing(
-    counted: Deployment, create_item: Callable[..., str], note: Note
-) -> None:
+def test_a_hit_sends_no_query(counted: Deployment, create_item: Callable[..., str], note: Note) -> None:
     path = create_item()
     warm(counted, path)
     before = counted.database.queries()
@@ -77,14 +75,14 @@ def test_a_hit_asks_the_database_nothing(
     asked = counted.database.queries() - before
 
     misses = sum(answer.headers["X-Cache"] == "miss" for answer in answers)
-    # An idle machine may give every connection so far to one worker; each other one has yet to miss once.
+    # On an idle machine one worker may get every connection so far; each other one has yet to miss once.
     assert misses < WORKERS
     assert asked == misses
     note("queries on cache hits", 0, f"{asked - misses} for {len(answers) - misses} hits")
 
 
 @pytest.mark.only(cache={"none"})
-def test_without_a_cache_every_read_asks_the_database(
+def test_without_a_cache_every_read_queries_the_database(
     counted: Deployment, create_item: Callable[..., str], note: Note
 ) -> None:
     path = create_item()
@@ -98,7 +96,7 @@ def test_without_a_cache_every_read_asks_the_database(
 
 
 @cached
-def test_a_hundred_misses_at_once_make_one_query_in_each_worker(
+def test_a_hundred_concurrent_misses_make_one_query_in_each_worker(
     counted: Deployment, create_item: Callable[..., str], note: Note
 ) -> None:
     path = create_item()
@@ -107,7 +105,7 @@ def test_a_hundred_misses_at_once_make_one_query_in_each_worker(
     asked = counted.database.queries() - before
 
     assert {answer.status for answer in answers} == {200}
-    # Of two workers that miss in Redis at once, one learns late that the other's query is the one kept.
+    # If two workers miss in Redis at the same time, one of them discards the result of its query.
     assert 1 <= asked <= {"ttl": 1, "redis": 2}[str(counted.variant["cache"])] * WORKERS
     note(
         "100 misses of one item at once",
@@ -117,7 +115,7 @@ def test_a_hundred_misses_at_once_make_one_query_in_each_worker(
 
 
 @pytest.mark.only(cache={"redis"})
-def test_a_hit_is_answered_by_redis(counted: Deployment, create_item: Callable[..., str]) -> None:
+def test_a_hit_comes_from_redis(counted: Deployment, create_item: Callable[..., str]) -> None:
     assert counted.redis is not None
     path = create_item()
     read_often(counted, path)
@@ -141,7 +139,7 @@ def test_a_change_is_seen_by_all_workers_at_once(
     assert {json.loads(answer.text)["price_cents"] for answer in read_often(counted, path)} == {2}
 
 
-def test_a_list_asks_the_database_once(counted: Deployment, create_item: Callable[..., str]) -> None:
+def test_a_list_is_one_query(counted: Deployment, create_item: Callable[..., str]) -> None:
     create_item()
     before = counted.database.queries()
     with new_client(counted.url) as client:
@@ -151,7 +149,7 @@ def test_a_list_asks_the_database_once(counted: Deployment, create_item: Callabl
 
 
 def test_a_batch_is_not_stored_item_by_item(counted: Deployment, note: Note) -> None:
-    """SQLite has no round trips: what counts there is the one transaction."""
+    """SQLite has no round trips; its measure is the single transaction."""
     before = counted.database.queries()
     with new_client(counted.url) as client:
         created = ask(client, "POST", f"{ITEMS}/batch", [draft() for _ in range(200)])
@@ -160,10 +158,10 @@ def test_a_batch_is_not_stored_item_by_item(counted: Deployment, note: Note) -> 
     assert created.status == 201
     wanted = {"postgres": 1, "mongodb": 200, "sqlite": 2_000}[str(counted.variant["database"])]
     assert asked <= wanted
-    note("statements for a batch of 200", created.seconds, f"{asked}, as the server counts")
+    note("statements for a batch of 200", created.seconds, f"{asked}, as counted by the server")
 
 
-def test_large_answers_are_compressed_as_was_chosen(counted: Deployment) -> None:
+def test_large_responses_are_compressed_as_chosen(counted: Deployment) -> None:
     wanted = ASKED[str(counted.variant["compression"])]
     with new_client(counted.url) as client:
         ask(client, "POST", f"{ITEMS}/batch", [draft(description="x" * 500) for _ in range(50)])
@@ -173,7 +171,7 @@ def test_large_answers_are_compressed_as_was_chosen(counted: Deployment) -> None
         }
     encodings = {accepted: answer.headers.get("Content-Encoding") for accepted, answer in got.items()}
 
-    # An Nginx compresses with the modules it has, which may be gzip alone.
+    # An Nginx compresses with its modules, which may be only gzip.
     only_gzip = {accepted: encoding if encoding == "gzip" else None for accepted, encoding in wanted.items()}
     assert encodings in ([wanted, only_gzip] if counted.variant["deployment"] == "nginx" else [wanted])
 
@@ -209,12 +207,12 @@ def sibling(counted: Deployment, fault_variant: Variant, renderer: Renderer) -> 
     run.project = run.folder / "project"
     run.render(renderer)
     run.install()
-    # What one has cached the other must not answer.
+    # One must not return what the other has cached.
     cache = {} if counted.redis is None else {"REDIS_URL": counted.redis.database()}
     return Deployment(run, counted.database, counted.redis, {**counted.variables, **cache})
 
 
-def test_both_serializers_answer_the_same_bytes_and_only_pydantic_refuses_a_bad_row(
+def test_both_serializers_return_the_same_bytes_and_only_pydantic_refuses_a_bad_row(
     counted: Deployment, sibling: Deployment, create_item: Callable[..., str], note: Note
 ) -> None:
     texts = ["plain", '\u00e9\u4e2d\U0001f600 \u2028 \\ " \u0001 \x7f </script>', "\n\t"]
@@ -238,4 +236,4 @@ def test_both_serializers_answer_the_same_bytes_and_only_pydantic_refuses_a_bad_
     refusal = statuses["pydantic"]
     assert refusal.headers["Content-Type"] == "application/problem+json"
     assert not counted.leaks(refusal.text)
-    note("both serializers", 0, f"{len(paths)} answers byte-identical; a bad row: orjson 200, pydantic 500")
+    note("both serializers", 0, f"{len(paths)} responses byte-identical; a bad row: orjson 200, pydantic 500")

@@ -1,4 +1,4 @@
-"""What the service documents is what it does: schemathesis asks all of its OpenAPI document."""
+"""The behavior of the service matches its OpenAPI document, as checked by schemathesis."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tests.repository import REPOSITORY
 # What it may find is in there, with the reason.
 HOOKS = "tests.faults.schema_exceptions"
 SEED = "20261120"
-# Over all variants of a run, of which there are three at least.
+# Over all variants of a run, which are at least three.
 LEAST_REQUESTS = 2_000
 EXAMPLES_OF_EACH_OPERATION = 60
-LONGEST_SECONDS = 300
+LONGEST_SECONDS = 600
 
 
-def test_no_answer_departs_from_the_documentation(
+def test_every_response_matches_the_documentation(
     service: Deployment, note: Note, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     variants = max(len(fault_variants(pytestconfig.getoption("--variants"))), 3)
@@ -52,4 +52,4 @@ def test_no_answer_departs_from_the_documentation(
     assert done.returncode == 0, done.stdout
     assert told["operations"]["tested"] == told["operations"]["total"] >= 20
     assert generated >= math.ceil(LEAST_REQUESTS / variants)
-    note("schemathesis", told["running_time"], f"{generated} requests, each answered as documented")
+    note("schemathesis", told["running_time"], f"{generated} requests, each with a documented response")

@@ -19,18 +19,18 @@ from tests.faults.deployment import WORKERS, Deployment
 
 NOTICED_SECONDS = 20.0
 BEGIN = "Outage of the {}: "
-END = "The {} answers again after "
+END = "The {} is available again after "
 
 
 def lines_since(service: Deployment, start: int, text: str) -> list[str]:
-    """Return the lines with this text that were logged behind `start`."""
+    """Return the lines with this text that were logged after `start`."""
     with service.log.open("rb") as log:
         log.seek(start)
         return [line for line in log.read().decode(errors="replace").split("\n") if text in line]
 
 
 def until(service: Deployment, start: int, text: str, count: int) -> list[str]:
-    """Return the lines with this text once there are so many of them."""
+    """Return the lines with this text when there are this many of them."""
     deadline = time.monotonic() + NOTICED_SECONDS
     while len(found := lines_since(service, start, text)) < count:
         assert time.monotonic() < deadline, f"{text} {count} times: {service.last_words()}"
@@ -39,7 +39,7 @@ def until(service: Deployment, start: int, text: str, count: int) -> list[str]:
 
 
 def must_be_one_outage(service: Deployment, start: int, dependency: str) -> list[str]:
-    """Return the lines on how it began, one of each worker at most, once all workers have logged the end."""
+    """Return the lines about its start, at most one per worker, when all workers have logged the end."""
     began = until(service, start, BEGIN.format(dependency), 1)
     ended = until(service, start, END.format(dependency), len(began))
     assert len(lines_since(service, start, BEGIN.format(dependency))) == len(ended) <= WORKERS
@@ -82,7 +82,7 @@ def test_a_database_that_was_killed_is_logged_once_with_its_cause_and_so_is_its_
 
 @contextmanager
 def killed(server: RedisServer) -> Iterator[None]:
-    """Have the cache not answer."""
+    """Make the cache stop responding."""
     server.kill()
     try:
         yield
@@ -92,7 +92,7 @@ def killed(server: RedisServer) -> Iterator[None]:
 
 @contextmanager
 def closed_to_the_service(server: RedisServer) -> Iterator[None]:
-    """Have the cache ask for a password that the service does not have."""
+    """Make the cache require a password that the service does not have."""
     with redis.Redis.from_url(server.url) as client:
         client.config_set("requirepass", "unknown")
         try:
@@ -104,7 +104,7 @@ def closed_to_the_service(server: RedisServer) -> Iterator[None]:
 
 @pytest.mark.only(cache={"redis"})
 @pytest.mark.parametrize("fault", [killed, closed_to_the_service])
-def test_an_outage_of_the_cache_is_logged_once_with_its_cause_and_the_service_goes_on(
+def test_an_outage_of_the_cache_is_logged_once_with_its_cause_and_the_service_continues(
     service: Deployment, fault: Callable[[RedisServer], AbstractContextManager[None]]
 ) -> None:
     assert service.redis is not None
@@ -123,7 +123,7 @@ def test_an_outage_of_the_cache_is_logged_once_with_its_cause_and_the_service_go
 
 
 def cut_off(service: Deployment, way: str, kind: str, request_id: str) -> list[str]:
-    """Return what was logged about a response that fails midway: its client sees that the end is missing."""
+    """Return the log lines about a response that fails midway, whose client sees that the end is missing."""
     start = service.log.stat().st_size
     path, headers = f"/owner/{way}/cut-off/{kind}", {"X-Request-ID": request_id}
     with new_client(service.url) as client, pytest.raises(httpx2.RemoteProtocolError):
@@ -146,10 +146,10 @@ def test_an_outage_midway_cuts_the_response_off_and_is_logged_as_one(service: De
     start = service.log.stat().st_size
     cut_off(service, way, "outage", uuid4().hex)
     (began,) = must_be_one_outage(service, start, "database")
-    assert "The database did not answer. ConnectionResetError: gone midway" in began
+    assert "The database did not respond. ConnectionResetError: gone midway" in began
 
 
 def passwords(service: Deployment) -> list[str]:
-    """Return what must not be in a log either."""
+    """Return the secrets that must not be in a log either."""
     urls = [str(value) for name, value in service.variables.items() if name.endswith("_URL")]
     return [url.partition("://")[2].rpartition("@")[0].partition(":")[2] for url in urls if "@" in url]

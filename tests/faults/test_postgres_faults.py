@@ -1,4 +1,4 @@
-"""PostgreSQL in production: failover, poolers, servers for reading only, encryption."""
+"""PostgreSQL in production: failover, poolers, read-only servers, encryption."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ pytestmark = pytest.mark.only(database={"postgres"})
 
 T = TypeVar("T")
 STEP_SECONDS = 180
-# A service that starts in this time says by then why it is not ready.
+# The time in which a starting service logs why it is not ready.
 UNTOLD_SECONDS = 15
 RELOAD = "SELECT pg_reload_conf()"
 READ_ONLY = "ALTER SYSTEM SET default_transaction_read_only = on"
 WRITABLE = "ALTER SYSTEM RESET default_transaction_read_only"
-# Opens connections just as the service and its migrations do, and says of each how it went.
+# Opens connections as the service and its migrations do, and prints the result of each.
 CONNECT = """\
 import asyncio, json, sys
 from app.forge.database.postgres_url import parse_url
@@ -56,7 +56,7 @@ print(json.dumps(asyncio.run(main())))
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder through which the servers' user may pass."""
+    """A folder that the servers' user may traverse."""
     with TemporaryDirectory(prefix="fastforge-faults-", dir=temporary_root()) as name:
         Path(name).chmod(0o711)
         yield Path(name)
@@ -83,7 +83,7 @@ def elsewhere(deployment: Deployment, url: str, **variables: str) -> Deployment:
 
 @contextmanager
 def to_be_had(server: AbstractContextManager[T], config: pytest.Config) -> Iterator[T]:
-    """Yield the server; if it cannot be had the test fails, or is skipped where that is asked for."""
+    """Yield the server; if it is not available, the test fails, or is skipped if that is configured."""
     with ExitStack() as stack:
         try:
             running = stack.enter_context(server)
@@ -96,7 +96,7 @@ def to_be_had(server: AbstractContextManager[T], config: pytest.Config) -> Itera
 
 @pytest.fixture
 def standby(server: PostgresServer, folder: Path, pytestconfig: pytest.Config) -> Iterator[PostgresServer]:
-    """A standby of the variant's server, which takes changes by itself again at the end."""
+    """A standby of the variant's server, which no longer waits for one afterwards."""
     with to_be_had(running_standby(server, folder / "standby"), pytestconfig) as standby:
         yield standby
     server.resume()
@@ -146,7 +146,7 @@ def test_a_standby_that_takes_over_is_found_without_a_restart(
     )
 
 
-def test_a_server_that_takes_no_changes_for_a_while_is_not_ready_and_then_is(
+def test_a_read_only_server_is_not_ready_until_it_accepts_writes_again(
     service: Deployment, server: PostgresServer, note: Note
 ) -> None:
     with ExitStack() as stack, Load(service.url) as load, new_client(service.url) as client:
@@ -174,7 +174,7 @@ def test_a_server_that_takes_no_changes_for_a_while_is_not_ready_and_then_is(
     counts = Counter(answer.status for answer in load.answers)
     assert set(counts) <= {201, 404, 503}, counts
     note(
-        "server for reading only",
+        "read-only server",
         first.ended_at - writable_at,
         f"from its end to the next 201; {counts[503]} x 503 in {writable_at - read_only_at:.1f} s, 0 others",
     )
@@ -187,7 +187,7 @@ def test_a_mistake_in_sql_is_500_and_logged_with_its_stack_and_request(
     with ExitStack() as stack, new_client(service.url) as client:
         back = ("ALTER TABLE items DROP COLUMN tags", "ALTER TABLE items RENAME COLUMN labels TO tags")
         stack.callback(execute, url, *back)
-        # A column that is not there would be one that a migration is to make.
+        # A missing column could be one that a migration is about to add.
         execute(
             url, "ALTER TABLE items RENAME COLUMN tags TO labels", "ALTER TABLE items ADD COLUMN tags date"
         )
@@ -195,7 +195,7 @@ def test_a_mistake_in_sql_is_500_and_logged_with_its_stack_and_request(
         mistaken = json.loads(failed.text)
     with new_client(service.url) as client:
         assert ask(client, "GET", ITEMS).status == 200
-    # Nginx has lines of its own there, which are not JSON.
+    # Nginx writes its own lines there, which are not JSON.
     lines = [line for line in service.log.read_text().split("\n") if mistaken["request_id"] in line]
     logged = [json.loads(line) for line in lines]
 
@@ -228,7 +228,7 @@ def test_a_database_without_tables_is_unavailable_until_it_is_migrated(
     }
     assert readiness.status == 503
     assert recovered.status == 201
-    note("a database that is not migrated", recovered.seconds, "the next 201, once it is; 503 until then")
+    note("a database that is not migrated", recovered.seconds, "to the next 201 after migration; 503 before")
 
 
 @pytest.fixture(params=["transaction", "prepared"])
@@ -241,7 +241,7 @@ def pooler(request: pytest.FixtureRequest) -> str:
 def pgbouncer(
     server: PostgresServer, pooler: str, folder: Path, pytestconfig: pytest.Config
 ) -> Iterator[PgBouncer]:
-    """A PgBouncer in transaction mode, of a release that the service is told of."""
+    """A PgBouncer in transaction mode, of the release that the service is configured for."""
     wanted = running_pgbouncer(server, pooler, folder / "pgbouncer")
     with to_be_had(wanted, pytestconfig) as pgbouncer:
         yield pgbouncer
@@ -274,7 +274,7 @@ def upgrade(deployment: Deployment, url: str) -> subprocess.Popen[bytes]:
     )
 
 
-def test_a_pooler_in_transaction_mode_changes_no_answer(
+def test_a_pooler_in_transaction_mode_changes_no_response(
     pooled: Deployment, pgbouncer: PgBouncer, note: Note
 ) -> None:
     with Load(pooled.url) as load:
@@ -292,7 +292,7 @@ def test_a_pooler_in_transaction_mode_changes_no_answer(
     note(
         f"{pgbouncer.version} in transaction mode",
         max(answer.seconds for answer in load.answers),
-        f"slowest of {counts.total()} answers under load, none of them an error",
+        f"slowest of {counts.total()} responses under load, none of them an error",
     )
 
 
@@ -308,7 +308,7 @@ def test_a_statement_behind_a_pooler_is_bounded_and_cancelled(
     left, _ = lock.communicate(b"\n")
 
     must_be_unavailable(answers, pooled)
-    assert left.strip() == b"0", "No statement that was given up is left in the server."
+    assert left.strip() == b"0", "No abandoned statement is left in the server."
     with new_client(pooled.url) as client:
         assert create(client).status == 201
     note(
@@ -357,7 +357,7 @@ def test_a_pooler_that_is_killed_is_an_outage_like_any_other(
 
 @pytest.mark.only(cache={"none"})
 @pytest.mark.parametrize("pooler", ["transaction"], indirect=True)
-def test_a_pooler_that_the_service_is_not_told_of_is_named(
+def test_a_pooler_that_is_not_configured_is_named(
     deployment: Deployment, pgbouncer: PgBouncer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = elsewhere(deployment, pgbouncer.through(deployment.variables["DATABASE_URL"]))
@@ -371,7 +371,7 @@ def test_a_pooler_that_the_service_is_not_told_of_is_named(
 
 @pytest.fixture
 def certificates(server: PostgresServer, folder: Path) -> Iterator[Path]:
-    """A folder with the authority of the server's certificate, which is for localhost, and with another."""
+    """A folder with the CA of the server's certificate, which is for localhost, and with another CA."""
     data = server.own_process.folder / "data"
     for name in ("ca", "other"):
         openssl(
@@ -409,7 +409,7 @@ def certificates(server: PostgresServer, folder: Path) -> Iterator[Path]:
 
 
 def openssl(command: str, *words: str, folder: Path) -> None:
-    """Make a key and something that is signed with it."""
+    """Create a key and a signed certificate or request."""
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
     run_openssl(command, *(key if command == "req" else []), *words, folder=folder)
 
@@ -460,4 +460,4 @@ def test_encryption_is_as_the_url_asks_for_the_service_and_its_migrations(
     assert refused.returncode != 0
     assert "CERTIFICATE_VERIFY_FAILED" in words
     assert str(parts.password) not in words
-    note("encryption as the URL asks", 0, f"{len(wanted)} URLs, 3 of them refused")
+    note("encryption as the URL requires", 0, f"{len(wanted)} URLs, 3 of them refused")

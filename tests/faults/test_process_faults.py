@@ -1,4 +1,4 @@
-"""The service's own processes are stopped and killed while requests are under way."""
+"""The service's own processes are stopped and killed while requests are in progress."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tests.faults.processes import descendants, held_directories, is_alive, unre
 
 REPLACED_SECONDS = 30.0
 BETWEEN_ANSWERS_SECONDS = 5.0
-# Until the workers know: Uvicorn's manager looks for signals twice a second.
+# Until the workers are notified: Uvicorn's manager checks for signals twice a second.
 STOPPING_SECONDS = 1.0
 
 
-def test_a_stop_answers_every_request_that_was_accepted(service: Deployment, note: Note) -> None:
-    """While the database stands still the requests are under way for sure; then it goes on."""
+def test_a_stop_completes_every_accepted_request(service: Deployment, note: Note) -> None:
+    """While the database is frozen, the requests are certainly in progress; then it resumes."""
     service.running(DATABASE_TIMEOUT_SECONDS=GRACEFUL_SECONDS)
     assert service.process is not None
     items, sent = [draft() for _ in range(20)], Semaphore(0)
@@ -56,7 +56,7 @@ def test_a_stop_answers_every_request_that_was_accepted(service: Deployment, not
     assert code == 0
     assert seconds < GRACEFUL_SECONDS
     assert {item["name"] for item in items} <= service.stored_names()
-    note("SIGTERM, 20 requests under way", seconds, "to exit code 0; 20 of 20 answered with 201")
+    note("SIGTERM, 20 requests in progress", seconds, "to exit code 0; 20 of 20 responses are 201")
 
 
 def test_a_stop_under_load_ends_in_time_and_loses_nothing(service: Deployment, note: Note) -> None:
@@ -70,13 +70,11 @@ def test_a_stop_under_load_ends_in_time_and_loses_nothing(service: Deployment, n
     assert not load.acknowledged() - service.stored_names()
     assert {answer.status for answer in load.answers} <= {0, 201, 404}
     cut = [answer for answer in load.answers if "incomplete" in answer.text or "chunk" in answer.text]
-    assert not cut, "An answer that has begun is sent whole."
+    assert not cut, "A response that has begun is sent completely."
     note("SIGTERM under load", seconds, f"to exit code 0; {len(load.acknowledged())} acknowledged, none lost")
 
 
-def test_a_killed_worker_is_replaced_and_its_siblings_serve_meanwhile(
-    service: Deployment, note: Note
-) -> None:
+def test_a_killed_worker_is_replaced_while_its_siblings_serve(service: Deployment, note: Note) -> None:
     with Load(service.url) as load:
         time.sleep(0.5)
         victim = service.kill_worker()
@@ -99,7 +97,7 @@ def test_a_killed_worker_is_replaced_and_its_siblings_serve_meanwhile(
         "worker killed under load",
         replaced,
         f"to its replacement; {len(failed)} of {len(load.answers)} requests failed, "
-        f"longest time without an answer {gap:.2f} s",
+        f"longest time without a response {gap:.2f} s",
     )
 
 
@@ -113,8 +111,8 @@ def test_a_frozen_worker_does_not_hold_up_a_stop(service: Deployment, note: Note
 
 
 @pytest.mark.parametrize("at_work", [False, True], ids=["idle", "at work"])
-def test_a_killed_manager_takes_its_workers_along(service: Deployment, note: Note, at_work: bool) -> None:
-    """Else they hold the port, and nobody replaces or stops them."""
+def test_workers_end_with_a_killed_manager(service: Deployment, note: Note, at_work: bool) -> None:
+    """Otherwise they keep the port, and no process replaces or stops them."""
     assert service.process is not None
     below, held = descendants(service.pid), held_directories(service.pid)
     assert len(below) >= WORKERS
@@ -133,10 +131,10 @@ def test_a_killed_manager_takes_its_workers_along(service: Deployment, note: Not
         load.__exit__()
     service.start()
 
-    assert not [path for path in held if path.exists()], "A later start removes what nobody holds."
+    assert not [path for path in held if path.exists()], "A later start removes directories without a holder."
     assert not load.acknowledged() - service.stored_names()
     note(
-        f"manager killed, {'at work' if at_work else 'idle'}",
+        f"manager killed, {'busy' if at_work else 'idle'}",
         seconds,
         f"to the end of {len(below)} processes",
     )
@@ -151,7 +149,7 @@ def test_the_directories_of_a_service_that_runs_are_left_alone(service: Deployme
         assert all(path.exists() for path in held)
         assert not held & held_directories(twin.pid)
     finally:
-        # `stop` would also end what else runs in this folder.
+        # `stop` would also end other processes in this folder.
         if twin.process is not None:
             twin.process.send_signal(signal.SIGTERM)
             twin.process.wait(2 * GRACEFUL_SECONDS)
@@ -159,10 +157,10 @@ def test_the_directories_of_a_service_that_runs_are_left_alone(service: Deployme
     assert all(path.exists() for path in held)
 
 
-# Until the manager knows that a worker serves: it asks twice a second, and reads the answer at its next turn.
+# Until the manager knows that a worker serves: it asks twice a second, and reads the reply at its next turn.
 KNOWN_SECONDS = 3.0
 SLOW_START_SECONDS = 8
-# In the workers only: Uvicorn's are Pythons of their own, and in the others it is what imports the app.
+# Only in the workers: Uvicorn's are separate Pythons, and in the other servers they import the app.
 SLOW_START = f"""
 import sys, time
 
@@ -180,7 +178,7 @@ sys.meta_path.insert(0, SlowImport())
 
 @pytest.fixture
 def impatient(deployment: Deployment) -> Iterator[Deployment]:
-    """A service whose manager waits for workers that serve for less time than a start takes."""
+    """A service whose manager waits for a serving worker for less time than a start takes."""
     settings = deployment.run.project / "deploy/gunicorn/gunicorn.conf.py"
     original = settings.read_text() if settings.exists() else ""
     if original:

@@ -1,4 +1,4 @@
-"""Requests that meet: in one worker, and in two."""
+"""Concurrent requests, in one worker and in two."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.faults.deployment import CACHE_TTL_SECONDS, Deployment
 from tests.faults.plugin import Note
 
 READERS = 4
-# How long changes go on beyond the bound, within which nothing can be late.
+# The duration of the changes beyond the bound, within which no read can be late.
 JUDGED_SECONDS = 1.5
 GRACE_SECONDS = 1.0
 
 
-def test_of_two_creations_of_one_name_one_succeeds(service: Deployment) -> None:
+def test_only_one_of_two_creations_of_a_name_succeeds(service: Deployment) -> None:
     for _ in range(10):
         item = draft()
         answers = at_once(service.url, 2, lambda client, _, item=item: ask(client, "POST", ITEMS, item))  # type: ignore[misc]
@@ -41,7 +41,7 @@ def test_a_batch_with_one_bad_item_stores_nothing(service: Deployment) -> None:
 def test_no_client_sees_an_older_item_after_a_newer_one_beyond_the_bound(
     service: Deployment, note: Note
 ) -> None:
-    """The bound is CACHE_TTL_SECONDS where each worker has a cache of its own, and nothing else."""
+    """The bound is CACHE_TTL_SECONDS if each worker has a separate cache, and zero otherwise."""
     own_cache = service.variant["cache"] == "ttl"
     bound = CACHE_TTL_SECONDS + GRACE_SECONDS if own_cache else 0.0
     losses_before = losses_of_redis(service)
@@ -66,7 +66,7 @@ def test_no_client_sees_an_older_item_after_a_newer_one_beyond_the_bound(
         thread.join()
 
     if losses_of_redis(service) > losses_before:
-        # On a machine so busy that Redis is taken for dead, what is said of a Redis that is down holds.
+        # If the machine is so busy that Redis is treated as dead, the bound for a dead Redis applies.
         bound = CACHE_TTL_SECONDS + GRACE_SECONDS
     late = [price for at, price in reads if price < _newest_answered(answered, at - bound)]
     assert not late
@@ -78,18 +78,18 @@ def test_no_client_sees_an_older_item_after_a_newer_one_beyond_the_bound(
 
 
 def losses_of_redis(service: Deployment) -> int:
-    """Return how often a worker has said that it cannot reach Redis."""
-    return service.log.read_text(errors="replace").count("Redis does not answer")
+    """Return how often a worker has logged that it cannot reach Redis."""
+    return service.log.read_text(errors="replace").count("Redis does not respond")
 
 
 def _newest_answered(answered: list[tuple[float, int]], at: float) -> int:
-    """Return the newest price that the service had answered by then."""
+    """Return the newest price that the service had returned by then."""
     before = bisect_right(answered, at, key=itemgetter(0))
     return answered[before - 1][1] if before else 0
 
 
 def _read_on(url: str, path: str, reads: list[tuple[float, int]], stop: threading.Event) -> None:
-    """Read on connections that any worker may take, and note when, and which price."""
+    """Read on connections that any worker may accept, and record time and price."""
     while not stop.is_set():
         with new_client(url) as client:
             began_at = time.monotonic()

@@ -21,7 +21,9 @@ from tests.faults.plugin import Note
 CUSTOMERS, ORDER_LINES = "/api/v1/customers", "/api/v1/order-lines"
 CUSTOMERS_AT_FIRST = 60
 LINES_OF_EACH = 4
-WRITERS = 4
+WRITERS, DELETERS = 4, 4
+# So many customers are gone when the fault comes, and the others are going.
+DELETED_BEFORE = 15
 BUSY_SECONDS = 0.5
 RECOVERY_SECONDS = 75.0
 Row = dict[str, str]
@@ -50,7 +52,7 @@ class Trade:
         self._waiting = list(self.keepers)
 
     def __enter__(self) -> Self:
-        jobs: Sequence[Callable[[httpx2.Client], None]] = [*[self._write] * WRITERS, self._delete]
+        jobs: Sequence[Callable[[httpx2.Client], None]] = [self._write] * WRITERS + [self._delete] * DELETERS
         self._pool = ThreadPoolExecutor(len(jobs))
         self._running = [self._pool.submit(self._go_on, job) for job in jobs]
         return self
@@ -113,12 +115,13 @@ def must_be_whole(trade: Trade) -> str:
     kept, bought = _counted(lines, "keeper_id"), _counted(lines, "buyer_id")
     half = LINES_OF_EACH // 2
     assert customers.keys() >= kept.keys() | bought.keys(), "No order line refers to nothing."
-    assert not customers.keys() & set(trade.deleted), "What was confirmed as deleted is gone."
+    # The stand-in for MongoDB writes the transactions of the last moment to its disk later than it says.
+    is_stand_in = getattr(trade.service.database.server, "is_stand_in", False)
+    assert is_stand_in or not customers.keys() & set(trade.deleted), "What was confirmed as deleted is gone."
     for customer in customers.keys() & set(trade.keepers):
         assert (kept[customer], bought[customer]) == (half, half), (
             "A customer has all order lines, or is gone."
         )
-    is_stand_in = getattr(trade.service.database.server, "is_stand_in", False)
     lost = set(trade.written) - lines.keys()
     assert not lost or is_stand_in, f"{len(lost)} order lines that were confirmed are lost."
     statuses = Counter(answer.status for answer in trade.answers)
@@ -144,6 +147,13 @@ def _wait_for_writes(trade: Trade, seconds: float = RECOVERY_SECONDS) -> float:
     return time.monotonic() - began_at
 
 
+def _wait_for_deletions(trade: Trade) -> None:
+    deadline = time.monotonic() + RECOVERY_SECONDS
+    while len(trade.deleted) < DELETED_BEFORE:
+        assert time.monotonic() < deadline, trade.answers[-3:]
+        time.sleep(0.001)
+
+
 @pytest.mark.quick(database="postgres")
 @pytest.mark.only(database={"postgres", "mongodb"})
 def test_a_database_killed_while_rows_go_together_leaves_none_half_done(
@@ -151,8 +161,7 @@ def test_a_database_killed_while_rows_go_together_leaves_none_half_done(
 ) -> None:
     assert service.database.server is not None
     with Trade(service) as trade:
-        _wait_for_writes(trade)
-        time.sleep(BUSY_SECONDS)
+        _wait_for_deletions(trade)
         service.database.server.kill()
         time.sleep(BUSY_SECONDS)
         service.database.server.start()
@@ -169,8 +178,7 @@ def test_a_service_killed_while_rows_go_together_leaves_none_half_done(
     service: Deployment, note: Note
 ) -> None:
     with Trade(service) as trade:
-        _wait_for_writes(trade)
-        time.sleep(BUSY_SECONDS)
+        _wait_for_deletions(trade)
         service.kill()
         seconds = service.start()
         _wait_for_writes(trade)
@@ -178,9 +186,7 @@ def test_a_service_killed_while_rows_go_together_leaves_none_half_done(
     note("service killed while rows go together", seconds, f"from its start to ready; {must_be_whole(trade)}")
 
 
-def test_a_database_that_stands_still_answers_503_for_rows_with_references(
-    service: Deployment, note: Note
-) -> None:
+def test_a_frozen_database_returns_503_for_rows_with_references(service: Deployment, note: Note) -> None:
     trade = Trade(service)
     with new_client(service.url) as client:
         line = next(iter(trade.rows(ORDER_LINES).values()))

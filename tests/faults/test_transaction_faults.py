@@ -1,4 +1,4 @@
-"""The database or the service dies in the midst of transactions: each is done as a whole or not at all."""
+"""The database or the service dies during transactions: each is done completely or not at all."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CLIENTS = 8
 CENTS = 100_000
 BUSY_SECONDS = 1.0
 RECOVERY_SECONDS = 15.0
-# MongoDB keeps the locks of a client that died until transactionLifetimeLimitSeconds (60) are over.
+# MongoDB keeps the locks of a dead client for transactionLifetimeLimitSeconds (60).
 LIFETIME_SECONDS = {"mongodb": 75.0}
 UNKNOWN = "urn:problem:outcome-unknown"
 ROUTE = '''
@@ -74,7 +74,7 @@ def transferring(deployment: Deployment) -> Iterator[Deployment]:
 
 
 class Transfers:
-    """Clients that move cents from one item to another for as long as the block lasts."""
+    """Clients that move cents from one item to another during the block."""
 
     def __init__(self, service: Deployment) -> None:
         self.service = service
@@ -99,15 +99,15 @@ class Transfers:
             thread.join()
 
     def moved(self) -> tuple[int, int]:
-        """Return how many cents one item has lost and the other has won, as the database has them."""
+        """Return the cents that one item has lost and the other has gained, according to the database."""
         with new_client(self.service.url) as client:
-            # Of bytes, since text has more ends of lines: names may hold U+0085.
+            # Lines of bytes, because text has more line breaks: names may contain U+0085.
             items = [json.loads(line) for line in client.get(f"{ITEMS}/export").content.splitlines()]
         cents = {item["id"]: item["price_cents"] for item in items}
         return CENTS - cents[self.source], cents[self.target] - CENTS
 
     def read(self) -> tuple[int, int]:
-        """Return the same as a client that reads both items sees it, through the cache."""
+        """Return the same for a client that reads both items, through the cache."""
         with new_client(self.service.url) as client:
             cents = [
                 client.get(f"{ITEMS}/{place}").json()["price_cents"] for place in (self.source, self.target)
@@ -115,7 +115,7 @@ class Transfers:
         return CENTS - cents[0], cents[1] - CENTS
 
     def wait_for_success_after(self, moment: float, seconds: float = RECOVERY_SECONDS) -> float:
-        """Return when the first transfer succeeded that was asked for after the moment."""
+        """Return when the first transfer that was requested after the moment succeeded."""
         deadline = time.monotonic() + seconds
         while self.last_success_at <= moment:
             assert time.monotonic() < deadline, self.outcomes
@@ -137,12 +137,12 @@ class Transfers:
 
 
 def must_be_whole(transfers: Transfers) -> str:
-    """Fail unless every transfer was done as a whole or not at all, and return the counts in words."""
+    """Fail unless every transfer was done completely or not at all, and return the counts as text."""
     lost, won = transfers.moved()
     done, doubtful = transfers.outcomes["204"], transfers.outcomes["unknown"] + transfers.outcomes["0"]
     assert lost == won
     assert won <= done + doubtful
-    # The stand-in for MongoDB writes the transactions of the last moment to its disk later than it says.
+    # The stand-in for MongoDB confirms the last transactions before they are on disk.
     assert done <= won or getattr(transfers.service.database.server, "is_stand_in", False)
     assert set(transfers.outcomes) <= {"204", "409", "503", "unknown", "0"}
     refused = transfers.outcomes["503"] + transfers.outcomes["409"]
@@ -151,9 +151,7 @@ def must_be_whole(transfers: Transfers) -> str:
 
 
 @pytest.mark.only(database={"postgres", "mongodb"})
-def test_a_database_killed_in_the_midst_of_transactions_has_each_as_a_whole(
-    transferring: Deployment, note: Note
-) -> None:
+def test_transactions_are_atomic_when_the_database_is_killed(transferring: Deployment, note: Note) -> None:
     assert transferring.database.server is not None
     with Transfers(transferring) as transfers:
         transfers.wait_for_success_after(0)
@@ -167,13 +165,13 @@ def test_a_database_killed_in_the_midst_of_transactions_has_each_as_a_whole(
 
     counted = must_be_whole(transfers)
     note(
-        "database killed in transactions",
+        "database killed during transactions",
         recovered_at - back_at,
         f"from its return to the next 204; {counted}",
     )
 
 
-def test_a_database_that_stands_still_in_transactions_is_waited_for_no_longer_than_stated(
+def test_transactions_on_a_frozen_database_end_within_the_timeout(
     transferring: Deployment, note: Note
 ) -> None:
     with Transfers(transferring) as transfers:
@@ -187,12 +185,10 @@ def test_a_database_that_stands_still_in_transactions_is_waited_for_no_longer_th
     counted = must_be_whole(transfers)
     if transferring.variant["cache"] != "ttl":
         assert transfers.read() == transfers.moved()
-    note("database stands still in transactions", recovered_at - resumed_at, f"from its going on; {counted}")
+    note("database frozen during transactions", recovered_at - resumed_at, f"from its resumption; {counted}")
 
 
-def test_a_service_killed_in_the_midst_of_transactions_leaves_each_as_a_whole(
-    transferring: Deployment, note: Note
-) -> None:
+def test_transactions_are_atomic_when_the_service_is_killed(transferring: Deployment, note: Note) -> None:
     with Transfers(transferring) as transfers:
         transfers.wait_for_success_after(0)
         time.sleep(BUSY_SECONDS)
@@ -202,4 +198,4 @@ def test_a_service_killed_in_the_midst_of_transactions_leaves_each_as_a_whole(
         transfers.wait_for_success_after(time.monotonic(), patience)
 
     counted = must_be_whole(transfers)
-    note("service killed in transactions", seconds, f"from its start to ready; {counted}")
+    note("service killed during transactions", seconds, f"from its start to ready; {counted}")

@@ -54,7 +54,7 @@ def add_routes(app: FastAPI) -> FastAPI:
 
 @pytest.fixture(scope="module")
 def routes(tmp_path_factory: pytest.TempPathFactory, deployment: Deployment) -> Iterator[Path]:
-    """The folder with the routes and the library; the project has both until the tests are over."""
+    """The folder with the routes and the library; the project has both until the tests have ended."""
     folder = tmp_path_factory.mktemp("websockets")
     (folder / "more_routes.py").write_text(ROUTES)
     library = find_spec("websockets")
@@ -104,7 +104,8 @@ def test_a_websocket_is_served(chat: Deployment) -> None:
         metrics = client.get("/metrics").text
         assert client.get("/health/live").status_code == 200
     assert re.search(
-        r'http_requests_total\{method="GET",route="/echo/\{room\}",status="101"\} [1-9]', metrics
+        r'websocket_handshakes_total\{http_response_status_code="101",http_route="/echo/\{room\}"\} [1-9]',
+        metrics,
     )
 
 

@@ -1,4 +1,4 @@
-"""The table of `fastforge profile` has what py-spy drew."""
+"""The table of `fastforge profile` has the figures that py-spy drew."""
 
 from collections import Counter
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Verdicts of the measuring kit: none that the noise does not allow."""
+"""Verdicts of the measuring kit, which depend on the noise."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_busy_machine_is_reported() -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="is read from /proc")
-def test_cpu_time_of_any_program_is_seen() -> None:
+def test_cpu_time_of_any_program_is_measured() -> None:
     ended = threading.Event()
 
     def burn() -> None:
@@ -91,7 +91,7 @@ def test_cpu_time_of_any_program_is_seen() -> None:
         ([1.3, 1.3, 1.2, 1.3, 0.2, 1.3, 1.4, 1.3, 1.2], "met"),
     ],
 )
-def test_an_optimization_has_a_verdict_if_its_rounds_leave_no_doubt(
+def test_an_optimization_has_a_verdict_if_its_rounds_are_conclusive(
     ratios: Sequence[float], expected: str
 ) -> None:
     rounds = tuple(Round(GOOD._replace(cpu_us=100), GOOD._replace(cpu_us=100 * ratio)) for ratio in ratios)
@@ -128,7 +128,7 @@ def test_a_verdict_is_inconclusive_exactly_if_the_bound_is_inside_the_interval(
 
 
 @given(st.lists(st.floats(0, 10), max_size=30))
-def test_an_interval_around_the_median_is_one_of_its_values(values: list[float]) -> None:
+def test_the_ends_of_an_interval_are_measured_values(values: list[float]) -> None:
     interval = median_interval(values)
 
     assert (interval is None) == (len(values) < 5)

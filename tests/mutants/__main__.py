@@ -1,9 +1,9 @@
-"""`python -m tests.mutants [NAME ...]` breaks copies of the template on purpose, and says which tests saw it.
+"""`python -m tests.mutants [NAME ...]` breaks copies of the template on purpose, and shows the failed tests.
 
-Each mutant is one edit of one file; `suite` and `tests` say who must fail: `own`, the rendered project's
+Each mutant is one edit of one file; `suite` and `tests` name the tests that must fail: `own`, the project's
 tests; `machinery`, those of app/forge in a shop; `contract`, the acceptance suite against the service in
 production; `resources`, its part for any resources against a shop in production; `faults`, the tests of
-faults and effects. CI runs all five on the covering set. A mutant that no test sees is a missing test.
+faults and effects. CI runs all five on the covering set. If no test fails, a test is missing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tests.variants.space import Variant, variants_named
 FAILED = re.compile(r"^(?:FAILED|ERROR) \S+::(\w+)", re.MULTILINE)
 FOLDER = VAR / "mutants"
 LIST = Path(__file__).with_name("mutants.toml")
-SURVIVED = "NOBODY"
+SURVIVED = "NO TEST"
 KINDS = {"postgres", "mongodb", "redis", "nginx"}
 STEPS = {
     "own": "test",
@@ -59,7 +59,7 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Fate:
-    """Which test saw a mutant, and how long that took."""
+    """The test that failed because of a mutant, and the time until then."""
 
     name: str
     variant: str
@@ -74,13 +74,13 @@ class Fate:
 
 
 class Stale(Exception):
-    """The text that a mutant changes is not there just once."""
+    """The text that a mutant replaces does not occur exactly once."""
 
 
 def main() -> int:
-    """Return 0 if every mutant was seen, print a table and leave it as Markdown and JSON.
+    """Print a table, write it as Markdown and JSON, and return 0 if tests failed for every mutant.
 
-    Raises `SystemExit` naming the arguments that no mutant is called.
+    Raises `SystemExit` with arguments that are not names of mutants.
     """
     began_at = time.monotonic()
     chosen = chosen_mutants(sys.argv[1:])
@@ -101,7 +101,7 @@ def main() -> int:
 
 
 def chosen_mutants(names: list[str]) -> list[Mutant]:
-    """Return the mutants of these names; without any name all."""
+    """Return the mutants with these names; without names, all."""
     mutants = [Mutant(**entry) for entry in tomllib.loads(LIST.read_text(encoding="utf-8"))["mutant"]]
     if unknown := set(names) - {mutant.name for mutant in mutants}:
         raise SystemExit(
@@ -125,7 +125,7 @@ def _tell(fates: list[Fate], closing: str) -> None:
 
 
 def _fates(variant: Variant, mutants: list[Mutant], servers: Servers, renderer: Renderer) -> Iterator[Fate]:
-    """Yield what becomes of each mutant of a variant, which without them is sound."""
+    """Yield the fate of each mutant of a variant, whose tests pass without mutants."""
     run = _prepared(variant, servers, renderer)
     shop = _prepared_shop(run, servers)
     for suite, *tests in dict.fromkeys((mutant.suite, *mutant.tests) for mutant in mutants):
@@ -145,7 +145,7 @@ def _seen_by(run: Run, mutant: Mutant) -> str:
     if not _failure(run, mutant.suite, mutant.tests):
         return SURVIVED
     found = FAILED.search(run.log(STEPS[mutant.suite]).read_text(errors="replace"))
-    # What no test names, such as a project that cannot be imported, was no mutant.
+    # A failure that names no test, such as a project that cannot be imported, is not a valid mutant.
     return found[1] if found else SURVIVED
 
 
@@ -163,7 +163,7 @@ def _mutated(source: Path, mutant: Mutant) -> Iterator[None]:
 
 
 def _failure(run: Run, suite: str, tests: list[str]) -> str:
-    """Return what the tests say about the project up to the first that fails, nothing where all pass."""
+    """Run the project's tests up to the first failure, and return their output, or nothing if all pass."""
     try:
         if suite in {"own", "machinery"}:
             pytest = [".venv/bin/pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
@@ -179,14 +179,14 @@ def _failure(run: Run, suite: str, tests: list[str]) -> str:
 
 
 def _fault_tests(run: Run, tests: list[str]) -> None:
-    # They render for themselves, and have servers of their own that they may kill.
+    # They render the project themselves, and have separate servers that they may kill.
     pytest = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
     with patch.dict(os.environ, {TEMPLATE_VARIABLE: str(_source(run, "faults"))}):
         run._step(STEPS["faults"], [*pytest, f"--variants={run.variant.name}"], cwd=REPOSITORY)
 
 
 def _source(run: Run, suite: str) -> Path:
-    """Return the folder in which a mutant of the suite is made: a project, or a copy of the template."""
+    """Return the folder in which a mutant of the suite is applied: a project, or a copy of the template."""
     return {"faults": run.folder / "template", "machinery": run.shop}.get(suite, run.project)
 
 

@@ -16,17 +16,17 @@ MUTANTS = chosen_mutants([])
 
 
 def times_in(folder: Path, mutant: Mutant) -> int:
-    """Return how often the text that a mutant changes stands in its file."""
+    """Return how often the text that a mutant replaces occurs in its file."""
     file = folder / mutant.file
     return file.read_text(encoding="utf-8").count(mutant.old) if file.exists() else 0
 
 
 @pytest.mark.parametrize("name", dict.fromkeys(mutant.variant for mutant in MUTANTS))
-def test_what_a_mutant_changes_stands_once_in_its_file(renderer: Renderer, name: str) -> None:
+def test_the_text_that_a_mutant_replaces_occurs_once_in_its_file(renderer: Renderer, name: str) -> None:
     (variant,) = variants_named(name)
     project = renderer.render_variant(variant).folder
     with_shop = renderer.render_variant(variant, shop()).folder
-    # Tests of faults render for themselves, so their mutants are made in the template.
+    # Fault tests render the project themselves, so their mutants are applied to the template.
     places = {"own": project, "contract": project, "faults": TEMPLATE}
     places |= dict.fromkeys(("machinery", "resources"), with_shop)
 
@@ -37,7 +37,7 @@ def test_what_a_mutant_changes_stands_once_in_its_file(renderer: Renderer, name:
     assert {mutant: count for mutant, count in times.items() if count != 1} == {}
 
 
-def test_mutants_have_names_of_their_own() -> None:
+def test_mutants_have_unique_names() -> None:
     names = [mutant.name for mutant in MUTANTS]
 
     assert len(set(names)) == len(names)

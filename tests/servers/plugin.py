@@ -1,4 +1,4 @@
-"""Fixtures that share one set of servers among all processes of a test run, started when a test first asks.
+"""Fixtures that share one set of servers among all processes of a test run, started when first needed.
 
 The process that controls the run holds a lock for as long as it lives; `python -m testkit.servers` keeps the
 servers until that lock is free.
@@ -36,7 +36,7 @@ LOCK = pytest.StashKey[IO[str]]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the one flag that turns a missing server from a failure into a counted skip."""
-    words = "skip, instead of failing, the tests whose server cannot be had"
+    words = "skip, instead of failing, the tests whose server is not available"
     parser.addoption("--skip-missing-servers", action="store_true", help=words)
 
 
@@ -54,12 +54,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell each pytest-xdist worker the folder."""
+    """Pass the folder to each pytest-xdist worker."""
     node.workerinput["servers_folder"] = str(node.config.stash[FOLDER])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say which servers ran, and that a stand-in was no MongoDB."""
+    """List the servers that ran, and mark a stand-in for MongoDB."""
     for told in _told(config.stash[FOLDER]).values():
         terminalreporter.write_line(
             f"Server: {told['version']} ({told['origin']})" if "url" in told else told["error"]
@@ -67,7 +67,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """End the servers of this run and wait until they are gone."""
+    """End the servers of this run and wait until they have ended."""
     lock = config.stash.get(LOCK, None)
     if lock is None:
         return
@@ -82,7 +82,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def shared_servers(request: pytest.FixtureRequest) -> dict[str, dict[str, str]]:
-    """The servers of this run as data, started by the first process that asks."""
+    """The servers of this run as data, started by the first process that needs them."""
     folder = request.config.stash[FOLDER]
     with (folder / "start").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -93,19 +93,19 @@ def shared_servers(request: pytest.FixtureRequest) -> dict[str, dict[str, str]]:
 def postgres_server(
     request: pytest.FixtureRequest, shared_servers: dict[str, dict[str, str]]
 ) -> PostgresServer:
-    """PostgreSQL, shared by the whole run: take a database of your own."""
+    """PostgreSQL, shared by the whole run: use a separate database."""
     return PostgresServer.elsewhere(_available(request, shared_servers["postgres"]))
 
 
 @pytest.fixture(scope="session")
 def redis_server(request: pytest.FixtureRequest, shared_servers: dict[str, dict[str, str]]) -> RedisServer:
-    """Valkey or Redis, shared by the whole run: take a database of your own."""
+    """Valkey or Redis, shared by the whole run: use a separate database."""
     return RedisServer.elsewhere(_available(request, shared_servers["redis"]))
 
 
 @pytest.fixture(scope="session")
 def mongodb_server(request: pytest.FixtureRequest, shared_servers: dict[str, dict[str, str]]) -> MongoServer:
-    """MongoDB or its stand-in, shared by the whole run: take a database of your own."""
+    """MongoDB or its stand-in, shared by the whole run: use a separate database."""
     return MongoServer.elsewhere(_available(request, shared_servers["mongodb"]))
 
 
@@ -118,7 +118,7 @@ def nginx(request: pytest.FixtureRequest, shared_servers: dict[str, dict[str, st
 
 @pytest.fixture
 def server_of(request: pytest.FixtureRequest) -> ServerOf:
-    """The shared server of a kind, started when it is asked for."""
+    """The shared server of a kind, started when it is needed."""
     return lambda kind: request.getfixturevalue(FIXTURES[kind])
 
 
@@ -138,16 +138,16 @@ def _told(folder: Path) -> dict[str, dict[str, str]]:
 
 
 def _started(folder: Path) -> dict[str, dict[str, str]]:
-    """Start the keeper and return what it tells, or raise `ServerUnavailable` with what it said instead."""
+    """Start the keeper and return its report, or raise `ServerUnavailable` with its output."""
     keeper = [sys.executable, "-m", "testkit.servers", "--while-locked", str(folder / "run")]
     with (
         (folder / "servers.json").open("w") as told,
         (folder / "keeper.log").open("w") as log,
         (folder / "keeper").open("w") as alive,
     ):
-        # The keeper inherits this lock: when it is free again, the keeper and its servers are gone.
+        # The keeper inherits this lock: when it is free again, the keeper and its servers have ended.
         fcntl.flock(alive, fcntl.LOCK_EX)
-        # The shell leaves at once: the keeper belongs to the run, not to whichever process asked first.
+        # The shell exits at once: the keeper belongs to the run, not to the process that started it.
         subprocess.run(
             ["/bin/sh", "-c", '"$@" &', "sh", *keeper],
             check=True,

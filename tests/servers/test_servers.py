@@ -42,7 +42,7 @@ with running_servers({"postgres", "redis", "mongodb"}) as servers:
 
 @pytest.fixture(scope="module")
 def private() -> Iterator[Servers]:
-    """Servers from the wheels, of this module's own, that may be paused and killed."""
+    """Servers from the wheels, only for this module, which may be paused and killed."""
     with running_servers(KINDS, sources=("wheels",)) as servers:
         yield servers
 
@@ -81,7 +81,7 @@ def _eventually(holds: Callable[[], bool], seconds: float = 5) -> bool:
     return holds()
 
 
-def test_the_shared_servers_say_which_version_they_are(
+def test_the_shared_servers_report_their_versions(
     postgres_server: PostgresServer, redis_server: RedisServer, mongodb_server: MongoServer, nginx: Nginx
 ) -> None:
     assert postgres_server.handshake().startswith("PostgreSQL ")
@@ -120,7 +120,7 @@ def test_a_database_whose_name_is_not_for_tests_is_never_dropped(kind: str, priv
         getattr(private, kind).database("orders")
 
 
-def test_the_wheels_give_all_four_servers(private: Servers) -> None:
+def test_the_wheels_contain_all_four_servers(private: Servers) -> None:
     assert private.postgres.version.startswith("PostgreSQL 18")
     assert private.redis.version.startswith("Valkey 9")
     assert private.mongodb.is_stand_in
@@ -132,7 +132,7 @@ def test_no_database_server_runs_as_root(private: Servers) -> None:
         assert all(Path(f"/proc/{pid}").stat().st_uid != 0 for pid in processes_in(server.own_process.folder))
 
 
-def test_a_paused_postgres_answers_nobody_until_it_is_resumed(private: Servers) -> None:
+def test_a_paused_postgres_does_not_respond_until_it_is_resumed(private: Servers) -> None:
     private.postgres.pause()
     with pytest.raises(TimeoutError):
         run(_value(private.postgres.url, "SELECT 1"))
@@ -183,7 +183,7 @@ def test_no_server_outlives_the_process_that_started_it(
     assert _eventually(lambda: not processes_in(folder))
 
 
-def test_what_a_killed_run_left_behind_is_removed_by_the_next(starter: "subprocess.Popen[str]") -> None:
+def test_leftovers_of_a_killed_run_are_removed_by_the_next(starter: "subprocess.Popen[str]") -> None:
     assert starter.stdout is not None
     folder = Path(starter.stdout.readline().strip())
     for pid in processes_in(folder):
@@ -211,21 +211,21 @@ def test_a_server_of_the_environment_is_used_and_left_running(
 @pytest.mark.parametrize(
     ("kind", "variable", "url"),
     [
-        ("postgres", "FASTFORGE_POSTGRES_URL", "postgresql://nobody@127.0.0.1:1/x"),
+        ("postgres", "FASTFORGE_POSTGRES_URL", "postgresql://user@127.0.0.1:1/x"),
         ("redis", "FASTFORGE_REDIS_URL", "redis://127.0.0.1:1"),
         ("mongodb", "FASTFORGE_MONGODB_URL", "mongodb://127.0.0.1:1"),
         ("nginx", "FASTFORGE_NGINX", "/nowhere/nginx"),
     ],
 )
-def test_a_server_of_the_environment_that_does_not_answer_fails_by_name(
+def test_a_server_of_the_environment_that_does_not_respond_is_named(
     kind: str, variable: str, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, url)
     with pytest.raises(ServerUnavailable, match=variable), running_servers({kind}):
-        pytest.fail("a server that does not answer was accepted")
+        pytest.fail("a server that does not respond was accepted")
 
 
-def test_a_missing_server_names_itself_what_was_tried_and_how_to_get_it(tmp_path: Path) -> None:
+def test_a_missing_server_is_named_with_the_sources_tried_and_the_next_step(tmp_path: Path) -> None:
     lone = tmp_path / "usr" / "postgres"
     lone.parent.mkdir()
     lone.touch(0o755)
@@ -249,9 +249,7 @@ def test_a_missing_server_names_itself_what_was_tried_and_how_to_get_it(tmp_path
     assert message.endswith("get it: apt-get install postgresql")
 
 
-def test_a_system_postgres_without_initdb_is_passed_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_system_postgres_without_initdb_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lone = tmp_path / "postgres"
     lone.write_text("#!/bin/sh\n")
     lone.chmod(0o755)
@@ -262,12 +260,12 @@ def test_a_system_postgres_without_initdb_is_passed_over(
 
 
 @pytest.mark.parametrize("pooler", ["transaction", "prepared"])
-def test_a_pgbouncer_fits_what_the_service_is_told_of_it(pooler: str) -> None:
+def test_a_pgbouncer_fits_the_setting_of_the_service(pooler: str) -> None:
     keeps_statements = version_of(find_pgbouncer(pooler)) >= KEEPS_STATEMENTS_SINCE
     assert keeps_statements == (pooler == "prepared")
 
 
-def test_a_missing_pgbouncer_names_itself_what_was_tried_and_how_to_get_it(
+def test_a_missing_pgbouncer_is_named_with_the_sources_tried_and_the_next_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FASTFORGE_PGBOUNCER", str(tmp_path / "pgbouncer"))

@@ -38,7 +38,7 @@ def _pytest(folder: Path, *arguments: str, **environment: str) -> "subprocess.Co
     )
 
 
-def test_all_workers_of_a_run_share_one_set_of_servers_that_ends_with_it(tmp_path: Path) -> None:
+def test_all_workers_of_a_run_share_servers_that_end_with_it(tmp_path: Path) -> None:
     (tmp_path / "test_inner.py").write_text(INNER_TESTS)
     done = _pytest(tmp_path, "-n", "2")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -52,7 +52,7 @@ def test_all_workers_of_a_run_share_one_set_of_servers_that_ends_with_it(tmp_pat
     )
 
 
-def test_a_run_says_which_servers_it_used(tmp_path: Path) -> None:
+def test_a_run_lists_the_servers_it_used(tmp_path: Path) -> None:
     (tmp_path / "test_inner.py").write_text(MISSING)
     done = _pytest(tmp_path)
     assert "Server: Valkey" in done.stdout or "Server: Redis" in done.stdout
@@ -65,7 +65,7 @@ def test_a_missing_server_fails_the_test_that_needs_it(tmp_path: Path) -> None:
     assert "Valkey or Redis is not available." in done.stdout
 
 
-def test_a_missing_server_is_a_counted_skip_where_that_is_asked_for(tmp_path: Path) -> None:
+def test_a_missing_server_is_a_counted_skip_if_that_is_configured(tmp_path: Path) -> None:
     (tmp_path / "test_inner.py").write_text(MISSING)
     done = _pytest(tmp_path, "--skip-missing-servers", FASTFORGE_REDIS_URL="redis://127.0.0.1:1")
     assert done.returncode == 0

@@ -1,4 +1,4 @@
-"""A template with three releases, and projects that were made from its first."""
+"""A template with three releases, and projects that were generated from its first."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ WHEELS = ("v1.0.0", "v1.1.0")
 
 
 def edit(file: Path, old: str, new: str) -> None:
-    """Replace a text that must be there."""
+    """Replace a text, which must occur."""
     text = file.read_text()
-    assert old in text, f"{file.name} has no {old!r} any more; choose another place to edit."
+    assert old in text, f"{file.name} no longer has {old!r}; choose another place to edit."
     file.write_text(text.replace(old, new, 1))
 
 
@@ -70,7 +70,7 @@ def release_1_1(clone: Path) -> None:
         append(template / name, "\n\n# Tuned in 1.1.\n")
     for name in ("Dockerfile", "Dockerfile.jinja", "Makefile", "Makefile.jinja"):
         append(template / name, "\n# Tuned in 1.1.\n")
-    (template / "app/tuning.py").write_text('"""What 1.1 tuned."""\n')
+    (template / "app/tuning.py").write_text('"""Tuned in 1.1."""\n')
     (template / ".dockerignore").unlink()
     git(clone, "mv", "template/app/forge/observability/logs.py", "template/app/structured_logs.py")
     for file in template.rglob("*.py*"):
@@ -83,7 +83,7 @@ def release_1_1(clone: Path) -> None:
 
 
 def release_1_2(clone: Path) -> None:
-    """Change every module of the service, and in the middle what its owners like to change as well."""
+    """Change every module of the service, and places in the middle that owners often change, too."""
     template = clone / "template"
     for module in (template / "app").rglob("*.py"):
         for file in (module, module.with_name(f"{module.name}.jinja")):
@@ -111,7 +111,7 @@ CHANGES_OF_1_2 = [
     (".env.example", "\n\n", "\n# See the README as well.\n\n"),
     (".env.example", "# LOG_LEVEL=INFO\n", "# LOG_LEVEL=INFO\n# Where from.\n# LOG_SOURCE=false\n"),
 ]
-# The folder from which those of all resources are rendered.
+# The directory from which those of all resources are rendered.
 RESOURCE = "app/{% yield noun from nouns %}{{ noun.plural }}{% endyield %}"
 RECORD = """
 version = "1.1.0"
@@ -164,7 +164,7 @@ def make_wheels(releases: Path, folder: Path) -> dict[str, Path]:
     for tag in WHEELS:
         clone = folder / f"{tag}-clone"
         git(folder, "clone", "--quiet", "--branch", tag, str(releases), clone.name)
-        # Nobody knew of the later releases then.
+        # The later releases did not exist yet.
         git(clone, "tag", "--delete", *(later for later in TAGS if later > tag))
         wheel = build("wheel", clone, folder / f"{tag}-wheel")
         pip_install(wheel, folder / f"{tag}-site")
@@ -173,9 +173,9 @@ def make_wheels(releases: Path, folder: Path) -> dict[str, Path]:
 
 @pytest.fixture
 def run(wheels: dict[str, Path], tmp_path: Path) -> Run:
-    """Return a function that runs one release's command, with a home folder and no network of its own."""
+    """Return a function that runs one release's command, with a separate home and without a network."""
 
-    def call(version: str, *arguments: str, cwd: Path = tmp_path, home: str = "nobody") -> Result:
+    def call(version: str, *arguments: str, cwd: Path = tmp_path, home: str = "user") -> Result:
         (tmp_path / home).mkdir(exist_ok=True)
         command = [sys.executable, "-m", "fastforge", *arguments]
         variables = {"PYTHONPATH": str(wheels[version]), "HOME": str(tmp_path / home)}
@@ -189,9 +189,9 @@ def run(wheels: dict[str, Path], tmp_path: Path) -> Run:
 
 
 @pytest.fixture(autouse=True)
-def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Leave the settings of whoever runs the tests out of them."""
-    home = tmp_path / "nobody"
+def no_user_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Isolate the tests from the settings of the user."""
+    home = tmp_path / "user"
     home.mkdir()
     for name, value in {"HOME": str(home), "GIT_CONFIG_NOSYSTEM": "1", **GIT_IDENTITY}.items():
         monkeypatch.setenv(name, value)
@@ -201,7 +201,7 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def newest(monkeypatch: pytest.MonkeyPatch, releases: Path) -> Callable[..., None]:
-    """Let this FastForge be the one that was made from a release; v1.1.0 unless told otherwise."""
+    """Make this FastForge the one of a release, by default v1.1.0."""
 
     def use(version: str, repository: Path = releases) -> None:
         @contextmanager
@@ -236,7 +236,7 @@ def rendered(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
 
 @pytest.fixture(scope="session")
 def renderings() -> dict[object, tuple[Path, dict[str, str]]]:
-    """What was rendered for updates, by everything that it was rendered from."""
+    """The renderings for updates, by everything that they depend on."""
     return {}
 
 
@@ -281,7 +281,7 @@ def project(rendered: Callable[..., Path], newest: object, tmp_path: Path) -> Pa
 
 
 def answers_of(folder: Path) -> dict[str, str]:
-    """Return what the project's answers file records."""
+    """Return the contents of the project's answers file."""
     recorded: dict[str, str] = yaml.safe_load((folder / ".copier-answers.yml").read_text())
     return recorded
 
@@ -305,7 +305,7 @@ def update(folder: Path, **wanted: object) -> Update:
 
 
 def contents(folder: Path) -> dict[str, tuple[str, bytes]]:
-    """Return kind and content of every file but git's own."""
+    """Return type and content of every file except git's own."""
     return {
         os.fsdecode(os.path.relpath(path, folder)): _content(path)
         for path in folder.rglob("*")
@@ -320,6 +320,6 @@ def _content(path: Path) -> tuple[str, bytes]:
 
 
 def state(folder: Path) -> tuple[object, ...]:
-    """Return what a failed update must leave as it was: files, index and what git says of them."""
+    """Return the state that a failed update must not change: files, index and git's status."""
     index = git(folder, "ls-files", "--stage")
     return contents(folder), index, git(folder, "status", "--porcelain"), git(folder, "rev-parse", "HEAD")

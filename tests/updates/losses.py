@@ -1,4 +1,4 @@
-"""What an update lost of what its owners did, line by line and file by file."""
+"""Edits of owners that an update lost, line by line and file by file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Lines = Counter[bytes]
 
 @dataclass(frozen=True)
 class Sides:
-    """A project as it was made (`old`) and `edited` by its owners, and `after` an update to what is `new`."""
+    """A project as generated (`old`), `edited` by its owners, and `after` an update to `new`."""
 
     old: Contents
     edited: Contents
@@ -21,7 +21,7 @@ class Sides:
     conflicts: Collection[str]
 
     def count_lines(self) -> int:
-        """Return how many lines the owners wrote or took out: what `losses` looks for."""
+        """Return the number of lines that the owners added or removed, which `losses` checks."""
         return sum(
             ((ours - before) + (before - ours)).total()
             for path in self.old.keys() | self.edited.keys()
@@ -29,11 +29,11 @@ class Sides:
         )
 
     def losses(self) -> list[str]:
-        """Return what is wrong.
+        """Return the losses.
 
-        Each line that the owners wrote must be in its file as often as they wrote it, or in a file that came
-        with the update (a new name). Where there is no conflict nothing that they took out may be back, and
-        what the template brings must be there. Links, executable bits and deleted files stay what they are.
+        Each line that the owners wrote must be in its file as often as they wrote it, or in a file added
+        by the update (under a new name). Without a conflict, no line that they removed may be back, and
+        the lines of the template must be there. Links, executable bits and deleted files must be unchanged.
         """
         paths = sorted(self.old.keys() | self.edited.keys())
         return [loss for path in paths for loss in (*self._kind_lost(path), *self._lines_lost(path))]

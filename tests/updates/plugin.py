@@ -1,4 +1,4 @@
-"""What a run says about updates at its end: pairs, variants, edits, lines, losses, faults."""
+"""The summary of updates at the end of a run: pairs, variants, edits, lines, losses, faults."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import pytest
 
 from tests.variants.space import Variant, covering_variants, default_variant, variants_named
 
-UPDATES = "variants to update: covering (default), or all where VARIANTS is, which takes twelve minutes more"
+UPDATES = "variants to update: covering (default), or all if VARIANTS is, which takes twelve minutes more"
 COLUMNS = ("projects", "edits", "lines", "conflicts", "losses", "tested")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the choice of variants to update, which UPDATES in the environment makes too."""
+    """Add the choice of variants to update, which UPDATES in the environment sets, too."""
     choice = os.environ.get("UPDATES") or "covering"
     parser.addoption("--updates", choices=["covering", "all"], default=choice, help=UPDATES)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Listen to what the tests count."""
+    """Collect the counts of the tests."""
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Summary())
 
@@ -38,12 +38,12 @@ def tested_variants(wish: str) -> tuple[Variant, ...]:
 
 
 def updated_variants(wish: str, updates: str) -> tuple[Variant, ...]:
-    """Return the variants that go through every update: those named, or for `all` those of `updates`."""
+    """Return the variants that run every update: those named, or for `all` those of `updates`."""
     return variants_named(updates if wish == "all" else wish)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that asks for `updated_variant` or `tested_variant` with each of these."""
+    """Run a test that uses `updated_variant` or `tested_variant` with each of these."""
     wish, updates = metafunc.config.getoption("--variants"), metafunc.config.getoption("--updates")
     if "updated_variant" in metafunc.fixturenames:
         metafunc.parametrize(
@@ -54,7 +54,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 class Summary:
-    """The tables of updates; with pytest-xdist, all of them reach the one process that writes."""
+    """The tables of updates; with pytest-xdist, one process collects and writes them."""
 
     def __init__(self) -> None:
         self.updates: dict[str, Counter[str]] = {}
@@ -62,7 +62,7 @@ class Summary:
         self.faults: Counter[str] = Counter()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep what a test recorded, once it is over."""
+        """Keep the counts of a test when it has ended."""
         properties: list[tuple[str, Any]] = report.user_properties if report.when == "teardown" else []
         for name, value in properties:
             if name == "updates":
@@ -72,7 +72,7 @@ class Summary:
                 self.faults.update(value)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Write the tables, and how many of the edited projects did not run their own tests."""
+        """Write the tables, and the number of edited projects that did not run their own tests."""
         if self.updates or self.faults:
             terminalreporter.section("updates")
         if self.updates:
@@ -99,7 +99,7 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
 
 
 def closing_line(updates: dict[str, Counter[str]], variants: int) -> str:
-    """Return one line: how much was updated and compared, and where the project's own tests were not run."""
+    """Return one line with the numbers of updates, comparisons, and projects whose own tests did not run."""
     total = sum(updates.values(), Counter[str]())
     facts = [
         f"{len(updates)} steps x {variants} variants",

@@ -323,7 +323,7 @@ def commands_in(document: str) -> list[str]:
 
 
 def record(folder: Path, sites: dict[str, Path], template: Path) -> list[Step]:
-    """Return the steps of a session in this empty folder, run without a network where that can be had."""
+    """Return the steps of a session in this empty folder, run without a network if the system allows it."""
     environment = environment_of(template)
     told = {"sites": {version: str(site) for version, site in sites.items()}, "environment": str(environment)}
     (folder / "told.json").write_text(json.dumps(told))
@@ -351,7 +351,7 @@ def enable_loopback() -> None:
 
 
 def main() -> int:
-    """Play the session in the folder that is named, or record it anew for the documentation."""
+    """Play the session in the given folder, or record it for the documentation."""
     if sys.argv[1:]:
         folder = Path(sys.argv[1])
         if offline():

@@ -1,4 +1,4 @@
-"""Changed answers: the same merge takes a project from one variant to another."""
+"""Changed answers: the same merge turns one variant of a project into another."""
 
 from __future__ import annotations
 
@@ -19,8 +19,29 @@ def test_an_answer_and_a_version_change_in_one_step(project: Path, rendered: Ren
     assert contents(project) == contents(rendered("v1.1.0", cache="redis"))
 
 
-def test_edits_of_what_leaves_do_not_move_into_what_comes(project: Path) -> None:
-    # The same file for both databases: git would take one for the other's new name.
+@pytest.mark.parametrize("auth", ["api_key", "oidc"])
+def test_authentication_comes_and_goes_and_edits_stay(project: Path, rendered: Rendered, auth: str) -> None:
+    append(project / "app/items/rules.py", "\n# Ours.\n")
+    prepend(project / "app/items/routes.py", "# Ours, too.\n")
+    commit(project)
+    assert update(project).conflicts == []
+    commit(project)
+    before = contents(project)
+
+    assert update(project, changes={"auth": auth}).conflicts == []
+    routes = (project / "app/items/routes.py").read_text()
+    assert 'Security(caller, scopes=["items:write"])' in routes
+    assert routes.startswith("# Ours, too.\n")
+    assert (project / "app/forge/auth" / f"{auth}.py").is_file()
+    assert set(contents(rendered("v1.1.0", auth=auth))) == set(contents(project))
+    commit(project)
+
+    assert update(project, changes={"auth": "none"}).conflicts == []
+    assert contents(project) == before
+
+
+def test_edits_of_removed_files_do_not_move_into_added_files(project: Path) -> None:
+    # The same file for both databases: git would treat one as a rename of the other.
     prepend(project / "migrations/sqlite/script.py.mako", "# Our header.\n")
     commit(project)
 
@@ -31,13 +52,13 @@ def test_edits_of_what_leaves_do_not_move_into_what_comes(project: Path) -> None
     assert "# Our header." not in (project / "migrations/postgres/script.py.mako").read_text()
 
 
-def test_it_says_what_comes_and_goes_and_what_is_left_to_do(project: Path) -> None:
+def test_it_lists_added_and_removed_files_and_manual_steps(project: Path) -> None:
     document = update(project, changes={"database": "postgres", "cache": "redis"}, dry_run=True).document()
 
     assert document["answers"] == {"cache": ["ttl", "redis"], "database": ["sqlite", "postgres"]}
     assert {"REDIS_URL", "TEST_DATABASE_URL"} <= set(document["settings_added"])
     assert {"asyncpg", "redis"} <= set(document["dependencies_added"])
-    assert any("No item is moved" in step for step in document["by_hand"])
+    assert any("No row is moved" in step for step in document["by_hand"])
 
 
 def test_an_edited_file_keeps_its_edits(project: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whatever is edited, and wherever an update is stopped, no byte of the owners is lost."""
+"""No byte of the owners is lost, after any edit and any interruption of an update."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.updates.conftest import append, commit, commit_new, contents, state, 
 
 pytestmark = pytest.mark.usefixtures("rendered_once")
 
-# Where the template changes something, and where it does not.
+# Files that the template changes, and files that it does not.
 FILES = (
     "app/forge/http/middleware.py",
     "app/items/routes.py",
@@ -77,7 +77,7 @@ def lines_of(tree: dict[str, tuple[str, bytes]]) -> set[bytes]:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-def test_no_line_of_the_owners_is_lost_silently(
+def test_no_line_of_an_owner_is_lost_silently(
     rendered: Callable[..., Path],
     newest: object,
     tmp_path_factory: pytest.TempPathFactory,
@@ -95,7 +95,7 @@ def test_no_line_of_the_owners_is_lost_silently(
 
     after = contents(project)
     ours = lines_of(before) - lines_of(fresh)
-    # Where a binary file conflicts git keeps ours in the tree; nothing may be missing.
+    # If a binary file conflicts, git keeps ours in the tree; nothing may be missing.
     assert ours <= lines_of(after)
     untouched = before.keys() - fresh.keys() - set(done.conflicts)
     assert all(after.get(name) == before[name] for name in untouched if not name.startswith("app/our_"))
@@ -113,7 +113,7 @@ VARIANTS = [
 
 
 @pytest.mark.parametrize("answers", VARIANTS, ids=str)
-def test_a_line_in_every_third_of_every_file_stays(
+def test_a_line_in_every_third_of_every_file_is_kept(
     rendered: Callable[..., Path],
     newest: Callable[[str], None],
     tmp_path: Path,
@@ -125,7 +125,7 @@ def test_a_line_in_every_third_of_every_file_stays(
     ours = []
     for number, name in enumerate(files):
         rows = (project / name).read_bytes().splitlines(keepends=True)
-        # Trailing blanks, and a byte that is no UTF-8, in each.
+        # Trailing blanks, and a byte that is not UTF-8, in each.
         line = f"ours {number} ".encode() + b"\xe9  \n"
         at = len(rows) * (number % 3) // 2
         (project / name).write_bytes(b"".join([*rows[:at], line, *rows[at:]]))
@@ -142,7 +142,7 @@ def test_a_line_in_every_third_of_every_file_stays(
 
 
 class Countdown:
-    """Raises the fault at the given call of whatever it wraps, and counts the calls."""
+    """A wrapper that raises the fault at the given call of a function, and counts the calls."""
 
     def __init__(self, at: int, fault: BaseException) -> None:
         self.at = at
@@ -164,7 +164,7 @@ class Countdown:
 def faults_until_it_works(
     project: Path, patch: Callable[[pytest.MonkeyPatch, Countdown], None], fault: BaseException
 ) -> Iterator[int]:
-    """Update again and again, each time with the fault one call later, until it is past the last call."""
+    """Repeat the update, each time with the fault one call later, until it is past the last call."""
     for at in range(1, 2000):
         countdown = Countdown(at, fault)
         with pytest.MonkeyPatch.context() as monkeypatch:
@@ -176,7 +176,7 @@ def faults_until_it_works(
                 continue
         if countdown.calls < at:
             return
-        # A question to git whose failure is an answer.
+        # A query to git whose failure is a valid result.
         apply.undo(find_project(str(project)))
 
 
@@ -200,7 +200,7 @@ def fail_in_file_operations(monkeypatch: pytest.MonkeyPatch, countdown: Countdow
         monkeypatch.setattr(owner, name, countdown.wrap(getattr(owner, name)))
 
 
-def test_git_that_fails_at_any_call_changes_nothing(project: Path) -> None:
+def test_a_failure_of_git_at_any_call_changes_nothing(project: Path) -> None:
     append(project / "app/forge/http/middleware.py", "\n\n# Ours.\n")
     commit(project)
     append(project / "README.md", "dirty")
@@ -251,10 +251,10 @@ def test_a_fault_at_any_file_operation_changes_nothing(
 
 
 class Killed(BaseException):
-    """The power went out: nothing after it runs."""
+    """A power cut: nothing runs after it."""
 
 
-def test_after_a_power_cut_at_any_move_the_next_update_starts_from_before(project: Path) -> None:
+def test_after_a_power_cut_at_any_move_the_next_update_starts_from_the_old_state(project: Path) -> None:
     append(project / "app/forge/http/middleware.py", "\n\n# Ours.\n")
     commit(project)
     before = state(project)

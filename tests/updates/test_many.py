@@ -20,7 +20,7 @@ def fleet(
     newest: object,
     tmp_path: Path,
 ) -> Path:
-    """Return a folder of five projects, one for each thing that can become of them."""
+    """Return a folder of five projects, one for each possible outcome."""
 
     for name in ("clean", "conflict", "current", "failing", "spoiled"):
         version = "v1.1.0" if name == "current" else "v1.0.0"
@@ -35,7 +35,7 @@ def fleet(
     return tmp_path / "fleet"
 
 
-def test_each_project_gets_what_it_needs_and_none_is_disturbed(fleet: Path) -> None:
+def test_each_project_is_updated_without_disturbing_its_work_tree(fleet: Path) -> None:
     before = {folder.name: state(folder) for folder in fleet.iterdir()}
 
     outcomes = {Path(each.path).name: each for each in update_all(find_projects([str(fleet)]), None, {})}
@@ -54,7 +54,7 @@ def test_each_project_gets_what_it_needs_and_none_is_disturbed(fleet: Path) -> N
         assert len(git(folder, "worktree", "list").splitlines()) == 1
 
 
-def test_running_it_again_goes_on_where_it_was(fleet: Path, tmp_path: Path) -> None:
+def test_running_it_again_continues_where_it_stopped(fleet: Path, tmp_path: Path) -> None:
     (tmp_path / "list").write_text(f"{fleet / 'clean'}\n{fleet / 'current'}\n")
     paths = find_projects([f"@{tmp_path / 'list'}"])
     first = next(iter(update_all(paths, None, {})))
@@ -62,11 +62,11 @@ def test_running_it_again_goes_on_where_it_was(fleet: Path, tmp_path: Path) -> N
 
     second, last = update_all(paths, None, {})
 
-    assert (second.result, second.detail, last.result) == ("updated", "was there already", "current")
+    assert (second.result, second.detail, last.result) == ("updated", "already exists", "current")
     assert git(fleet / "clean", "rev-parse", str(second.branch)) == tip
 
 
-def test_the_command_prints_a_table_and_asks_for_attention(
+def test_the_command_prints_a_table_and_signals_conflicts(
     fleet: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["update", "--all", str(fleet / "conflict"), str(fleet / "current")]) == 3

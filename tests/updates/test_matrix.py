@@ -1,4 +1,4 @@
-"""Each pair of releases, for each variant: what was edited stays, what was not becomes a fresh project."""
+"""Each pair of releases, for each variant: edits are kept, and unedited projects equal fresh ones."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ pytestmark = pytest.mark.usefixtures("rendered_once", "compiled")
 
 @pytest.fixture
 def compiled() -> Iterator[None]:
-    """Spare Jinja what it has compiled before."""
+    """Reuse Jinja templates that were compiled before."""
     with compiled_once():
         yield
 
 
 @pytest.fixture
 def count(record_property: Callable[[str, object], None]) -> Note:
-    """What adds to a row of the table of updates."""
+    """A function that adds to a row of the table of updates."""
 
     def count(what: str, variant: Variant, **counts: int) -> None:
         record_property(
@@ -54,7 +54,7 @@ def assert_another_update_changes_nothing(project: Path) -> None:
 
 
 @pytest.mark.parametrize(("old", "new"), PAIRS)
-def test_an_unedited_project_becomes_a_fresh_one_and_then_stays(
+def test_an_unedited_project_becomes_a_fresh_one_and_is_then_current(
     rendered: Rendered,
     newest: Newest,
     tmp_path: Path,
@@ -76,7 +76,7 @@ def test_an_unedited_project_becomes_a_fresh_one_and_then_stays(
 
 @pytest.mark.quick(database="sqlite", old="v1.0.0", new="v1.2.0")
 @pytest.mark.parametrize(("old", "new"), PAIRS)
-def test_what_owners_wrote_stays_or_is_a_marked_conflict(
+def test_edits_of_owners_are_kept_or_become_marked_conflicts(
     rendered: Rendered,
     newest: Newest,
     tmp_path: Path,
@@ -98,7 +98,7 @@ def test_what_owners_wrote_stays_or_is_a_marked_conflict(
     made, fresh = (contents(rendered(version, **answers)) for version in (old, new))
     sides = Sides(made, edited, fresh, contents(project), done.conflicts)
     assert sides.losses() == []
-    # Each where it was expected, and no other.
+    # Exactly the expected conflicts.
     assert {name.partition("~")[0] for name in done.conflicts} <= set(clashing)
     assert_another_update_changes_nothing(project)
     facts = {"edits": edits + len(clashing), "lines": sides.count_lines(), "conflicts": len(done.conflicts)}
@@ -111,7 +111,7 @@ def next_variant(variant: Variant) -> Variant:
     return around[(around.index(variant) + 1) % len(around)]
 
 
-def test_another_answer_gives_what_a_fresh_project_with_it_is(
+def test_another_answer_leads_to_the_same_files_as_a_fresh_project(
     rendered: Rendered, newest: Newest, tmp_path: Path, count: Note, updated_variant: Variant
 ) -> None:
     newest("v1.2.0")
@@ -128,7 +128,7 @@ def test_another_answer_gives_what_a_fresh_project_with_it_is(
     count("--set to the next", updated_variant)
 
 
-def test_another_answer_and_release_keep_what_owners_wrote(
+def test_another_answer_and_release_keep_edits_of_owners(
     rendered: Rendered, newest: Newest, tmp_path: Path, count: Note, updated_variant: Variant
 ) -> None:
     newest("v1.2.0")
@@ -167,7 +167,7 @@ def test_an_edited_project_passes_its_own_tests_after_the_update(
     count("v1.0.0 to v1.2.0", tested_variant, edits=edits, tested=1)
 
 
-def test_every_answer_with_a_file_of_its_own_has_an_edit_of_it() -> None:
+def test_every_answer_with_its_own_file_has_an_edit_of_it() -> None:
     edited = {
         (question, answer) for each in EDITS for question, answers in each.only.items() for answer in answers
     }
@@ -182,5 +182,5 @@ def test_edits_are_of_every_kind_that_owners_make() -> None:
     assert kinds >= {
         "a new route", "a changed query", "a new setting", "an edited Dockerfile", "a deleted file",
         "a renamed module", "reformatted code", "a changed dependency", "trailing blanks",
-        "bytes that are no UTF-8", "CRLF", "an executable bit", "a symbolic link",
+        "bytes that are not UTF-8", "CRLF", "an executable bit", "a symbolic link",
     }  # fmt: skip

@@ -1,7 +1,7 @@
-"""What stock `copier update` loses, shown with it, and that `fastforge update` does not.
+"""Edits that stock `copier update` loses and `fastforge update` keeps.
 
-A failure of the first half is good news: Copier mended it. Then say so where README.md compares the two and
-in decision 11, and delete the half that shows the loss; what FastForge keeps stays tested.
+A failure of the first half is good news: Copier fixed it. Then document that in docs/usage.md and
+decision 11, and delete the half that shows the loss; FastForge's behavior stays tested.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ database:
 
 @dataclass
 class Twins:
-    """Two equal projects of one template; what is done to one is done to the other."""
+    """Two equal projects of one template; changes apply to both."""
 
     template: Path
     by_copier: Path
@@ -55,7 +55,7 @@ class Twins:
     def update_with_copier(self) -> int:
         """Return the exit code of `copier update`."""
         arguments = ["copier", "update", "--defaults", "--quiet", str(self.by_copier)]
-        # Plumbum keeps the environment that it was imported in.
+        # Plumbum keeps the environment from its import.
         with local.env(**os.environ):
             _, code = CopierApp.run(arguments, exit=False)
         return int(code or 0)
@@ -83,7 +83,7 @@ def twins(tmp_path: Path, newest: Callable[..., None]) -> Twins:
 
 
 def next_release(twins: Twins, change: Callable[[Path], None] = lambda _: None) -> None:
-    """Release a template that is different at the end of two files, and where `change` changes it."""
+    """Release a template that differs at the end of two files, and where `change` changes it."""
     for name in ("service.py", "other.py"):
         edit(twins.template / "template" / name, "line 29\n", "line 29, faster\n")
     change(twins.template)
@@ -107,7 +107,7 @@ def test_one_trailing_blank_and_a_whitespace_setting_cost_every_edit(twins: Twin
     assert "ours as well\n" in (twins.by_fastforge / "other.py").read_text()
 
 
-def test_bytes_that_are_no_utf_8_are_dropped(twins: Twins) -> None:
+def test_bytes_that_are_not_utf_8_are_dropped(twins: Twins) -> None:
     def write(project: Path) -> None:
         content = (project / "service.py").read_bytes()
         (project / "service.py").write_bytes(content.replace(b"line 1\n", b"line 1\n# caf\xe9\n"))
@@ -167,9 +167,7 @@ def broken_last(path: str, follow_symlinks: bool) -> list[os.DirEntry[str]]:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Copier leaves a folder open
-def test_an_error_half_way_leaves_a_tree_that_is_half_new(
-    twins: Twins, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_midway_leaves_a_partly_updated_tree(twins: Twins, monkeypatch: pytest.MonkeyPatch) -> None:
     def break_a_file(template: Path) -> None:
         (template / "template/zzz.py.jinja").write_text("{{ nothing }}")
 
@@ -177,7 +175,7 @@ def test_an_error_half_way_leaves_a_tree_that_is_half_new(
     next_release(twins, break_a_file)
     before = state(twins.by_fastforge)
 
-    # The order of a folder is the file system's; the broken file comes last.
+    # The file system determines the order; the broken file comes last.
     monkeypatch.setattr("copier._main.scantree", broken_last)
     with pytest.raises(UndefinedError):
         twins.update_with_copier()

@@ -24,7 +24,7 @@ from tests.variants.space import default_variant
 
 EXAMPLES = 40 if os.environ.get("CI") else 4
 SLOW = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
-OWN_REVISION = '''"""Of our own."""
+OWN_REVISION = '''"""A revision by the owner."""
 
 revision = "{revision}"
 down_revision = {down!r}

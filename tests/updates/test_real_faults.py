@@ -1,4 +1,4 @@
-"""Faults as they happen: processes that are killed, disks that are full, places that may not be written."""
+"""Real faults: killed processes, full disks, and directories without write permission."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.updates.conftest import append, commit, commit_new, contents, state, 
 
 Count = Callable[[str], None]
 FASTFORGE = [sys.executable, "-m", "fastforge"]
-# Runs a command that kills itself at the given one of its steps that touch the project or its repository.
+# Runs a command that kills itself at the given step, of those that touch the project or its repository.
 DYING = """
 import os, signal, sys
 from fastforge.update import apply
@@ -54,7 +54,7 @@ WITHOUT_PRIVILEGES = ("setpriv", "--bounding-set=-dac_override,-dac_read_search"
 
 @pytest.fixture
 def count(record_property: Callable[[str, object], None]) -> Count:
-    """What adds one fault to the table."""
+    """A function that adds one fault to the table."""
     return lambda fault: record_property("update faults", {fault: 1})
 
 
@@ -65,7 +65,7 @@ def environment(wheels: dict[str, Path]) -> dict[str, str]:
 
 
 def failure(work: Callable[[], object]) -> str:
-    """Return in words what the work fails with, on one line, or nothing where it does not fail."""
+    """Return the error of the work in one line, or nothing if it succeeds."""
     try:
         work()
     except Exception as error:  # noqa: BLE001 (as the command does)
@@ -101,7 +101,7 @@ def kill_at(step: int, project: Path, environment: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 4, 5, 8, 12])
-def test_after_a_kill_abort_brings_back_what_was(
+def test_after_a_kill_abort_restores_the_project(
     edited: Path, environment: dict[str, str], step: int, count: Count
 ) -> None:
     before = state(edited)
@@ -115,7 +115,7 @@ def test_after_a_kill_abort_brings_back_what_was(
 
 
 @pytest.mark.parametrize("step", [2, 7])
-def test_after_a_kill_the_next_update_starts_from_before(
+def test_after_a_kill_the_next_update_starts_from_the_old_state(
     project: Path, environment: dict[str, str], step: int, count: Count, rendered: Callable[..., Path]
 ) -> None:
     kill_at(step, project, environment)
@@ -129,7 +129,7 @@ def test_after_a_kill_the_next_update_starts_from_before(
     count("SIGKILL of an update; the next command recovers")
 
 
-def test_two_updates_at_once_do_not_meet(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_concurrent_updates_do_not_interfere(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from fastforge.errors import WorkFailed
     from fastforge.update import apply
 
@@ -137,7 +137,7 @@ def test_two_updates_at_once_do_not_meet(project: Path, monkeypatch: pytest.Monk
     bring = apply._bring
 
     def meanwhile(source: Path, target: Path) -> None:
-        with pytest.raises(WorkFailed, match="is under way") as refusal:
+        with pytest.raises(WorkFailed, match="is running") as refusal:
             update(project)
         refusals.append(refusal)
         bring(source, target)
@@ -170,7 +170,7 @@ def fill(disk: Path, free_kib: int) -> None:
     (disk / "filler").write_bytes(b"\0" * max(0, free - free_kib * 1024))
 
 
-def test_a_really_full_disk_changes_nothing(edited: Path, small_disk: Path, count: Count) -> None:
+def test_a_full_file_system_does_not_change_the_project(edited: Path, small_disk: Path, count: Count) -> None:
     project = Path(shutil.move(edited, small_disk / "orders"))
     git(project, "status")
     before = state(project)
@@ -190,7 +190,7 @@ def test_a_really_full_disk_changes_nothing(edited: Path, small_disk: Path, coun
 
 
 @pytest.mark.parametrize("bytes_", [0, 3_000, 12_000])
-def test_a_limit_of_file_sizes_changes_nothing(
+def test_a_file_size_limit_changes_nothing(
     edited: Path, environment: dict[str, str], bytes_: int, count: Count
 ) -> None:
     before = state(edited)
@@ -230,7 +230,7 @@ def test_a_read_only_disk_changes_nothing(edited: Path, small_disk: Path, count:
     bool(WITHOUT_PRIVILEGES) and not shutil.which("setpriv"), reason="root may write anywhere"
 )
 @pytest.mark.parametrize("locked", [".", "app", ".git", ".git/objects", "app/items"])
-def test_what_may_not_be_written_changes_nothing(
+def test_a_directory_without_write_permission_changes_nothing(
     edited: Path, environment: dict[str, str], locked: str, count: Count
 ) -> None:
     before = state(edited)
@@ -250,7 +250,7 @@ def test_what_may_not_be_written_changes_nothing(
     assert len(done.stderr.splitlines()) == 1
     assert state(edited) == before
     assert not (edited / ".git/index.lock").exists()
-    count("a folder that may not be written")
+    count("a folder without write permission")
 
 
 # --- Many projects ---
@@ -268,7 +268,7 @@ def fleet(rendered: Callable[..., Path], tmp_path: Path) -> Path:
 
 
 def is_running(pid: int) -> bool:
-    """Tell whether the process does anything."""
+    """Return True if the process is running."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
     except OSError:
@@ -276,7 +276,7 @@ def is_running(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_many_updates_go_on_after_a_signal(
+def test_updates_of_many_projects_continue_after_a_signal(
     fleet: Path, environment: dict[str, str], tmp_path: Path, number: signal.Signals, count: Count
 ) -> None:
     before = {project.name: state(project) for project in fleet.iterdir()}
@@ -302,7 +302,7 @@ def test_many_updates_go_on_after_a_signal(
     (tmp_path / "go").touch()
     again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert again.returncode == 0
-    assert "was there already" in again.stderr
+    assert "already exists" in again.stderr
     assert "2 updated" in again.stderr
     assert {project.name: state(project) for project in fleet.iterdir()} == before
-    count(f"{number.name} of an update of many; run again it goes on")
+    count(f"{number.name} of an update of many; a second run continues it")

@@ -69,7 +69,7 @@ def downgrade() -> None:
 
 @pytest.fixture
 def fastforge(run: Run, project: Path) -> Fastforge:
-    """Return a function that runs a newer FastForge than the one that made the project, in its folder."""
+    """Return a function that runs a newer FastForge than that of the project, in the project's folder."""
     return lambda *arguments, cwd=project: run("v1.1.0", *arguments, cwd=cwd)
 
 
@@ -88,7 +88,7 @@ def edited(project: Path) -> Path:
 
 
 def own_lines(project: Path) -> dict[str, int]:
-    """Return how often each of the lines that `edited` wrote is in its file."""
+    """Return how often each line that `edited` wrote is in its file."""
     texts = {
         "app/items/rules.py": OWN_RULE,
         "app/items/models.py": "# Our models.   \n",
@@ -118,7 +118,7 @@ def unmerged(project: Path) -> str:
 
 
 def kept(before: dict[str, tuple[str, bytes]], project: Path, *changed: str) -> bool:
-    """Return whether every file from before is as it was, except for those that may have changed."""
+    """Return whether every earlier file is unchanged, except for those that may have changed."""
     after = contents(project)
     return all(after.get(name) == content for name, content in before.items() if name not in changed)
 
@@ -140,7 +140,7 @@ def assert_as_if_made_so(project: Path, run: Run, folder: Path) -> None:
 # --- Add ---
 
 
-def test_a_resource_is_added_beside_what_the_owners_edited(fastforge: Fastforge, edited: Path) -> None:
+def test_a_resource_is_added_without_losing_edits(fastforge: Fastforge, edited: Path) -> None:
     before, counts = contents(edited), own_lines(edited)
 
     result = fastforge("add", "resource", *ORDER, "--json")
@@ -158,7 +158,7 @@ def test_a_resource_is_added_beside_what_the_owners_edited(fastforge: Fastforge,
     changed = [each["path"] for each in result.document["files"]]
     assert kept(before, edited, *changed)
     assert not [name for name in changed if name.startswith(("app/items/", "app/forge/", "app/main"))]
-    # All of it is staged, at the version that the project had.
+    # Everything is staged, at the project's version.
     assert git(edited, "diff", "--name-only") == ""
     assert result.document["from"] == result.document["to"] == "v1.0.0"
 
@@ -177,7 +177,7 @@ def test_a_field_is_added_between_edited_lines(fastforge: Fastforge, edited: Pat
     assert "make migrate" in result.errors
 
 
-def test_what_is_added_is_as_if_it_had_been_there_from_the_start(
+def test_an_addition_leads_to_the_same_files_as_a_fresh_project(
     fastforge: Fastforge, run: Run, project: Path, tmp_path: Path
 ) -> None:
     assert fastforge("add", "resource", *ORDER).exit_code == 0
@@ -186,7 +186,7 @@ def test_what_is_added_is_as_if_it_had_been_there_from_the_start(
     commit(project)
     assert fastforge("remove", "field", "item", "description").exit_code == 0
 
-    assert_as_if_made_so(project, run, tmp_path / "anew")
+    assert_as_if_made_so(project, run, tmp_path / "fresh")
 
 
 def test_several_resources_come_from_a_file(fastforge: Fastforge, project: Path, tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_a_dry_run_shows_the_difference_and_changes_nothing(fastforge: Fastforge
         assert state(edited) == before
 
 
-def test_a_change_can_be_taken_back(fastforge: Fastforge, edited: Path) -> None:
+def test_a_change_can_be_undone(fastforge: Fastforge, edited: Path) -> None:
     append(edited / "app/lifespan.py", "# Not committed.\n")
     before = state(edited)
     for change in (
@@ -235,7 +235,7 @@ def test_a_change_can_be_taken_back(fastforge: Fastforge, edited: Path) -> None:
 # --- Remove ---
 
 
-def test_a_removed_field_leaves_the_rest(fastforge: Fastforge, edited: Path) -> None:
+def test_a_removed_field_leaves_the_rest_unchanged(fastforge: Fastforge, edited: Path) -> None:
     counts = own_lines(edited)
 
     result = fastforge("remove", "field", "item", "description", "--json")
@@ -343,7 +343,7 @@ REFUSALS = {
 }  # fmt: skip
 
 
-def test_what_cannot_be_changed_is_refused_in_words(fastforge: Fastforge, edited: Path) -> None:
+def test_an_invalid_change_is_refused_with_a_message(fastforge: Fastforge, edited: Path) -> None:
     assert fastforge("add", "resource", *ORDER).exit_code == 0
     commit(edited)
     before = state(edited)
@@ -371,9 +371,7 @@ def test_a_project_without_resources_in_its_answers_is_refused(fastforge: Fastfo
     assert state(project) == before
 
 
-def test_a_template_from_before_there_were_resources_is_refused(
-    tmp_path: Path, newest: Callable[..., None]
-) -> None:
+def test_a_template_older_than_resources_is_refused(tmp_path: Path, newest: Callable[..., None]) -> None:
     template = tmp_path / "old"
     (template / "template").mkdir(parents=True)
     (template / "copier.yml").write_text(OLD_QUESTIONS)
@@ -413,7 +411,7 @@ def test_uncommitted_files_in_the_way_are_refused(fastforge: Fastforge, project:
             shutil.rmtree(project / "app/orders")
 
 
-def test_other_uncommitted_files_stay(fastforge: Fastforge, project: Path) -> None:
+def test_other_uncommitted_files_are_kept(fastforge: Fastforge, project: Path) -> None:
     append(project / "app/lifespan.py", "# Not committed.\n")
     (project / "notes.txt").write_text("ours")
 
@@ -507,14 +505,14 @@ def test_branches_that_each_added_a_field(
     assert models.startswith("# Edited on a.\n")
     assert models.endswith("\n# Edited on b.\n")
     assert (project / "app/items/rules.py").read_text().endswith(OWN_RULE)
-    # Without the edits it is what a new project would be.
+    # Without the edits it equals a new project.
     edit(project / "app/items/models.py", "# Edited on a.\n", "")
     edit(project / "app/items/models.py", "\n# Edited on b.\n", "")
     edit(project / "app/items/rules.py", OWN_RULE, "")
-    assert_as_if_made_so(project, run, tmp_path / "anew")
+    assert_as_if_made_so(project, run, tmp_path / "fresh")
 
 
-def test_edits_that_contradict_each_other_stay_marked(fastforge: Fastforge, project: Path) -> None:
+def test_contradicting_edits_stay_marked(fastforge: Fastforge, project: Path) -> None:
     on_branch(project, "a", fastforge, ("add", "field", "item", "weight:int:optional"))
     prepend(project / "app/items/models.py", "# Edited on a.\n")
     commit(project)
@@ -534,7 +532,9 @@ def test_edits_that_contradict_each_other_stay_marked(fastforge: Fastforge, proj
     assert ".copier-answers.yml" in git(project, "diff", "--staged", "--name-only")
 
 
-def test_a_branch_that_was_updated_meets_one_that_was_not(fastforge: Fastforge, project: Path) -> None:
+def test_a_branch_that_was_updated_is_merged_with_one_that_was_not(
+    fastforge: Fastforge, project: Path
+) -> None:
     on_branch(project, "a", fastforge, ("add", "field", "item", "weight:int:optional"))
     on_branch(project, "b", fastforge, ("update",), ("add", "field", "item", "size:int:optional"))
     merge(project, "a", "b")

@@ -1,4 +1,4 @@
-"""An update brings what the template became, and leaves what its owners wrote."""
+"""An update applies the template's changes, and keeps edits of owners."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_conflict_leaves_markers_and_an_unmerged_index(project: Path) -> None:
     assert (project / "app/tuning.py").is_file()
 
 
-def test_a_file_that_the_template_drops_stays_where_it_was_edited(project: Path) -> None:
+def test_an_edited_file_that_the_template_drops_is_kept(project: Path) -> None:
     append(project / ".dockerignore", "ours\n")
     commit(project)
 
@@ -142,7 +142,7 @@ def test_a_file_keeps_its_permissions(project: Path, permissions: int) -> None:
     assert state(project) == before
 
 
-def test_a_file_that_becomes_executable_is_so_for_those_who_may_read_it(project: Path) -> None:
+def test_a_file_becomes_executable_for_users_who_may_read_it(project: Path) -> None:
     old, new = project / "private", project / "executable"
     old.write_text("old")
     new.write_text("new")
@@ -198,7 +198,7 @@ def test_a_dry_run_shows_the_difference_and_changes_nothing(project: Path) -> No
     assert not (project / ".git/fastforge").exists()
 
 
-def test_an_update_can_be_taken_back(project: Path) -> None:
+def test_an_update_can_be_undone(project: Path) -> None:
     append(project / "README.md", "dirty\n")
     before = state(project)
     update(project)
@@ -211,7 +211,7 @@ def test_an_update_can_be_taken_back(project: Path) -> None:
     assert "# Since then.\n" in (kept / "app/forge/http/middleware.py").read_text()
 
 
-def test_a_conflict_can_be_taken_back(project: Path) -> None:
+def test_a_conflict_can_be_undone(project: Path) -> None:
     append(project / "app/forge/http/middleware.py", "\n\n# Ours.\n")
     commit(project)
     before = state(project)
@@ -230,7 +230,7 @@ def test_a_committed_update_is_left_to_git(project: Path) -> None:
         undo(find_project(str(project)))
 
 
-def test_it_says_what_the_releases_bring_to_these_answers(project: Path) -> None:
+def test_it_lists_the_release_notes_for_these_answers(project: Path) -> None:
     document = update(project, dry_run=True).document()
 
     assert [each["title"] for each in document["optimizations"]] == ["Cached reads"]
@@ -346,15 +346,15 @@ REFUSALS = {
     invalid_answer: "do not fit v1.0.0",
     unfinished_merge: "A merge is in progress",
     detached: "No branch is checked out",
-    empty_repository: "no commit yet",
-    no_repository: "no git repository",
+    empty_repository: "has no commit",
+    no_repository: "not in a git repository",
     uncommitted_project: "is not committed",
     index_in_use: "Another git command",
 }
 
 
 @pytest.mark.parametrize(("spoil", "words"), REFUSALS.items(), ids=lambda each: getattr(each, "__name__", ""))
-def test_what_cannot_be_updated_is_refused_in_words(
+def test_an_impossible_update_is_refused_with_a_message(
     project: Path, spoil: Callable[[Path], None], words: str
 ) -> None:
     spoil(project)

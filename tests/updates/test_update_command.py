@@ -1,4 +1,4 @@
-"""The commands as people and pipelines type them: exit codes, JSON, signals, and no network."""
+"""The commands for people and pipelines: exit codes, JSON, signals, and no network."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def test_from_an_old_wheel_to_a_newer_one_on_another_machine(
     commit(project)
     assert run("v1.1.0", "check", cwd=project, home="bob").exit_code == 0
     assert run("v1.1.0", "update", "--json", cwd=project, home="bob").document["current"] is True
-    # And an older FastForge says that it is older.
+    # And an older FastForge reports that it is older.
     older = run("v1.0.0", "update", cwd=project, home="bob")
     assert older.exit_code == 2
     assert "Upgrade FastForge" in older.errors
 
 
-def test_a_conflict_answers_3_and_is_taken_back(run: Run, project: Path) -> None:
+def test_a_conflict_exits_with_3_and_can_be_undone(run: Run, project: Path) -> None:
     append(project / "app/forge/http/middleware.py", "\n\n# Ours.\n")
     commit(project)
     before = state(project)
@@ -62,7 +62,7 @@ def test_a_conflict_answers_3_and_is_taken_back(run: Run, project: Path) -> None
     assert state(project) == before
 
 
-def test_tests_that_fail_take_the_update_back(run: Run, project: Path) -> None:
+def test_failing_tests_undo_the_update(run: Run, project: Path) -> None:
     (project / "GNUmakefile").write_text("test:\n\t@echo broken; test ! -e app/tuning.py\n")
     commit(project)
     before = state(project)
@@ -75,7 +75,7 @@ def test_tests_that_fail_take_the_update_back(run: Run, project: Path) -> None:
     assert state(project) == before
 
 
-def test_tests_that_pass_keep_it_and_the_benchmark_is_shown(run: Run, project: Path) -> None:
+def test_passing_tests_keep_the_update_and_the_benchmark_is_shown(run: Run, project: Path) -> None:
     # make reads it before the template's Makefile.
     (project / "GNUmakefile").write_text("test:\n\t@true\n")
     commit(project)
@@ -93,7 +93,7 @@ def test_tests_that_pass_keep_it_and_the_benchmark_is_shown(run: Run, project: P
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_at_any_moment_leaves_all_or_nothing(
+def test_after_a_signal_at_any_moment_everything_or_nothing_has_changed(
     wheels: dict[str, Path], project: Path, rendered: Callable[..., Path], number: signal.Signals
 ) -> None:
     before = state(project)
@@ -122,22 +122,20 @@ def test_a_signal_at_any_moment_leaves_all_or_nothing(
     [
         (["--set", "cache"], "has no '='"),
         (["--to", "v7"], "does not know"),
-        (["--too", "v7"], "no option"),
+        (["--too", "v7"], "Unknown option"),
         (["nowhere"], "is not a directory"),
-        (["--abort"], "can be taken back"),
+        (["--abort"], "has no update to undo"),
     ],
     ids=str,
 )
-def test_what_cannot_be_done_answers_in_one_json_document(
-    run: Run, project: Path, arguments: list[str], words: str
-) -> None:
+def test_an_error_is_one_json_document(run: Run, project: Path, arguments: list[str], words: str) -> None:
     result = run("v1.1.0", "update", *arguments, "--json", cwd=project)
 
     assert result.exit_code in (1, 2)
     assert words in result.document["error"]
 
 
-def test_without_git_it_says_so(run: Run, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_git_is_reported(run: Run, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
 
     result = run("v1.1.0", "update", str(project))
@@ -146,7 +144,7 @@ def test_without_git_it_says_so(run: Run, project: Path, monkeypatch: pytest.Mon
     assert "git cannot be run" in result.errors
 
 
-def test_without_history_it_says_why(tmp_path: Path, releases: Path, project: Path) -> None:
+def test_missing_history_is_reported_with_the_reason(tmp_path: Path, releases: Path, project: Path) -> None:
     git(tmp_path, "clone", "--quiet", "--depth=1", releases.as_uri(), "shallow")
     site = pip_install(tmp_path / "shallow", tmp_path / "site")["PYTHONPATH"]
     command = [sys.executable, "-m", "fastforge", "update", str(project)]

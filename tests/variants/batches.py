@@ -11,7 +11,7 @@ from tests.variants.environments import clean_environment
 from tests.variants.rendering import Project, Renderer
 from tests.variants.space import Variant
 
-# Those with equal answers to these are in one batch, and in a parallel run go to one process.
+# Variants with equal answers to these are in one batch, and in one process of a parallel run.
 TOGETHER = ("database", "cache")
 
 
@@ -21,7 +21,7 @@ def batch_name(variant: Variant) -> str:
 
 
 class Batch:
-    """Some variants, rendered, and what ruff says of each."""
+    """Some rendered variants, and ruff's findings in each."""
 
     def __init__(self, renderer: Renderer, variants: Iterable[Variant], tools: Path) -> None:
         self._renderer = renderer
@@ -59,7 +59,7 @@ class Batch:
         said = {
             variant: [line for line in lines if f"{folder}/" in line] for variant, folder in folders.items()
         }
-        # What it says of no project in particular concerns all of them.
+        # Lines that name no project concern all of them.
         concerns_all = done.returncode != 0 and not any(said.values())
         return {variant: lines if concerns_all else said[variant] for variant in folders}
 
@@ -68,7 +68,7 @@ class Batch:
 
 
 class Batches:
-    """The batches of a run, of which one at a time is there."""
+    """The batches of a run, of which only one exists at a time."""
 
     def __init__(self, renderer: Renderer, variants: Iterable[Variant], tools: Path) -> None:
         self._renderer = renderer
@@ -78,7 +78,7 @@ class Batches:
         self._batch: Batch | None = None
 
     def of(self, variant: Variant) -> Batch:
-        """Return the batch of the variant, rendered when it is first asked for."""
+        """Return the batch of the variant, rendered when it is first needed."""
         name = batch_name(variant)
         if self._batch is None or name != self._name:
             self.close()
@@ -87,7 +87,7 @@ class Batches:
         return self._batch
 
     def close(self) -> None:
-        """Remove what was rendered."""
+        """Remove the renderings."""
         if self._batch is not None:
             self._batch.remove()
             self._batch = None

@@ -1,8 +1,8 @@
-"""How lean a variant must stay: what the base and each answer may bring, read from budgets.toml.
+"""Limits of a variant: what the base and each answer may add, read from budgets.toml.
 
-Files and lines count what is in the project (pinned requirements aside), `owner_files` and `owner_python` the
-files and the lines of Python outside of app/forge, packages what production installs, modules what `from app
-import main` imports beyond Python's own: the part of a start's time that no machine changes.
+Files and lines count the project (except for pinned requirements), `owner_files` and `owner_python` the
+files and lines of Python outside app/forge, packages those of production, modules those that `from app
+import main` imports beyond Python's own: the part of a start's time that does not depend on the machine.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BUDGETS = Path(__file__).with_name("budgets.toml")
 
 
 def budget_of(variant: Variant) -> Counter[str]:
-    """Return how much of each the variant may have."""
+    """Return the limits of the variant."""
     budgets = _budgets()
     total = Counter(budgets["base"])
     for _, answer in variant.answers:
@@ -29,7 +29,7 @@ def budget_of(variant: Variant) -> Counter[str]:
 
 
 def measured(project: Project) -> Counter[str]:
-    """Return how much of each the project has, but for modules."""
+    """Return the counts of the project, except for modules."""
     files = project.files()
     lines = sum(path.read_bytes().count(b"\n") for path in files if not path.name.startswith("requirements"))
     owners = [path for path in files if not path.is_relative_to(project.folder / "app/forge")]
@@ -41,7 +41,7 @@ def measured(project: Project) -> Counter[str]:
 
 
 def resource_budget() -> dict[str, int]:
-    """Return what a resource may add to a project, and how many files may mention the sample."""
+    """Return what a resource may add to a project, and the number of files that may mention the sample."""
     return _budgets()["resource"]
 
 

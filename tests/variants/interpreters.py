@@ -1,4 +1,4 @@
-"""The Pythons that variants run on: this one, and those others of the supported versions that can be had."""
+"""The Pythons that variants run on: the current one, and other supported versions that are available."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Interpreter:
 
     @property
     def is_this(self) -> bool:
-        """Whether it is the one that runs the tests."""
+        """True for the one that runs the tests."""
         return self.version == THIS
 
 
@@ -49,13 +49,13 @@ def this_interpreter() -> Interpreter:
 
 @cache
 def found_interpreters() -> tuple[Interpreter, ...]:
-    """Return one interpreter of each supported version that is here, this one first."""
+    """Return one interpreter of each supported version on this machine, the current one first."""
     others = (find_interpreter(version) for version in SUPPORTED if version != THIS)
     return (this_interpreter(), *(interpreter for interpreter in others if interpreter))
 
 
 def missing_versions() -> list[str]:
-    """Return the supported versions of which no interpreter is here."""
+    """Return the supported versions without an interpreter on this machine."""
     found = {interpreter.version for interpreter in found_interpreters()}
     return [version for version in SUPPORTED if version not in found]
 
@@ -71,16 +71,16 @@ def interpreters_named(wish: str) -> tuple[Interpreter, ...]:
 
 
 def find_interpreter(version: str) -> Interpreter | None:
-    """Return an interpreter of this version, such as `3.12`, if one is here."""
+    """Return an interpreter of this version, such as `3.12`, if there is one on this machine."""
     fetched = (python_in(FETCHED / version, version), *FETCHED.glob(f"*{version}*/bin/python{version}"))
     path = find_python(version, [str(each) for each in fetched if each.exists()])
     return Interpreter(version, path) if path else None
 
 
 def fetch_missing() -> list[str]:
-    """Fetch the supported versions that are not here, and return one line for each that could not be had.
+    """Fetch the missing supported versions, and return one line for each that is not available.
 
-    They stay in `var/interpreters`. uv knows builds for most systems; Debian's packages are the other way.
+    They stay in `var/interpreters`. uv knows builds for most systems; Debian's packages are the other source.
     """
     failures = []
     for version in missing_versions():
@@ -91,13 +91,13 @@ def fetch_missing() -> list[str]:
                 if find_interpreter(version) is None:
                     _fetch(version)
             except NotFetched as reason:
-                failures.append(f"Python {version} is not here and could not be fetched: {reason}")
+                failures.append(f"Python {version} is not installed and could not be fetched: {reason}")
     found_interpreters.cache_clear()
     return failures
 
 
 def _fetch(version: str) -> None:
-    """Fetch this version, or raise `NotFetched` with what both ways said."""
+    """Fetch this version, or raise `NotFetched` with the errors of both ways."""
     try:
         fetch(FETCHED / version, version)
     except NotFetched as debian:

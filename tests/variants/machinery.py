@@ -1,8 +1,8 @@
-"""The tests of the machinery, app/forge: which apply to a variant, and which run in it.
+"""The tests of the machinery, app/forge: those that apply to a variant, and those that run in it.
 
-`tests/machinery` has a folder for each answer that brings tests: `every` for all, `folders_of` has the rest.
-They run in a project with the resources of `shop.yml`. Each file names in AXES the questions that its outcome
-depends on: it runs with every two answers to them, and not in every variant.
+`tests/machinery` has a directory for each answer with tests: `every` for all, `folders_of` has the rest.
+They run in a project with the resources of `shop.yml`. AXES in each file names the questions that its outcome
+depends on: it runs with every pair of answers to them, and not in every variant.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from tests.variants.interpreters import Interpreter, run_name
 from tests.variants.space import Answer, Variant
 
 MACHINERY = REPOSITORY / "tests/machinery"
-# Where they lie in a project.
+# Their directory in a project.
 PLACE = Path("tests/machinery")
 RUNS = Sequence[tuple[Variant, Interpreter]]
 
 
 @dataclass(frozen=True)
 class TestFile:
-    """Tests: in a folder of `tests/machinery`, or the shop's own, which every variant has."""
+    """A file of tests: in a directory of `tests/machinery`, or the shop's own, which every variant has."""
 
     __test__ = False
 
@@ -42,17 +42,17 @@ class TestFile:
     axes: tuple[str, ...]
 
     def applies_to(self, variant: Variant) -> bool:
-        """Return whether a project of this variant has what they test."""
+        """Return whether a project of this variant has the code that they test."""
         return self.folder in folders_of(variant)
 
     def pairs(self, variant: Variant) -> set[tuple[Answer, ...]]:
-        """Return every two answers, among those that they depend on, of the variant."""
+        """Return every pair of the variant's answers to the questions that they depend on."""
         answers = _computed(variant)
         relevant = [(axis, str(answers[axis])) for axis in self.axes if axis in answers]
         return set(combinations(relevant, min(2, len(relevant))))
 
 
-# What the template renders for the fields of the shop: three references, every type and option.
+# Rendered by the template for the fields of the shop: three references, every type and option.
 SHOP_TESTS = TestFile("tests/test_*.py", "every", ("database", "mongodb_driver", "cache", "serializer"))
 
 
@@ -81,7 +81,7 @@ def folders_of(variant: Variant) -> frozenset[str]:
 
 
 def sources(variant: Variant) -> Iterator[tuple[Path, Path]]:
-    """Yield each file that a project of this variant gets, and where it goes there."""
+    """Yield each file that a project of this variant gets, and its path there."""
     for folder in sorted(folders_of(variant)):
         for file in sorted((MACHINERY / folder).rglob("*.py")):
             yield file, PLACE / file.relative_to(MACHINERY / folder)
@@ -95,10 +95,10 @@ def add_tests(project: Path, variant: Variant) -> None:
 
 
 def shares_of_tests(runs: RUNS) -> dict[str, list[TestFile]]:
-    """Return which files each run takes, by its name; on each Python, all that apply to a variant run.
+    """Return the files of each run, by its name; on each Python, all files that apply to a variant run.
 
-    Greedy: a file goes to the run with the most pairs of answers that it has not met, of equals to the idlest
-    one.
+    Greedy: a file goes to the run with the most new pairs of answers, among equals to the one with the fewest
+    files.
     """
     shares: dict[str, list[TestFile]] = {run_name(*run): [] for run in runs}
     pythons = {python.version: python for _, python in runs}
@@ -122,7 +122,7 @@ def _covering(file: TestFile, variants: Sequence[Variant], busy: Counter[Variant
 
 
 def _computed(variant: Variant) -> Mapping[str, str]:
-    """Return the answers, with what the app itself compresses with: behind Nginx, nothing."""
+    """Return the answers, with the compression of the app itself: behind Nginx, none."""
     answers = dict(variant.answers)
     behind_nginx = answers["deployment"] == "nginx"
     return {**answers, "app_compression": "none" if behind_nginx else answers["compression"]}
@@ -133,4 +133,4 @@ def _axes_in(source: str) -> tuple[str, ...]:
         match statement:
             case ast.AnnAssign(target=ast.Name(id="AXES"), value=ast.expr() as value):
                 return tuple(ast.literal_eval(value))
-    raise ValueError("AXES is not there: the questions that the outcome depends on.")
+    raise ValueError("AXES is missing: the questions that the outcome depends on.")

@@ -1,4 +1,4 @@
-"""Which runs of variants passed before, so that a run that was interrupted can be taken up again."""
+"""Records of variants that passed, so that an interrupted run can be resumed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.variants.running import Run
 from tests.variants.table import Outcome
 
 ANSWERS_FILE = ".copier-answers.yml"
-# With the project itself, all that a run's outcome comes from.
+# Together with the project itself, everything that determines a run's outcome.
 HARNESS = ("tests/acceptance", "tests/machinery", "tests/variants", "testkit")
 
 
 def outcome_before(run: Run) -> Outcome | None:
-    """Return what the same project showed when it passed the same tests, None where it has not."""
+    """Return the results of the same project when it passed the same tests, or None if it has not."""
     record = _record(run)
     if not record.exists():
         return None
@@ -27,7 +27,7 @@ def outcome_before(run: Run) -> Outcome | None:
 
 
 def remember(run: Run, outcome: Outcome, fingerprint_before: str) -> None:
-    """Keep what a run showed that has passed. Tests leave files behind, so the fingerprint is from before."""
+    """Keep the results of a run that passed. Tests leave files behind, so the fingerprint is from before."""
     record = _record(run)
     record.parent.mkdir(parents=True, exist_ok=True)
     document = {"fingerprint": fingerprint_before, "outcome": outcome.as_data()}
@@ -36,7 +36,7 @@ def remember(run: Run, outcome: Outcome, fingerprint_before: str) -> None:
 
 def fingerprint(run: Run) -> str:
     """Return a hash of the project as it was rendered, the tests' sources and the interpreter."""
-    # The answers are in the run's name; their file says from which temporary folder they were rendered.
+    # The answers are in the run's name; their file contains the temporary folder of the template.
     files = (path for path in run.project.rglob("*") if path.is_file())
     project = _hash_of(path for path in files if path.name != ANSWERS_FILE)
     return sha256(f"{project} {_harness()} {run.interpreter}".encode()).hexdigest()

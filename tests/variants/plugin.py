@@ -1,4 +1,4 @@
-"""The choice of variants, the fixtures that render them, and what a run says about them at its end."""
+"""The choice of variants, the fixtures that render them, and the summary of a run."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ from tests.variants.table import Outcome, closing_line, machinery_line, table, w
 RESULTS = VAR / "results"
 WORDS = "variants to install, test and boot: covering (default), quick, all, or names separated by commas"
 PYTHONS = (
-    "versions such as 3.12,3.13; by default this one, and shares of the covering set on the others found"
+    "versions such as 3.12,3.13; by default the current one, and shares of the covering set on the others"
 )
-FETCH = "fetch the supported Pythons that are not here, if the chosen variants run on them"
-RESUME = "take over variants that passed before, where neither project nor tests have changed since"
-ISOLATED = "install each variant with its own `make install`, not into environments that equal ones share"
+FETCH = "fetch missing supported Pythons, if the chosen variants run on them"
+RESUME = "skip variants that passed before, if neither project nor tests have changed since"
+ISOLATED = "install each variant with its own `make install`, instead of environments that equal ones share"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the choice of variants, which VARIANTS in the environment makes too."""
+    """Add the choice of variants, which VARIANTS in the environment sets, too."""
     parser.addoption("--variants", default=os.environ.get("VARIANTS") or "covering", help=WORDS)
     parser.addoption("--interpreters", default=os.environ.get("INTERPRETERS", ""), help=PYTHONS)
     parser.addoption("--fetch-interpreters", action="store_true", help=FETCH)
@@ -51,7 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse names of no variant or interpreter, and listen to what the tests of the others say."""
+    """Refuse unknown variants and interpreters, and collect the reports of the others' tests."""
     not_fetched = _fetch(config)
     try:
         runs_named(config.getoption("--variants"), config.getoption("--interpreters"))
@@ -62,7 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _fetch(config: pytest.Config) -> list[str]:
-    """Fetch the Pythons that this run needs and lacks; return what to say of those that cannot be had."""
+    """Fetch the Pythons that this run lacks; return a line for each that is not available."""
     on_others = config.getoption("--variants") in {"covering", "all"} or config.getoption("--interpreters")
     in_control = not hasattr(config, "workerinput")
     wanted = config.getoption("--fetch-interpreters") and on_others and in_control
@@ -70,14 +70,14 @@ def _fetch(config: pytest.Config) -> list[str]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run tests that ask for `any_variant` with every variant, for `variant` with the chosen."""
+    """Run tests that use `any_variant` with every variant, and those of `variant` with the chosen ones."""
     wish = metafunc.config.getoption("--variants")
     if "variant" in metafunc.fixturenames:
         runs = runs_named(wish, metafunc.config.getoption("--interpreters"))
         metafunc.parametrize(("variant", "interpreter"), runs, ids=[run_name(*run) for run in runs])
     if "any_variant" in metafunc.fixturenames:
         chosen = checked_variants(wish)
-        # All tests of one variant find it rendered by the first.
+        # The first test of a variant renders it for all of them.
         ids = [variant.name for variant in chosen]
         metafunc.parametrize("any_variant", chosen, ids=ids, scope="session")
 
@@ -88,9 +88,9 @@ def checked_variants(wish: str) -> tuple[Variant, ...]:
 
 
 def runs_named(variants: str, interpreters: str) -> list[tuple[Variant, Interpreter]]:
-    """Return each chosen variant on this interpreter, and the covering set on the others that are found.
+    """Return each chosen variant on the current interpreter, and the covering set on the others.
 
-    The others share it, unless all variants are chosen. Interpreters that are named, and no others, are for
+    The others share it, unless all variants are chosen. Interpreters that are named, and no others, run
     all chosen variants. Raises `ValueError`.
     """
     chosen = variants_named(variants)
@@ -109,12 +109,12 @@ def _runs_on_others(variants: str) -> Iterator[tuple[Variant, Interpreter]]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, so that no processor is idle at the end."""
+    """Start with the slowest tests, so that no processor is idle at the end."""
     items.sort(key=lambda item: "variant" not in getattr(item, "fixturenames", ()))
 
 
 class Summary:
-    """What the tests of this run said about variants, whichever process they ran in."""
+    """The results of variants in this run, from all processes."""
 
     def __init__(self, not_fetched: list[str]) -> None:
         self.not_fetched = not_fetched
@@ -124,11 +124,11 @@ class Summary:
 
     @property
     def outcomes(self) -> list[Outcome]:
-        """What the runs showed; of one that was repeated, what the last try did."""
+        """The results of the runs; for a repeated one, those of the last try."""
         return list(self._outcomes.values())
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep what a test recorded, once it is over."""
+        """Keep the results of a test when it has ended."""
         if report.when != "teardown":
             return
         properties: list[tuple[str, Any]] = report.user_properties
@@ -167,13 +167,13 @@ class Summary:
 
 @pytest.fixture(scope="session")
 def renderer(tmp_path_factory: pytest.TempPathFactory) -> Renderer:
-    """What renders projects from the working tree."""
+    """The renderer of projects from the working tree."""
     return Renderer(tmp_path_factory.mktemp("rendered"))
 
 
 @pytest.fixture(scope="session")
 def tools() -> Path:
-    """The environment that has what any variant needs."""
+    """The environment that any variant can use."""
     return environment_of_all()
 
 
@@ -200,9 +200,9 @@ def project(batch: Batch, any_variant: Variant, record_property: Callable[[str, 
 
 @pytest.fixture(scope="session")
 def types_cache(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The cache of mypy for all variants of this process, in which what they import was analyzed before.
+    """The cache of mypy for all variants of this process, in which their imports were analyzed before.
 
-    What is equal in two variants is analyzed once.
+    Files that are equal in two variants are analyzed once.
     """
 
     def fill(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Runs the transaction that a project's README shows, in the project and its environment."""
+"""Run the transaction of a project's README, in the project and its environment."""
 
 import asyncio
 import re
@@ -12,7 +12,7 @@ from app.lifespan import lifespan
 from app.main import create_app
 from app.resources import RESOURCES
 
-# Alone on the variant's own database, in tables that are gone afterwards.
+# Alone on the variant's own database, in tables that are dropped afterwards.
 TABLES = (
     "CREATE TABLE stock (item_id {id}, quantity bigint)",
     "CREATE TABLE orders (item_id {id}, quantity bigint)",
@@ -21,7 +21,7 @@ MOST_LINES = 10
 
 
 def example() -> str:
-    """Return the README's example, which is as short as it says."""
+    """Return the README's example, after checking its length."""
     section = Path("docs/changing.md").read_text(encoding="utf-8").partition("## Transactions\n")[2]
     code = re.findall(r"```python\n(.*?)```", section, re.DOTALL)[0]
     assert len(code.splitlines()) <= MOST_LINES, code
@@ -29,7 +29,7 @@ def example() -> str:
 
 
 class Sqlite:
-    """The tables, as SQLite has them."""
+    """The tables in SQLite."""
 
     async def fill(self, database: Any, item_id: UUID) -> None:
         def work(transaction: Any) -> None:
@@ -56,7 +56,7 @@ class Sqlite:
 
 
 class Postgres:
-    """The tables, as PostgreSQL has them."""
+    """The tables in PostgreSQL."""
 
     async def fill(self, database: Any, item_id: UUID) -> None:
         async def work(transaction: Any) -> None:
@@ -82,7 +82,7 @@ class Postgres:
 
 
 class Mongodb:
-    """The collections, as MongoDB has them."""
+    """The collections in MongoDB."""
 
     async def fill(self, database: Any, item_id: UUID) -> None:
         async def work(transaction: Any) -> None:
@@ -110,7 +110,7 @@ KINDS = {"sqlite": Sqlite, "postgres": Postgres, "mongodb": Mongodb}
 
 
 async def main() -> None:
-    """Order twice: of what there is, and of what there is not."""
+    """Order twice: first with enough stock, then without."""
     names: dict[str, Any] = {**vars(store), **vars(errors), "UUID": UUID}
     names |= {each.table.name.upper(): each.table for each in RESOURCES}
     exec(compile(example(), "README.md", "exec"), names)

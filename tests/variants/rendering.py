@@ -1,4 +1,4 @@
-"""Projects as Copier renders them from the working tree, uncommitted changes included."""
+"""Projects as Copier renders them from the working tree, including uncommitted changes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COMPILED: dict[tuple[Any, ...], Any] = {}
 
 @dataclass(frozen=True)
 class Project:
-    """A rendered project and the answers it was made from."""
+    """A rendered project and its answers."""
 
     folder: Path
     answers: Mapping[str, Any]
@@ -37,14 +37,14 @@ class Project:
         return (self.folder / name).read_text(encoding="utf-8")
 
     def files(self, pattern: str = "*") -> list[Path]:
-        """Return its files, hidden ones included; not what checks and tests leave behind."""
+        """Return its files, including hidden ones, but not files that checks and tests leave behind."""
         found = (path for path in self.folder.rglob(pattern) if path.is_file())
         left_behind = {".venv", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", "var"}
         return sorted(path for path in found if not left_behind & set(path.relative_to(self.folder).parts))
 
 
 class Renderer:
-    """Renders projects with pytest-copie, which on its own hides errors and ignores unknown answers."""
+    """A renderer of projects with pytest-copie, which itself hides errors and ignores unknown answers."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -53,7 +53,7 @@ class Renderer:
         shutil.copy(REPOSITORY / "copier.yml", source)
         shutil.copytree(REPOSITORY / "macros", source / "macros")
         shutil.copytree(TEMPLATE, source / "template", ignore=NOT_TEMPLATE)
-        # Without git the source is rendered where it is, not cloned.
+        # Without git the source is rendered in place, not cloned.
         self.copie = Copie(source, folder, folder / "no-settings")
 
     def render(self, answers: Mapping[str, Any]) -> Project:
@@ -64,13 +64,13 @@ class Renderer:
             raise result.exception
         assert result.project_dir is not None
         not_saved = {name: value for name, value in answers.items() if result.answers.get(name) != value}
-        assert not not_saved, f"Copier took these answers for something else: {not_saved}"
+        assert not not_saved, f"Copier understood these answers differently: {not_saved}"
         return Project(result.project_dir, result.answers)
 
     def render_variant(self, variant: Variant, resources: list[dict[str, Any]] | None = None) -> Project:
         """Return the project for this variant, with the sample unless others are given.
 
-        Its files are dated by what they hold.
+        The dates of its files depend on their content.
         """
         chosen = {} if resources is None else {"resources": resources}
         project = self.render({"project_name": PROJECT_NAME, **dict(variant.answers), **chosen})
@@ -82,12 +82,12 @@ class Renderer:
         return project
 
     def remove(self, project: Project) -> None:
-        """Remove a project that nobody needs any more."""
+        """Remove a project that is no longer needed."""
         shutil.rmtree(project.folder, ignore_errors=True)
 
 
 def date_by_content(project: Project) -> None:
-    """Give equal files equal dates and others others: mypy trusts the date of a file in its cache."""
+    """Give equal files equal dates, and different files different ones: mypy's cache trusts dates."""
     for path in project.files("*.py"):
         date = 1_000_000_000 + crc32(path.read_bytes()) % 500_000_000
         os.utime(path, (date, date))
@@ -95,7 +95,7 @@ def date_by_content(project: Project) -> None:
 
 @contextmanager
 def compiled_once() -> Iterator[None]:
-    """Spare Jinja what Copier has it compile anew in every project: most of the time that rendering takes."""
+    """Reuse Jinja templates that Copier would compile again for every project, most of the rendering time."""
     plain = Environment.compile
 
     def compile_once(environment: Environment, source: Any, *arguments: Any, **named: Any) -> Any:
@@ -103,7 +103,7 @@ def compiled_once() -> Iterator[None]:
         key = (source, arguments, tuple(named.items()), syntax, tuple(environment.extensions))
         if key not in COMPILED:
             COMPILED[key] = plain(environment, source, *arguments, **named)
-        # Copier's `yield` begins again with each source that is read.
+        # Copier's `yield` starts again with each source that is read.
         environment.preprocess(str(source))
         return COMPILED[key]
 

@@ -1,4 +1,4 @@
-"""What a project declares to need, what its requirement files list, and what the packages themselves need."""
+"""Requirements: those that a project declares, those in its files, and those of the packages themselves."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Declared(NamedTuple):
 
 
 def declared(project: Project) -> Declared:
-    """Return what the project declares to need."""
+    """Return the declared requirements of the project."""
     document = tomllib.loads(project.read("pyproject.toml"))
     groups = document["dependency-groups"]
     lists = (document["project"]["dependencies"], groups["dev"], groups["load"])
@@ -44,9 +44,9 @@ def listed(project: Project, name: str) -> dict[str, str]:
 
 
 def closure(ranges: Iterable[Requirement], installed: Installed) -> dict[str, str]:
-    """Return the versions of all distributions that the ranges need, as these say themselves.
+    """Return the versions of all distributions that the ranges need, according to their metadata.
 
-    Raises `AssertionError` where a version that is installed is outside a range.
+    Raises `AssertionError` if an installed version is outside a range.
     """
     needed: dict[str, str] = {}
     waiting = [(requirement, "") for requirement in ranges]
@@ -65,7 +65,7 @@ def closure(ranges: Iterable[Requirement], installed: Installed) -> dict[str, st
 
 @cache
 def _metadata(distribution: Distribution) -> tuple[str, list[Requirement]]:
-    # Once for all variants: reading what a package says of itself takes longer than all else here.
+    # Once for all variants: reading package metadata takes longer than everything else here.
     return distribution.version, [Requirement(line) for line in distribution.requires or []]
 
 

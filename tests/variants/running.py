@@ -1,4 +1,4 @@
-"""One variant as its user has it: rendered, installed, tested, migrated, served; each step leaves its log."""
+"""One variant as users run it: rendered, installed, tested, migrated, served; each step writes a log."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from testkit.servers.process import free_port, kill_processes_in, processes_in
 from tests.repository import REPOSITORY, VAR
 from tests.variants import machinery
 from tests.variants.budgets import budget_of
+from tests.variants.credentials import issuer_for, scopes_of, token_for
 from tests.variants.environments import NotInstalled, clean_environment, environment_of
 from tests.variants.interpreters import Interpreter, run_name, this_interpreter
 from tests.variants.rendering import Renderer
@@ -31,7 +32,7 @@ from tests.variants.space import Variant
 WORKERS = 2
 CACHE_TTL_SECONDS = 1
 STEP_SECONDS = 300
-# A variant by itself runs all tests of the machinery that apply to it.
+# A single variant runs all tests of the machinery that apply to it.
 MACHINERY_SECONDS = 900
 BOOT_SECONDS = 30
 STOP_SECONDS = 20
@@ -43,8 +44,8 @@ ACCEPTANCE = "tests/acceptance"
 ANY_RESOURCES = "tests/acceptance/resources"
 NO_PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 COUNTS = re.compile(r"\b\d+ (?:passed|skipped)\b")
-# First what the process imports that starts and watches the workers, then what a worker does.
-# Python's own modules are left out: each version has others.
+# First the imports of the process that starts and supervises the workers, then those of a worker.
+# Python's own modules are left out, because they differ by version.
 IMPORT_THE_SERVICE = """\
 import json, sys, time
 from app import settings
@@ -55,11 +56,11 @@ modules = [name for name in sys.modules if name.partition(".")[0] not in sys.std
 print(json.dumps([watching, modules, time.process_time()]))
 """
 TOOLS = {"alembic", "pytest", "sqlalchemy"}
-REQUESTS = re.compile(r"^http_requests_total\{.*\} (\d+(?:\.\d+)?)$", re.MULTILINE)
+REQUESTS = re.compile(r"^http_server_request_duration_seconds_count\{.*\} (\d+(?:\.\d+)?)$", re.MULTILINE)
 
 
 class StepFailed(Exception):
-    """A step did not do what it should; the message names variant, step and log, and how to see it again."""
+    """A step failed; the message names variant, step and log, and the command that repeats it."""
 
     def __init__(self, run: Run, step: str, what: str) -> None:
         log = run.log(step)
@@ -75,12 +76,12 @@ class StepFailed(Exception):
 
 
 class Run:
-    """One variant's way from its answers to its last request; `VAR/variants/<name>` keeps what it leaves."""
+    """One variant, from its answers to its last request; `VAR/variants/<name>` keeps its files."""
 
     def __init__(
         self, variant: Variant, servers: Mapping[str, str], interpreter: Interpreter | None = None
     ) -> None:
-        """`servers` are the variables, such as PATH and DATABASE_URL, that lead to the variant's servers."""
+        """`servers` has the variables of the variant's servers, such as PATH and DATABASE_URL."""
         self.variant = variant
         self.interpreter = interpreter or this_interpreter()
         self.servers = dict(servers)
@@ -96,7 +97,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The variant's name, and the interpreter's version where that is not the one that runs the tests."""
+        """The variant's name, and the interpreter's version if it is not the one that runs the tests."""
         return run_name(self.variant, self.interpreter)
 
     @property
@@ -106,7 +107,7 @@ class Run:
         return f"make test VARIANTS={self.variant.name}{version}"
 
     def log(self, step: str) -> Path:
-        """Return the file with everything that this step printed."""
+        """Return the file with the output of this step."""
         return self.folder / f"{self.prefix}{step}.log"
 
     def of(self, project: Path, servers: Mapping[str, str]) -> Self:
@@ -117,14 +118,14 @@ class Run:
         return other
 
     def render(self, renderer: Renderer) -> None:
-        """Make the project, in a folder from which an interrupted run's processes and files are gone."""
+        """Render the project, in a folder without processes and files of an interrupted run."""
         kill_processes_in(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         shutil.move(renderer.render_variant(self.variant, self.resources).folder, self.project)
 
     def install(self) -> None:
-        """Give the project a `.venv` made from its own requirements, as `make install` would make it."""
+        """Give the project a `.venv` with its own requirements, as `make install` would."""
         try:
             with self._timed("install"):
                 environment = environment_of(self.project, self.interpreter.path)
@@ -132,35 +133,35 @@ class Run:
             self.log("install").write_text(str(failure))
             raise self._failed("install", "its requirements cannot be installed") from failure
         (self.project / ".venv").symlink_to(environment)
-        # Newer than the requirements: make need not install again.
+        # Newer than the requirements, so that make does not install again.
         (environment / "installed").touch()
 
     def install_as_a_user_does(self) -> None:
-        """Install with the project's own `make install`, into an environment that it shares with nobody."""
+        """Install with the project's own `make install`, into a separate environment."""
         self._step("install", ["make", "install", f"PYTHON={self.interpreter.path}"])
 
     def import_service(self) -> tuple[int, float]:
-        """Return how many modules the service imports, and the seconds of processor time that takes."""
+        """Return the number of modules that the service imports, and their processor time in seconds."""
         self._step("import", [".venv/bin/python", "-c", IMPORT_THE_SERVICE])
         watching, modules, seconds = json.loads(self.log("import").read_text())
         may_have = budget_of(self.variant)["modules"]
         if TOOLS & set(modules):
             raise self._failed("import", f"the service imports {TOOLS & set(modules)}, which only tools need")
-        # Gunicorn's workers are forked and share what is there; others would import it a second time.
+        # Gunicorn's workers are forked and share its modules; others would import them a second time.
         if watching and self.variant["deployment"] != "gunicorn":
-            raise self._failed("import", "the process that watches the workers imports FastAPI")
+            raise self._failed("import", "the process that supervises the workers imports FastAPI")
         if len(modules) > may_have:
             raise self._failed(
-                "import", f"the service imports {len(modules)} modules; {may_have} are its budget"
+                "import", f"the service imports {len(modules)} modules; its budget is {may_have}"
             )
         return len(modules), seconds
 
     def test(self) -> int:
-        """Run the project's own tests, and return how many passed; none may be skipped."""
+        """Run the project's own tests, and return the number that passed; none may be skipped."""
         self._step("test", ["make", "test"])
         passed, skipped = self._counted("test")
         if skipped:
-            raise self._failed("test", f"it skipped {skipped} of its own tests")
+            raise self._failed("test", f"it skipped {skipped} of its tests")
         return passed
 
     def make_shop(self, renderer: Renderer) -> None:
@@ -189,7 +190,7 @@ class Run:
         return passed
 
     def measure(self) -> None:
-        """Let the measuring kit send each of its requests; none may be answered with an error."""
+        """Send each request of the measuring kit; none may cause an error."""
         briefly = [
             "--rounds=1",
             "--seconds=0.02",
@@ -198,14 +199,17 @@ class Run:
             "--optimizations=none",
             "--json",
         ]
-        with kit_of(self.project) as kit:
-            self._step("measure", [".venv/bin/python", "-m", "fastforge_kit", *briefly], PYTHONPATH=str(kit))
+        auth = self.variant["auth"]
+        with kit_of(self.project) as kit, issuer_for(auth, self.project) as issuer:
+            # The kit makes API keys by itself.
+            token = {"FASTFORGE_TOKEN": token_for(auth, self.project, issuer)} if issuer else {}
+            variables = {"PYTHONPATH": str(kit), **issuer, **token}
+            command = [".venv/bin/python", "-m", "fastforge_kit", *briefly]
+            self._step("measure", command, None, None, **variables)
         document = json.loads(self.log("measure").read_text())
         failed = [each["name"] for each in document["endpoints"] if each["error_percent"]]
         if failed := [*failed, *document["obstacles"]]:
-            raise self._failed(
-                "measure", f"the service answers with errors when asked to {', '.join(failed)}"
-            )
+            raise self._failed("measure", f"the service responds with errors to {', '.join(failed)}")
 
     def migrate(self) -> None:
         """Run `make migrate`."""
@@ -216,15 +220,17 @@ class Run:
         self._step(name, [".venv/bin/python", "-m", name, *arguments])
 
     def follow_readme(self) -> None:
-        """Run the transaction that the README shows, on the migrated database."""
+        """Run the README's transaction on the migrated database."""
         self._step("readme", [".venv/bin/python", str(README_EXAMPLE)], PYTHONPATH=str(self.project))
 
     @contextmanager
     def served(self) -> Iterator[Service]:
-        """Yield the service as it runs in production; then it must end in good order and leave nothing."""
-        with self.log("serve").open("wb") as log:
+        """Yield the service as in production; then it must shut down cleanly and leave nothing behind."""
+        auth = self.variant["auth"]
+        with issuer_for(auth, self.project) as issuer, self.log("serve").open("wb") as log:
             started, port = time.monotonic(), free_port()
             variables = {
+                **issuer,
                 "HOST": "127.0.0.1",
                 "PORT": str(port),
                 "WORKERS": str(self.workers),
@@ -243,6 +249,9 @@ class Run:
                 service = Service(f"http://127.0.0.1:{port}")
                 self._wait_until_ready(process, service)
                 service.boot_seconds = self.step_seconds[f"{self.prefix}boot"] = time.monotonic() - started
+                if issuer or auth == "api_key":
+                    environment = self._environment(**issuer)
+                    service.token = token_for(auth, self.project, environment, scopes_of(service.url))
                 yield service
                 with self._timed("stop"):
                     self._stop(process)
@@ -251,7 +260,7 @@ class Run:
                 process.wait()
 
     def accept(self, service: Service, *tests: str) -> tuple[int, int]:
-        """Take the service through the acceptance suite, or these of its tests; return how many passed and
+        """Run the acceptance suite, or these of its tests, against the service; return how many passed and
         were skipped.
         """
         pytest = [sys.executable, "-m", "pytest", *(tests or [ACCEPTANCE]), "-p", "no:cacheprovider"]
@@ -259,7 +268,15 @@ class Run:
         where = ["--base-url", service.url, "--answers", str(answers), "--workers", str(self.workers)]
         suite = [*pytest, *where, "--cache-ttl-seconds", str(CACHE_TTL_SECONDS)]
         # Without FastForge's own plugins, which take longer to import than the suite to run.
-        self._step("accept", [*suite, "--confcutdir", ACCEPTANCE], cwd=REPOSITORY, seconds=None, **NO_PLUGINS)
+        self._step(
+            "accept",
+            [*suite, "--confcutdir", ACCEPTANCE],
+            cwd=REPOSITORY,
+            seconds=None,
+            # Not an argument, which a failure would show.
+            ACCEPTANCE_TOKEN=service.token,
+            **NO_PLUGINS,
+        )
         return self._counted("accept")
 
     def keep_logs(self) -> None:
@@ -282,7 +299,7 @@ class Run:
         seconds: float | None = None,
         **variables: str,
     ) -> None:
-        """Run a command to its end, and raise `StepFailed` where that is not 0."""
+        """Run a command to its end, and raise `StepFailed` if its exit code is not 0."""
         limit = seconds or STEP_SECONDS
         with self._timed(step), self.log(step).open("wb") as log:
             process = subprocess.Popen(
@@ -297,7 +314,7 @@ class Run:
             try:
                 code = process.wait(limit)
             except BaseException as end:
-                # Servers that it has started may have sessions of their own.
+                # Servers that it has started may have separate sessions.
                 kill_processes_in(self.folder)
                 if isinstance(end, subprocess.TimeoutExpired):
                     raise self._failed(step, f"it did not end within {limit} s") from end
@@ -335,7 +352,7 @@ class Run:
             raise self._failed("serve", f"it ended with {code} on SIGTERM")
         if "Traceback" in self.log("serve").read_text(errors="replace"):
             raise self._failed("serve", "its log shows a traceback")
-        # Python's own resource tracker ends when it notices that its parent has.
+        # Python's own resource tracker ends when it notices that its parent has ended.
         deadline = time.monotonic() + LEFT_BEHIND_SECONDS
         while (left := processes_in(self.folder)) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
@@ -355,26 +372,28 @@ class Run:
 
 
 class Service:
-    """A service that was booted, and how long that took."""
+    """A booted service, and its boot time."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.boot_seconds = 0.0
+        # What clients send, if they have to identify themselves.
+        self.token = ""
 
     def is_ready(self) -> bool:
-        """Return whether the service and everything it depends on answers."""
+        """Return whether the service and its dependencies are ready."""
         try:
             return self._get("/health/ready").status_code == 200
         except httpx2.TransportError:
             return False
 
     def answered(self) -> int:
-        """Return how many requests the service says its workers have answered."""
+        """Return the number of requests in the service's metrics."""
         return int(sum(float(count) for count in REQUESTS.findall(self._get("/metrics").text)))
 
     def _get(self, path: str) -> httpx2.Response:
         # Reading the certificates, which nothing here needs, takes 30 ms of CPU each time: most of a
-        # processor while a service boots and is asked again and again.
+        # processor while a service boots and is polled.
         return httpx2.get(self.url + path, timeout=5, trust_env=False, verify=False)
 
 

@@ -1,4 +1,4 @@
-"""What GitHub, Compose and Renovate accept in their files, by the schemas that they publish themselves."""
+"""The schemas that GitHub, Compose and Renovate publish for their files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
 from ruamel.yaml import YAML
 
-# check-jsonschema carries copies of the published schemas, so that no test needs the network.
+# check-jsonschema contains copies of the published schemas, so that no test needs the network.
 VENDORED = files("check_jsonschema.builtin_schemas.vendor")
 SCHEMAS = {
     ".github/workflows/ci.yml": "github-workflows",
@@ -26,8 +26,8 @@ SCHEMAS = {
 
 @cache
 def schema_errors(name: str, text: str) -> list[str]:
-    """Return what the schema of the file `name` has against this text."""
-    # YAML 1.2, in which a workflow's `on` is no boolean; JSON is YAML, too.
+    """Return the errors of this text according to the schema of the file `name`."""
+    # YAML 1.2, in which a workflow's `on` is not a boolean; JSON is YAML, too.
     document = YAML(typ="safe").load(text)
     return [f"{name}: {error.json_path}: {error.message}" for error in _validator(name).iter_errors(document)]
 

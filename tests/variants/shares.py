@@ -8,10 +8,10 @@ from tests.variants.space import Answer, Variant
 
 
 def shares(variants: Sequence[Variant], pythons: int) -> list[list[Variant]]:
-    """Return for each of so many Pythons its share of the variants.
+    """Return the share of the variants for each of this many Pythons.
 
-    Together they have every variant, thus every pair of answers that the variants have; each alone has every
-    answer. Greedy: a share takes the variant with the most answers that it lacks, if there is a choice one
+    Together they have every variant, and so every pair of answers of the variants; each alone has every
+    answer. Greedy: a share takes the variant with the most answers that it lacks, preferably one
     that is in no other share; what is left over then goes to the smallest shares.
     """
     taken: set[Variant] = set()

@@ -1,4 +1,4 @@
-"""What the Python files of a project import."""
+"""The imports in the Python files of a project."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OWN = {"app", "tests", "migrations", "benchmarks"}
 
 
 def imported(files: Iterable[Path]) -> set[str]:
-    """Return the top-level modules from elsewhere that the files import, inside functions too."""
+    """Return the third-party top-level modules that the files import, also inside functions."""
     names = {name for path in files for name in _imported(path.read_text(encoding="utf-8"))}
     return names - OWN - sys.stdlib_module_names
 

@@ -1,7 +1,7 @@
 """The space of variants, read from copier.yml: every combination of answers, and a small covering set.
 
-The questions in `PAIRED` are answered by default in these combinations. Further variants have their other
-answers, so that every two answers occur together somewhere: all combinations would be too many to test.
+In these combinations, the questions in `PAIRED` have their default answers. Further variants have the other
+answers, so that every pair of answers occurs: all combinations would be too many to test.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from tests.repository import REPOSITORY
 
 Answer = tuple[str, str]
-# Its answers bring files that nothing else in a project depends on: tests/test_render.py has them.
+# Its answers bring files that nothing else in a project depends on (tests/generator/template/test_render.py).
 NOT_VARIED = {"updates"}
 PAIRED = {"auth", "ci", "data_layer", "observability", "orchestration"}
 
@@ -35,25 +35,25 @@ class Variant:
     def name(self) -> str:
         """The answers in the order of the questions: `sqlite-ttl-orjson-negotiated-uvicorn`.
 
-        Those to paired questions follow if they are not the default: `…-uvicorn-auth_oidc`.
+        Answers to paired questions follow if they are not the default: `…-uvicorn-auth_oidc`.
         """
         answers = [(question, value) for question, value in self.answers if question not in PAIRED]
         paired = [f"{question}_{value}" for question, value in self.answers if _is_special(question, value)]
         return "-".join([value for _, value in answers] + paired)
 
     def __getitem__(self, question: str) -> str | None:
-        """Return the answer, or None where the question is not asked."""
+        """Return the answer, or None if the question is not asked."""
         return dict(self.answers).get(question)
 
     @property
     def pairs(self) -> set[tuple[Answer, Answer]]:
-        """Every two answers that this variant has together."""
+        """Every pair of answers of this variant."""
         return set(combinations(self.answers, 2))
 
 
 @cache
 def varied_questions() -> frozenset[str]:
-    """Return the names of the questions whose answers make variants."""
+    """Return the names of the questions whose answers define variants."""
     with_choices = {question.name for question in load_questions() if question.choices}
     return frozenset(with_choices - NOT_VARIED)
 
@@ -77,12 +77,20 @@ def default_variant() -> Variant:
 
 @cache
 def covering_variants() -> tuple[Variant, ...]:
-    """Return a few variants, the default one first, that hold every two answers that can occur together.
+    """Return few variants, the default one first, that contain every pair of answers that can occur.
 
-    Greedy: next is the variant with the most pairs that no earlier one had, the first of these.
+    Greedy: next is the first variant with the most new pairs.
     """
     first = default_variant()
     return first, *_greedy((variant.answers for variant in every_variant()), [first])
+
+
+@cache
+def covering_variants_without(question: str) -> tuple[Variant, ...]:
+    """Return a covering set of the variants that have the default answer to a paired question."""
+    first = default_variant()
+    candidates = (variant.answers for variant in every_variant() if variant[question] == first[question])
+    return first, *_greedy(candidates, [first])
 
 
 def quick_variants() -> tuple[Variant, ...]:
@@ -102,12 +110,12 @@ def variants_named(wish: str) -> tuple[Variant, ...]:
     unknown = [name for name in wish.split(",") if name not in by_name]
     if unknown:
         names = "names such as " + next(iter(by_name))
-        raise ValueError(f"{unknown[0]!r} is no variant. Use quick, covering, all, or {names}.")
+        raise ValueError(f"{unknown[0]!r} is not a variant. Use quick, covering, all, or {names}.")
     return tuple(by_name[name] for name in wish.split(","))
 
 
 def all_answers(answers: Mapping[str, str]) -> dict[str, Any]:
-    """Return the answers with the computed ones, as Copier has them when it renders."""
+    """Return the answers with the computed ones, as Copier passes them to templates."""
     config = yaml.safe_load((REPOSITORY / "copier.yml").read_text())
     environment = SandboxedEnvironment(
         loader=FileSystemLoader(REPOSITORY),
@@ -184,6 +192,6 @@ def _condition(environment: SandboxedEnvironment, question: Question) -> Callabl
 
 
 def answers_and_pairs() -> Iterator[tuple[Answer, ...]]:
-    """Yield every answer and every two answers that occur in some variant."""
+    """Yield every answer and every pair of answers that occur in a variant."""
     yield from sorted({(answer,) for variant in every_variant() for answer in variant.answers})
     yield from sorted({pair for variant in every_variant() for pair in variant.pairs})

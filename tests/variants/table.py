@@ -1,4 +1,4 @@
-"""What a run says about its variants when it ends: a table, a closing line, and both as files."""
+"""The summary of a run's variants: a table, a closing line, and both as files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.variants.machinery import test_files
 
 @dataclass
 class Outcome:
-    """How far one variant came, and what it showed."""
+    """The progress and the results of one variant."""
 
     run: str
     variant: str
@@ -39,7 +39,7 @@ class Outcome:
     repeated_for: str = ""
 
     def as_data(self) -> dict[str, object]:
-        """Return what `Outcome(**data)` takes back."""
+        """Return the data for `Outcome(**data)`."""
         return asdict(self)
 
 
@@ -85,7 +85,7 @@ def write_results(folder: Path, outcomes: Sequence[Outcome], closing: str) -> No
 
 
 def closing_line(rendered: int, outcomes: Sequence[Outcome], skipped: int) -> str:
-    """Return one line: how many variants came how far, on which Pythons, and what was left out."""
+    """Return one line with the numbers of variants per step, the Pythons, and what was left out."""
     tests = sum(
         each.tests + each.machinery_tests + each.contract_tests + each.resource_tests for each in outcomes
     )
@@ -97,7 +97,7 @@ def closing_line(rendered: int, outcomes: Sequence[Outcome], skipped: int) -> st
         f"{sum(outcome.installed for outcome in outcomes)} installed",
         f"{sum(outcome.boot_seconds > 0 for outcome in outcomes)} booted",
         f"{tests} tests run in and against them",
-        *([f"{resumed} taken over from an earlier run"] if resumed else []),
+        *([f"{resumed} resumed from an earlier run"] if resumed else []),
         *([f"{repeated} repeated because they failed at first"] if repeated else []),
         f"{skipped + sum(outcome.contract_skipped for outcome in outcomes)} skipped",
     ]
@@ -110,7 +110,7 @@ def closing_line(rendered: int, outcomes: Sequence[Outcome], skipped: int) -> st
 
 
 def machinery_line(outcomes: Iterable[Outcome]) -> str:
-    """Return which files of the machinery's tests ran, and which not: they are for other variants."""
+    """Return the files of the machinery's tests that ran, and those that need other variants."""
     files = {file.path for file in test_files()}
     ran = {path for outcome in outcomes if outcome.machinery_tests for path in outcome.machinery_files}
     names = ", ".join(Path(path).name for path in sorted(files - ran))

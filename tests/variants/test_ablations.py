@@ -1,4 +1,4 @@
-"""Optimizations are about time only: services without them keep the contract."""
+"""Optimizations only affect time: services without them keep the contract."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.variants.rendering import Renderer
 from tests.variants.running import Run, StepFailed
 from tests.variants.space import variants_named
 
-# Those that a client can tell: X-Cache is there, small answers are not compressed, an encoding is preferred,
-# Gunicorn's own workers refuse long addresses in words of their own, and without its write-ahead log SQLite
+# Those that clients notice: X-Cache is sent, small responses are not compressed, an encoding is preferred,
+# Gunicorn's own workers refuse long addresses with different messages, and without its write-ahead log SQLite
 # refuses to read while another process writes; the limits on heads are those of the protocol on httptools.
 SEEN_BY_CLIENTS = {
     "ttl-cache",
@@ -28,12 +28,12 @@ SEEN_BY_CLIENTS = {
     "gunicorn-httptools",
     "sqlite-wal",
 }
-# Together these have every record but those of `nginx`, which are configuration.
+# Together these have every record except those of `nginx`, which are configuration.
 VARIANTS = ["sqlite-ttl-orjson-negotiated-uvicorn", "postgres-redis-orjson-gzip-gunicorn"]
 
 
 def switched_off(project: Path, order: int) -> list[str]:
-    """Switch off as many optimizations of the project as do not get in each other's way; return which."""
+    """Turn off as many optimizations of the project as do not overlap; return them."""
     off = []
     with kit_of(project) as kit:
         optimizations = load_optimizations(kit / OPTIMIZATIONS)
@@ -55,7 +55,7 @@ def fits(optimization: Optimization, project: Path) -> bool:
 
 
 def variables_of(name: str, servers: Servers) -> dict[str, str]:
-    """Return what leads the variant to its servers."""
+    """Return the environment variables of the variant's servers."""
     if name.startswith("sqlite"):
         return {"DATABASE_URL": "sqlite:///var/app.db"}
     database = servers.postgres.database("ablations_contract_test")
@@ -65,7 +65,7 @@ def variables_of(name: str, servers: Servers) -> dict[str, str]:
 pytestmark = pytest.mark.thorough
 
 
-# Of two that edit the same lines, the first goes; so once in this order and once in the other.
+# If two edit the same lines, the first is turned off; so both orders are tested.
 @pytest.mark.parametrize("order", [1, -1], ids=["forwards", "backwards"])
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_service_without_its_optimizations_keeps_the_contract(

@@ -1,4 +1,4 @@
-"""What ruff finds in one project of a batch is said of that one, by the settings of that one."""
+"""Ruff's findings in a project of a batch are assigned to that project, with its settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The supported Pythons: declared alike everywhere, and fetched from where this machine has its packages."""
+"""The supported Pythons: declared alike everywhere, and fetched from this machine's package mirror."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_the_image_has_one_of_the_pythons_that_are_tested() -> None:
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder for settings of apt, in the place of this machine's."""
+    """Return a folder for settings of apt, instead of this machine's."""
     (tmp_path / "sources.list.d").mkdir()
     monkeypatch.setattr(debian, "SETTINGS", tmp_path)
     return tmp_path
@@ -64,7 +64,7 @@ def test_the_mirror_is_the_one_that_this_machine_uses(settings: Path, text: str)
     assert list(mirrors()) == ["https://mirror.example.org/debian"]
 
 
-def test_where_no_mirror_is_known_it_is_said(settings: Path, tmp_path: Path) -> None:
+def test_an_unknown_mirror_is_reported(settings: Path, tmp_path: Path) -> None:
     with pytest.raises(NotFetched, match="not a Debian system whose apt settings name a mirror"):
         fetch(tmp_path / "python", SUPPORTED[-1])
     assert not (tmp_path / "python").exists()

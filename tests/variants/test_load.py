@@ -33,7 +33,7 @@ def project(renderer: Renderer) -> Iterator[Path]:
     (folder / ".venv").unlink()
 
 
-def test_customers_get_what_they_ask_for(renderer: Renderer, tmp_path: Path) -> None:
+def test_the_simulated_customers_get_their_responses(renderer: Renderer, tmp_path: Path) -> None:
     run = Run(default_variant(), {"DATABASE_URL": f"sqlite:///{tmp_path}/app.db"})
     run.folder, run.project = tmp_path, tmp_path / "project"
     run.render(renderer)

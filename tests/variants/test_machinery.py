@@ -1,4 +1,4 @@
-"""The machinery's tests: sound where they run, and run with every answer that they depend on."""
+"""The machinery's tests: linted and typed in projects, and run with every answer that they depend on."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def tested(request: pytest.FixtureRequest, renderer: Renderer) -> Iterator[Proje
 
 
 def said(tools: Path, project: Project, *command: str) -> str:
-    """Return what a tool says of the project, nothing if it finds nothing."""
+    """Return the findings of a tool in the project."""
     done = subprocess.run(
         [tools / "bin" / command[0], *command[1:]],
         cwd=project.folder,
@@ -75,7 +75,7 @@ def test_axes_are_questions() -> None:
 
 
 @pytest.mark.parametrize("variants", [covering_variants(), every_variant()], ids=["covering", "all"])
-def test_no_file_and_no_pair_of_answers_that_it_depends_on_goes_unrun(variants: tuple[Variant, ...]) -> None:
+def test_every_file_runs_with_every_pair_of_answers_it_depends_on(variants: tuple[Variant, ...]) -> None:
     runs = [(variant, python) for variant in variants for python in (this_interpreter(), OTHER)]
     shares = shares_of_tests(runs)
 
@@ -87,7 +87,7 @@ def test_no_file_and_no_pair_of_answers_that_it_depends_on_goes_unrun(variants: 
             assert set().union(*(file.pairs(variant) for variant in took)) == wanted
 
 
-def test_a_variant_by_itself_runs_all_that_applies_to_it() -> None:
+def test_a_single_variant_runs_all_tests_that_apply_to_it() -> None:
     for variant in quick_variants():
         (share,) = shares_of_tests([(variant, this_interpreter())]).values()
         assert share == [file for file in files_of_tests() if file.applies_to(variant)]

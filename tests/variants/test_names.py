@@ -1,4 +1,4 @@
-"""Whatever a project's name or description holds, it comes out of every file as it went in."""
+"""Any name and description of a project survive in every file."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ print(json.dumps({"info": client.get("/openapi.json").json()["info"], "docs": cl
 
 
 class Words(HTMLParser):
-    """What a browser shows as the page's title, and which scripts it runs."""
+    """A parser that returns the page's title and scripts as a browser would."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -70,20 +70,20 @@ def description(named_project: Project) -> str:
     return str(named_project.answers["description"])
 
 
-def test_they_come_out_of_the_answers_file(named_project: Project, name: str, description: str) -> None:
+def test_they_survive_in_the_answers_file(named_project: Project, name: str, description: str) -> None:
     answers = yaml.safe_load(named_project.read(".copier-answers.yml"))
 
     assert (answers["project_name"], answers["description"]) == (name, description)
 
 
-def test_they_come_out_of_toml(named_project: Project, description: str) -> None:
+def test_they_survive_in_toml(named_project: Project, description: str) -> None:
     project = tomllib.loads(named_project.read("pyproject.toml"))["project"]
 
     assert project["description"] == description
     assert project["name"] == canonicalize_name(project["name"], validate=True)
 
 
-def test_they_come_out_of_python(named_project: Project, name: str, description: str) -> None:
+def test_they_survive_in_python(named_project: Project, name: str, description: str) -> None:
     tree = ast.parse(named_project.read("app/forge/about.py"))
     constants = {
         node.targets[0].id: ast.literal_eval(node.value)
@@ -94,7 +94,7 @@ def test_they_come_out_of_python(named_project: Project, name: str, description:
     assert (constants["NAME"], constants["DESCRIPTION"]) == (name, description)
 
 
-def test_they_come_out_of_markdown(named_project: Project, name: str, description: str) -> None:
+def test_they_survive_in_markdown(named_project: Project, name: str, description: str) -> None:
     tokens = MarkdownIt().parse(named_project.read("README.md"))
     blocks = [token.children or [] for token in tokens if token.type == "inline"]
     texts = ["".join(child.content for child in children) for children in blocks]
@@ -107,14 +107,14 @@ def test_they_come_out_of_markdown(named_project: Project, name: str, descriptio
     } or not description
 
 
-def test_compose_names_are_names(named_project: Project) -> None:
+def test_compose_names_are_valid(named_project: Project) -> None:
     compose = yaml.safe_load(named_project.read("compose.yaml"))
 
     assert compose["name"] == tomllib.loads(named_project.read("pyproject.toml"))["project"]["name"]
 
 
 @pytest.mark.thorough
-def test_they_come_out_of_the_running_service(named_project: Project, name: str, description: str) -> None:
+def test_they_survive_in_the_running_service(named_project: Project, name: str, description: str) -> None:
     done = subprocess.run(
         [environment_of_all() / "bin" / "python", "-c", ASK_THE_SERVICE],
         cwd=named_project.folder,

@@ -1,4 +1,4 @@
-"""The optimizations of every variant: those of its answers; their edits fit, and what is left compiles."""
+"""The optimizations of every variant: those of its answers apply, their edits fit, and the rest compiles."""
 
 from __future__ import annotations
 

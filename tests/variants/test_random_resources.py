@@ -1,4 +1,4 @@
-"""Whatever resources are called and hold: their files are formatted and without lint, for every database."""
+"""Files of any resources are formatted and without lint, for every database."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.variants.space import covering_variants
 DATABASES = ("sqlite", "postgres", "mongodb")
 NEXT_DATABASE = cycle(DATABASES)
 LONG = "x" * 23
-# Lines that are as long as they can be, words of Python and SQL, and numbers, which imports are sorted by.
+# Lines of maximum length, keywords of Python and SQL, and numbers, by which imports are sorted.
 HARD = [
     f"""
     {LONG} plural={LONG}s {"y" * 30}:str:default={"z" * 28}
@@ -66,7 +66,7 @@ FEW = [
 
 
 def check(renderer: Renderer, resources: list[Any], database: str) -> None:
-    """Render the resources, and look at what was rendered as `make lint` in a project does."""
+    """Render the resources, and check the files as `make lint` in a project does."""
     project = renderer.render({"project_name": "Items API", "database": database, "resources": resources})
     for arguments in (["format", "--check", "--diff"], ["check"]):
         done = ruff(project, *arguments)

@@ -1,4 +1,4 @@
-"""What a resource adds to a project, and how far the rest of the project knows of it."""
+"""The files and lines that a resource adds to a project, and mentions of it elsewhere."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Texts = Mapping[Path, list[str]]
 
 
 def one_of_each_database() -> list[Variant]:
-    """Return the variants that differ from the default one in their database only."""
+    """Return the variants that differ from the default one only in their database."""
     others = set(dict(default_variant().answers)) - {"database"}
     alike = {name: default_variant()[name] for name in others}
     chosen = [each for each in every_variant() if {name: each[name] for name in others} == alike]
@@ -54,7 +54,7 @@ def variant_of_database(request: pytest.FixtureRequest) -> Variant:
 
 
 def rendered(renderer: Renderer, variant: Variant, **answers: Any) -> Texts:
-    """Return the lines of each file of a project, but for its answers, in which the resource is defined."""
+    """Return the lines of each file of a project, except for its answers, which define the resource."""
     project = renderer.render({"project_name": "Shop", **dict(variant.answers), **answers})
     texts = {path.relative_to(project.folder): path for path in project.files()}
     lines = {name: path.read_text("utf-8").splitlines() for name, path in texts.items()}
@@ -63,11 +63,11 @@ def rendered(renderer: Renderer, variant: Variant, **answers: Any) -> Texts:
 
 
 def changed_lines(before: list[str], after: list[str]) -> int:
-    """Return how many lines were added or taken away."""
+    """Return the number of lines that were added or removed."""
     return sum(line[0] in "+-" for line in list(difflib.unified_diff(before, after, n=0))[2:])
 
 
-def test_a_resource_is_a_few_files_and_changes_a_few_lines_elsewhere(
+def test_a_resource_adds_few_files_and_changes_few_lines_elsewhere(
     renderer: Renderer, variant_of_database: Variant
 ) -> None:
     before = rendered(renderer, variant_of_database, resources=[ITEM], revisions=[FIRST])

@@ -1,4 +1,4 @@
-"""Every answer and every pair of answers, as its user runs it: on real servers, from its own requirements."""
+"""Every answer and every pair of answers end to end: on real servers, from their own requirements."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ OTHER_LISTS: Mapping[str, Resources] = {
 def outcome(
     variant: Variant, interpreter: Interpreter, record_property: Callable[[str, object], None]
 ) -> Iterator[Outcome]:
-    """What the table says about this variant."""
+    """The results of this variant for the table."""
     outcome = Outcome(run_name(variant, interpreter), variant.name, interpreter.version)
     started = time.monotonic()
     yield outcome
@@ -46,7 +46,7 @@ def outcome(
 
 @pytest.fixture
 def mongodb(variant: Variant, server_of: ServerOf, outcome: Outcome) -> Iterator[MongoServer | None]:
-    """The shared MongoDB, or a stand-in of this variant's own; nothing where it needs neither."""
+    """The shared MongoDB, or a separate stand-in for this variant; None if it needs neither."""
     if variant["database"] != "mongodb":
         yield None
         return
@@ -55,7 +55,7 @@ def mongodb(variant: Variant, server_of: ServerOf, outcome: Outcome) -> Iterator
     if not shared.is_stand_in:
         yield shared
         return
-    # It looks through all writes of the last half an hour, ten thousand at most, at each further one: after
+    # At each write it searches all writes of the last half hour, at most ten thousand: after
     # a hundred runs it took three times as much CPU for each. A new one takes a second.
     with running_servers({"mongodb"}) as servers:
         yield servers.mongodb
@@ -65,7 +65,7 @@ def mongodb(variant: Variant, server_of: ServerOf, outcome: Outcome) -> Iterator
 def variables_of(
     variant: Variant, interpreter: Interpreter, server_of: ServerOf, mongodb: MongoServer | None
 ) -> VariablesOf:
-    """Return a function that makes databases for a project, and returns the variables that lead to them."""
+    """Return a function that creates databases for a project, and returns their environment variables."""
 
     def own_server_of(kind: str) -> Any:
         return mongodb if kind == "mongodb" else server_of(kind)
@@ -87,19 +87,19 @@ def run(variant: Variant, interpreter: Interpreter, variables_of: VariablesOf, r
 
 @pytest.fixture
 def all_runs(pytestconfig: pytest.Config) -> list[tuple[Variant, Interpreter]]:
-    """All runs that were asked for."""
+    """All selected runs."""
     return runs_named(pytestconfig.getoption("--variants"), pytestconfig.getoption("--interpreters"))
 
 
 @pytest.fixture
 def machinery(all_runs: list[tuple[Variant, Interpreter]], run: Run) -> list[TestFile]:
-    """The tests of the machinery that this run takes."""
+    """The tests of the machinery in this run."""
     return shares_of_tests(all_runs)[run.name]
 
 
 @pytest.fixture
 def other_lists(all_runs: list[tuple[Variant, Interpreter]], run: Run) -> Mapping[str, Resources]:
-    """The lists of resources that this run takes besides a shop: all, if it is the first of its database."""
+    """The lists of resources of this run besides the shop: all, if it is the first of its database."""
     firsts: dict[tuple[str | None, ...], str] = {}
     for variant, interpreter in all_runs:
         firsts.setdefault((variant["database"], variant["mongodb_driver"]), run_name(variant, interpreter))

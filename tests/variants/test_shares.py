@@ -1,4 +1,4 @@
-"""The other Pythons share the covering set: no pair of answers is left out, no answer on any of them."""
+"""The other Pythons share the covering set: all pairs of answers run, and each Python runs every answer."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def test_each_share_has_every_answer(answers: set[tuple[str, str]]) -> None:
         assert {answer for variant in share for answer in variant.answers} == answers
 
 
-def test_shares_take_little_more_than_one_turn_of_the_covering_set() -> None:
+def test_shares_are_little_more_than_one_covering_set() -> None:
     made = shares(covering_variants(), OTHERS)
 
     assert sum(map(len, made)) <= 1.5 * len(covering_variants())
     assert all(len(set(share)) == len(share) for share in made)
 
 
-def test_where_no_other_python_is_found_there_is_no_share() -> None:
+def test_without_another_python_there_is_no_share() -> None:
     assert shares(covering_variants(), 0) == []

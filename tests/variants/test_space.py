@@ -1,4 +1,4 @@
-"""The space of variants is what copier.yml says, and the covering set leaves no pair of answers out."""
+"""The space of variants matches copier.yml, and the covering set has every pair of answers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def impossible() -> list[dict[str, str]]:
     return [answers for answers in combined if answers not in possible]
 
 
-def test_every_combination_that_cannot_be_is_refused() -> None:
+def test_every_impossible_combination_is_refused() -> None:
     schema = Draft202012Validator(answers_schema(load_questions(), [], load_tables()))
 
     assert len(impossible()) >= 100
@@ -64,7 +64,7 @@ def test_the_command_refuses_it_with_the_reason(fastforge: RunFastForge, work: P
     assert not list(work.iterdir())
 
 
-def test_the_covering_set_has_every_answer_and_every_two_that_occur_together() -> None:
+def test_the_covering_set_has_every_answer_and_every_possible_pair() -> None:
     held = [set(variant.answers) for variant in covering_variants()]
 
     missing = [

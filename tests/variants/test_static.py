@@ -1,4 +1,4 @@
-"""Every variant, checked where it lies: whole, tidy, strictly typed, and nothing but what was chosen."""
+"""Static checks of every variant: formatted, linted, strictly typed, and nothing but what was chosen."""
 
 from __future__ import annotations
 
@@ -47,23 +47,23 @@ ANSWERS_FILE = ".copier-answers.yml"
 # Declared, though nothing imports it.
 REASONS = {
     "uvicorn": "whatever the deployment, its workers are Uvicorn's, and `make dev` runs it",
-    "fastapi-swagger": "the service serves Swagger UI's files out of it, without importing it",
-    "httptools": "Uvicorn parses HTTP with it where it is installed",
-    "uvloop": "Uvicorn runs on it where it is installed",
+    "fastapi-swagger": "the service serves Swagger UI's files from it, without importing it",
+    "httptools": "Uvicorn parses HTTP with it if it is installed",
+    "uvloop": "Uvicorn runs on it if it is installed",
     "alembic": "`make migrate` runs it",
     "uvicorn-worker": "Gunicorn loads it by its name",
     "sqlalchemy": "Alembic's migrations connect through it",
     "mypy": "`make lint` runs it",
     "pre-commit": "it runs the checks before each commit",
     "ruff": "`make lint` runs it",
-    "httpx2": "FastAPI's test client is made of it",
+    "httpx2": "FastAPI's test client needs it",
     "anyio": "its pytest plugin runs asynchronous tests",
     "pytest": "`make test` runs it",
 }
 Check = Callable[..., None]
-# Names of other things as well: of a package, of a file format, of nothing.
+# Names that have other meanings, too: a package, a file format, nothing.
 SHARED_WORDS = {"none", "pydantic", "uvicorn", "gzip"}
-# Words that only the files of one answer have a reason to use.
+# Words that only the files of one answer should use.
 WORDS = {
     "sqlite": "sqlite",
     "postgres": "postgres|asyncpg",
@@ -76,7 +76,7 @@ WORDS = {
 }
 
 
-# Texts may compare with other answers: comments in Python, and this line of a README.
+# Texts may mention other answers: comments in Python, and this line of a README.
 COMPARED = re.compile(r"\.py:\d+: #|If that is too long, cache in Redis or not at all")
 
 
@@ -95,7 +95,7 @@ def distributions_of(tools: Path) -> dict[str, set[str]]:
 
 @pytest.fixture
 def check(tools: Path, project: Project) -> Check:
-    """Run a tool of the environment in the project, and fail with what it says."""
+    """Run a tool of the environment in the project, and fail with its output."""
 
     def run(*command: str) -> None:
         done = subprocess.run(
@@ -124,17 +124,17 @@ def test_it_is_strictly_typed(check: Check, types_cache: Path) -> None:
     check("mypy", "--cache-dir", str(types_cache))
 
 
-def test_it_is_as_lean_as_its_answers_allow(project: Project, any_variant: Variant) -> None:
+def test_it_is_within_the_budgets_of_its_answers(project: Project, any_variant: Variant) -> None:
     has, may_have = measured(project), budget_of(any_variant)
 
     over = {
         name: f"{count}, at most {may_have[name]}" for name, count in has.items() if count > may_have[name]
     }
-    assert not over, f"If it has to be, raise the row of the answer that needs it in {BUDGETS.name}."
+    assert not over, f"If that is necessary, raise the row of the answer that needs it in {BUDGETS.name}."
 
 
-def test_what_other_programs_read_keeps_to_its_schema(project: Project) -> None:
-    # Forms for issues are for FastForge's own repository.
+def test_files_for_other_programs_match_their_schemas(project: Project) -> None:
+    # Issue forms are only for FastForge's own repository.
     names = [name for name in SCHEMAS if "ISSUE_TEMPLATE" not in name and (project.folder / name).exists()]
 
     assert not [error for name in names for error in schema_errors(name, project.read(name))]
@@ -191,7 +191,7 @@ def test_no_file_names_a_package_index_or_a_path_of_this_machine(project: Projec
     assert not [(path.name, hit[0]) for path in files if (hit := banned.search(path.read_text("utf-8")))]
 
 
-def test_no_file_belongs_to_an_answer_that_was_not_given(project: Project, any_variant: Variant) -> None:
+def test_no_file_belongs_to_an_answer_that_was_not_chosen(project: Project, any_variant: Variant) -> None:
     questions = [question for question in load_questions() if question.choices]
     others = {value for question in questions for value in question.choices} - {
         value for _, value in any_variant.answers
@@ -202,7 +202,7 @@ def test_no_file_belongs_to_an_answer_that_was_not_given(project: Project, any_v
     assert not [path for path in paths if words.search(path)]
 
 
-def test_no_line_speaks_of_an_answer_that_was_not_given(project: Project, any_variant: Variant) -> None:
+def test_no_line_mentions_an_answer_that_was_not_chosen(project: Project, any_variant: Variant) -> None:
     given = {value for _, value in any_variant.answers}
     words = re.compile(
         "|".join(pattern for value, pattern in WORDS.items() if value not in given), re.IGNORECASE
@@ -218,7 +218,7 @@ def test_no_line_speaks_of_an_answer_that_was_not_given(project: Project, any_va
     assert not [line for line in lines if not COMPARED.search(line)]
 
 
-def test_the_requirement_files_list_exactly_what_is_needed(project: Project, packages: Packages) -> None:
+def test_the_requirement_files_list_exactly_the_needed_packages(project: Project, packages: Packages) -> None:
     service, development, load = declared(project)
 
     exact, more = listed(project, "requirements.txt"), listed(project, "requirements-dev.txt")

@@ -1,4 +1,4 @@
-"""What becomes of a step that does not come to its end."""
+"""Steps that do not finish."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.repository import VAR
 from tests.variants.running import Run, StepFailed
 from tests.variants.space import default_variant
 
-# A server in a session of its own, as nginx has one under the service.
+# A server in a separate session, like Nginx under the service.
 WITH_A_SERVER = ["sh", "-c", "setsid sleep 60 & wait"]
 
 

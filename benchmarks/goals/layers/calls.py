@@ -46,7 +46,7 @@ async def response_of(app: App, scope: dict[str, Any]) -> list[Message]:
 
 
 async def cpu_us(app: App, scope: dict[str, Any], calls: int) -> float:
-    """Return the microseconds of CPU time of a call, on average over so many."""
+    """Return the microseconds of CPU time of a call, on average over this many."""
 
     async def send(_message: Message) -> None:
         pass

@@ -27,7 +27,7 @@ SCOPE = scope_of("/", {b"accept-encoding": b"gzip, deflate, br, zstd"}, None)
 
 
 def _body() -> bytes:
-    """Return JSON of items that differ as real ones do."""
+    """Return JSON of items that differ as much as real ones."""
     choose = random.Random(1)  # noqa: S311
     words = ["garden", "steel", "sturdy", "delivered", "within", "week", "usual", "size", "thing", "blue"]
     items: list[dict[str, object]] = []

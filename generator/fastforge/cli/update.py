@@ -209,7 +209,7 @@ def _update_all(places: list[str], to: str | None, changes: Answers, *, json: bo
         tell(f"{outcome.result:12}  {outcome.path}  {outcome.branch or ''}  {outcome.detail}".rstrip())
     counts = Counter(each.result for each in outcomes)
     if json:
-        write_json({"projects": [each.document() for each in outcomes], "counts": counts})
+        write_json({"projects": [vars(each) for each in outcomes], "counts": counts})
     tell("", ", ".join(f"{count} {result}" for result, count in counts.items()))
     return EXIT_ATTENTION if counts.keys() - {"updated", "current"} else 0
 

@@ -56,6 +56,9 @@ def applying_folders(answers: Mapping[str, Any]) -> Iterator[str]:
         yield "any_compression"
     if behind_nginx and answers.get("compression") != "none":
         yield "nginx_compression"
+    if answers.get("auth", "none") != "none":
+        yield "any_auth"
+        yield str(answers["auth"])
 
 
 def run_kit(project: Path, module: str, arguments: Sequence[str], stdout: IO[str] | None = None) -> int:

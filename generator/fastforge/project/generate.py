@@ -106,8 +106,10 @@ def make_project(options: NewOptions) -> NewProject:
         )
         if not dry_run:
             if options.git:
-                commit, git_notes = _first_commit(project, destination, files)
-                notes += git_notes
+                try:
+                    commit = commit_project(project, destination.existing_directory, files)
+                except NoRepository as why:
+                    notes.append(str(why))
             place(project, destination)
             notes += workflow_notes(destination.directory, files, destination.existing_directory)
     return NewProject(options, answers, files, source, commit, notes)
@@ -124,15 +126,6 @@ def _source_to_record(*, dry_run: bool) -> tuple[Source | None, list[str]]:
         lost = f"The project cannot be updated later: FastForge does not know its own source, because {why}."
         return None, [f"{lost} Install FastForge from a clone, or with pip install git+URL, to change that."]
     return source, []
-
-
-def _first_commit(
-    project: Path, destination: Destination, files: Sequence[str]
-) -> tuple[str | None, list[str]]:
-    try:
-        return commit_project(project, destination.existing_directory, files), []
-    except NoRepository as why:
-        return None, [str(why)]
 
 
 @contextmanager

@@ -33,7 +33,7 @@ class Question:
 
     `default` is None if it is computed. The question is asked if the Jinja expression `condition` is true, or
     always if that is None. `longest` is the limit of a text in characters. If `is_list`, the answer is a list
-    of mappings, and there is no flag.
+    of mappings, and it has no flag.
     """
 
     name: str

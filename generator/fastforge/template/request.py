@@ -11,7 +11,7 @@ from fastforge.template.source import Source
 
 @dataclass(frozen=True)
 class RenderRequest:
-    """What to render. An answer that is also in `given` is an error if its question is not asked.
+    """A rendering to make. An answer that is also in `given` is an error if its question is not asked.
 
     `template` is the directory of another version of the template; None is the one that FastForge carries.
     """

@@ -94,11 +94,8 @@ class PackagedTemplateWorker(Worker):
     def _number_of_files(self) -> int:
         """The number of files that Copier will look at. A path that yields counts once for each entry."""
         root, answers = self.template_copy_root, self.answers.combined
-        return sum(
-            _number_of_entries(str(path.relative_to(root)), answers)
-            for path in root.rglob("*")
-            if path.is_file()
-        )
+        files = (path for path in root.rglob("*") if path.is_file())
+        return sum(_number_of_entries(str(path.relative_to(root)), answers) for path in files)
 
     @cached_property
     def jinja_env(self) -> Any:  # noqa: ANN401 (Copier's own environment class)

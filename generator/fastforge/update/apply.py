@@ -234,7 +234,7 @@ def _alone(project: Project) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise WorkFailed(
-                f"Another update of {str(project.directory)!r} is under way.", "Wait for it, and try again."
+                f"Another update of {str(project.directory)!r} is running.", "Wait for it, and try again."
             ) from error
         yield
 

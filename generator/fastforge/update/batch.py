@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from fastforge.errors import UserError
@@ -32,10 +32,6 @@ class Outcome:
     branch: str | None = None
     detail: str = ""
 
-    def document(self) -> dict[str, str | None]:
-        """Return it for `--json`."""
-        return asdict(self)
-
 
 def find_projects(places: Iterable[str]) -> list[str]:
     """Return the projects at the places or in them. `@FILE` is a file with one place per line.
@@ -49,7 +45,7 @@ def find_projects(places: Iterable[str]) -> list[str]:
         inside = sorted(file.parent for file in place.glob(f"*/{ANSWERS_FILE}"))
         projects = [place] if is_project else inside
         if not projects:
-            raise UserError(f"There is no project in {str(place)!r}.", "Give projects or their parent.")
+            raise UserError(f"{str(place)!r} contains no project.", "Give projects or their parent.")
         found += projects
     return list(dict.fromkeys(map(str, found)))
 

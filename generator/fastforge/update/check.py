@@ -41,7 +41,7 @@ def check_project(path: str) -> Check:
     """
     if was_cut_off(directory := find_repository(path)):
         raise WorkFailed(
-            f"An update of {str(directory.directory)!r} was interrupted, or is under way.",
+            f"An update of {str(directory.directory)!r} was interrupted, or is running.",
             "Undo it: fastforge update --abort",
         )
     project = find_project(path)

@@ -19,9 +19,7 @@ def refuse_unready(project: Project) -> None:
         WorkFailed: It has no commit, the project is not committed, or something is unfinished.
     """
     if not succeeds(project.top, "rev-parse", "--verify", "--quiet", "HEAD"):
-        raise WorkFailed(
-            f"The repository {str(project.top)!r} has no commit yet.", "Commit the project, then update."
-        )
+        raise WorkFailed(f"The repository {str(project.top)!r} has no commit.", "Commit the project first.")
     for name, what in UNFINISHED.items():
         if project.git_path(name).exists():
             raise WorkFailed(

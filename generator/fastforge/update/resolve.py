@@ -38,17 +38,12 @@ class Resolution:
 
     def document(self) -> dict[str, Any]:
         """Return the output of `--json`."""
-        hints = [self.heads] if self.heads else []
-        return {
-            "path": str(self.directory),
-            "resolved": self.resolved,
-            "conflicts": self.conflicts,
-            "next": hints,
-        }
+        paths = {"resolved": self.resolved, "conflicts": self.conflicts}
+        return {"path": str(self.directory), **paths, "next": [self.heads] if self.heads else []}
 
     def lines(self) -> list[str]:
         """Return the output for people."""
-        end = "Look at it with git diff --staged, run make test, then commit."
+        end = "Review the changes with git diff --staged, run make test, then commit."
         if self.conflicts:
             end = "Conflicts (!) are marked in the files. Resolve them, then git add and commit."
         return [

@@ -162,7 +162,7 @@ class Created(ResponseModel):
     created: int
 
 
-# Python itself writes small decimals with an exponent, which no body may have.
+# Python writes small decimals with an exponent, which the contract does not have.
 PLAIN = PlainSerializer(
     lambda value: f"{value:f}" if isinstance(value, Decimal) else value, when_used="json-unless-none"
 )

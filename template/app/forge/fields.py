@@ -87,7 +87,7 @@ def read_from(inputs: list[CoreSchema], schema: CoreSchema, type_: type, descrip
 
     def json_schema(_: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         described = handler(parsed)
-        # Pydantic by itself also accepts numbers for decimals.
+        # Pydantic itself also accepts numbers for decimals.
         texts = [each for each in described.get("anyOf", ()) if each.get("type") == "string"]
         return texts[0] if texts else described
 

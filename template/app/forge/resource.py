@@ -84,7 +84,7 @@ class Collection(Generic[Draft, Changes]):
         return await self.store.summary()
 
     def new_row(self, draft: Draft, created_at: datetime) -> Row:
-        """Return the draft as a row with an id of its own; ids ascend in the order they are made."""
+        """Return the draft as a row with a new id; ids ascend in the order of creation."""
         return {"id": uuid7(), **draft.__dict__, "created_at": created_at, "updated_at": created_at}
 
     def _refuse_repeated_values(self, rows: Sequence[Row]) -> None:

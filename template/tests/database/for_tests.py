@@ -1,4 +1,4 @@
-"""The database that tests and measurements may empty, because its name says that it is for tests."""
+"""The database that tests and measurements may empty, because it is named for tests."""
 
 from urllib.parse import urlsplit
 
@@ -18,11 +18,11 @@ class _ForTests(Environment):
 
 
 def url_for_tests() -> str:
-    """Return TEST_DATABASE_URL. Raises `NoDatabase` where it is not set or not named for tests."""
+    """Return TEST_DATABASE_URL. Raises `NoDatabase` if it is not set or not named for tests."""
     url = _ForTests().test_database_url.get_secret_value()
     if not url:
         raise NoDatabase("TEST_DATABASE_URL is not set.", HOW)
     name = urlsplit(url).path.removeprefix("/")
     if "test" not in name:
-        raise NoDatabase(f"TEST_DATABASE_URL leads to {name!r}, which has no 'test' in its name.", HOW)
+        raise NoDatabase(f"TEST_DATABASE_URL names {name!r}, which does not contain 'test'.", HOW)
     return url

@@ -22,7 +22,7 @@ def throwaway_database() -> Iterator[str]:
     except PyMongoError as error:
         reason = " ".join(str(error).split())
         raise NoDatabase(
-            f"The database at TEST_DATABASE_URL does not answer: {reason}", "Start it, or name another."
+            f"The database at TEST_DATABASE_URL does not respond: {reason}", "Start it, or name another."
         ) from None
     try:
         yield url
@@ -33,7 +33,7 @@ def throwaway_database() -> Iterator[str]:
 
 
 def another_database(url: str) -> AbstractContextManager[str]:
-    """Return the same database: there is one for tests, and services do not mind to share it."""
+    """Return the same database: there is only one for tests, and services can share it."""
     return nullcontext(url)
 
 

@@ -27,7 +27,7 @@ def throwaway_database() -> Iterator[str]:
 
 
 def another_database(url: str) -> AbstractContextManager[str]:
-    """Return the same database: there is one for tests, and services do not mind to share it."""
+    """Return the same database: there is only one for tests, and services can share it."""
     return nullcontext(url)
 
 
@@ -43,7 +43,7 @@ def _execute(url: str, sql: str) -> None:
     except (OSError, asyncpg.PostgresError) as error:
         reason = " ".join(str(error).split())
         raise NoDatabase(
-            f"The database at TEST_DATABASE_URL does not answer: {reason}", "Start it, or name another."
+            f"The database at TEST_DATABASE_URL does not respond: {reason}", "Start it, or name another."
         ) from None
 
 

@@ -14,7 +14,7 @@ from tests.migrate import migrate
 
 @contextmanager
 def throwaway_database() -> Iterator[str]:
-    """Yield the URL of an empty, migrated database, gone afterwards. Raises `NoDatabase`."""
+    """Yield the URL of an empty, migrated database, which is deleted afterwards. Raises `NoDatabase`."""
     with tempfile.TemporaryDirectory(prefix="items-") as folder:
         url = f"sqlite:///{quote(folder)}/app.db"
         migrate(url)
@@ -29,7 +29,7 @@ def another_database(_url: str) -> AbstractContextManager[str]:
 def empty_database(url: str) -> None:
     """Delete the rows of all resources."""
     with closing(sqlite3.connect(database_path(url), timeout=5)) as connection:
-        # Nothing here must outlast a power failure; foreign keys, which are off, would want an order.
+        # Nothing here must survive a power failure. Foreign keys are off, because they would require an order.
         connection.execute("PRAGMA synchronous = OFF")
         for resource in RESOURCES:
             connection.execute(f"DELETE FROM {quoted(resource.table.name)}")

@@ -1,4 +1,4 @@
-"""What a list of resources makes tests of: parameters whose names say the resource and the field."""
+"""Parameters of tests from a list of resources, named after the resource and the field."""
 
 from __future__ import annotations
 

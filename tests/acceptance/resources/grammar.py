@@ -28,22 +28,22 @@ class Field:
 
     @property
     def is_optional(self) -> bool:
-        """Whether it may be null."""
+        """True if it may be null."""
         return "optional" in self.options
 
     @property
     def is_required(self) -> bool:
-        """Whether a new row needs a value."""
+        """True if a new row needs a value."""
         return not self.is_optional and "default" not in self.options
 
     @property
     def is_unique(self) -> bool:
-        """Whether no two rows may have the same value."""
+        """True if no two rows may have the same value."""
         return "unique" in self.options
 
     @property
     def is_filter(self) -> bool:
-        """Whether a page can be narrowed down to one value."""
+        """True if a page can be filtered by a value."""
         return "filter" in self.options
 
     @property
@@ -58,7 +58,7 @@ class Field:
 
     @property
     def on_delete(self) -> str:
-        """What happens to the row if the one it refers to is deleted."""
+        """The effect on the row if the row it refers to is deleted."""
         return self.options.get("on_delete", "restrict")
 
     @property
@@ -111,7 +111,7 @@ class Field:
 
     @property
     def default(self) -> Any:
-        """What a new row has if the field is left out, as JSON."""
+        """The JSON value in a new row if the field is left out."""
         if "default" not in self.options:
             return None
         text = self.options["default"]
@@ -131,7 +131,7 @@ class Resource:
 
     @property
     def path(self) -> str:
-        """Where it is served."""
+        """The path of its endpoints."""
         return f"/api/v1/{self.plural.replace('_', '-')}"
 
     @property

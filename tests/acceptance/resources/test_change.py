@@ -100,7 +100,7 @@ def test_a_reference_to_nothing_is_refused_and_changes_nothing(shop: Shop, refer
     rows.must_show(row)
 
 
-def test_a_unique_value_of_another_row_answers_409_and_changes_nothing(
+def test_a_unique_value_of_another_row_returns_409_and_changes_nothing(
     shop: Shop, unique_field: FieldCase
 ) -> None:
     rows, name = shop.rows(unique_field.resource), unique_field.field.name
@@ -123,7 +123,7 @@ def test_an_empty_change_changes_nothing(shop: Shop, resource: Resource) -> None
     assert body_of(rows.patch(row["id"], {}), 200, "an empty change is accepted") == row
 
 
-def test_a_missing_row_answers_404(shop: Shop, resource: Resource) -> None:
+def test_a_missing_row_returns_404(shop: Shop, resource: Resource) -> None:
     rows, missing = shop.rows(resource), str(uuid.uuid4())
     changes = a_change(rows, rows.create())
     must_answer(rows.get(missing), 404, "a missing row cannot be read")
@@ -137,7 +137,7 @@ def test_a_missing_row_answers_404(shop: Shop, resource: Resource) -> None:
 def test_an_id_that_is_not_a_uuid_is_refused(row_id: str, shop: Shop, resource: Resource) -> None:
     rows = shop.rows(resource)
     for answer in (rows.get(row_id), rows.patch(row_id, {})):
-        must_answer(answer, {404, 422}, f"{row_id} is no id")
+        must_answer(answer, {404, 422}, f"{row_id} is not an id")
 
 
 # --- Versions -------------------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def test_a_change_is_made_only_to_the_version_that_was_seen(shop: Shop, resource
     must_answer(rows.delete(row["id"], changed.headers["ETag"]), 204, "the tag matches")
 
 
-def test_an_empty_change_of_another_version_answers_412(shop: Shop, resource: Resource) -> None:
+def test_an_empty_change_of_another_version_returns_412(shop: Shop, resource: Resource) -> None:
     rows = shop.rows(resource)
     row = rows.create()
     must_answer(rows.patch(row["id"], {}, '"other"'), 412, "the row has another tag")

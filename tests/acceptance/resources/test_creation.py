@@ -13,7 +13,7 @@ from tests.acceptance.resources.values import is_kept
 from tests.acceptance.service import body_of, must, must_answer
 
 
-def test_a_new_row_is_returned_with_what_was_sent_and_nothing_else(shop: Shop, resource: Resource) -> None:
+def test_a_new_row_is_returned_with_exactly_the_sent_values(shop: Shop, resource: Resource) -> None:
     rows = shop.rows(resource)
     draft = rows.draft()
     answer = rows.post(draft)
@@ -24,7 +24,7 @@ def test_a_new_row_is_returned_with_what_was_sent_and_nothing_else(shop: Shop, r
     rows.must_keep(draft, answer)
 
 
-def test_a_new_row_is_read_where_location_says(shop: Shop, resource: Resource) -> None:
+def test_a_new_row_can_be_read_at_its_location(shop: Shop, resource: Resource) -> None:
     rows = shop.rows(resource)
     answer = rows.post(rows.draft())
     where = urljoin(f"{shop.service.base_url}{resource.path}", answer.headers["Location"])
@@ -41,7 +41,7 @@ def test_a_new_row_has_the_time_of_its_creation(shop: Shop, resource: Resource) 
     assert abs(datetime.now(UTC) - created) < timedelta(minutes=1), f"{row} was created now"
 
 
-def test_what_is_left_out_is_null_or_the_default(shop: Shop, resource: Resource) -> None:
+def test_an_omitted_field_is_null_or_its_default(shop: Shop, resource: Resource) -> None:
     row = shop.rows(resource).create_least()
     left_out = [field for field in resource.fields if not field.is_required]
     found = {field.name: row[field.name] for field in left_out}
@@ -110,7 +110,7 @@ def test_a_reference_to_a_row_of_another_resource_is_refused(shop: Shop, referen
         must_blame(rows.post(draft), ["body", name], f"{reference} does not refer to {plural}")
 
 
-def test_a_unique_value_that_is_taken_answers_409_with_its_field(shop: Shop, unique_field: FieldCase) -> None:
+def test_a_unique_value_that_is_taken_returns_409_with_its_field(shop: Shop, unique_field: FieldCase) -> None:
     rows, name = shop.rows(unique_field.resource), unique_field.field.name
     row = rows.create_with(unique_field.field)
     newest = rows.newest()
@@ -146,7 +146,7 @@ def test_null_is_not_unique(shop: Shop, unique_field: FieldCase) -> None:
     assert {first["id"], second["id"]} <= set(ids(rows.walk())), f"many rows have no {unique_field}"
 
 
-def test_a_row_that_breaks_several_rules_is_told_all_of_them(shop: Shop, resource: Resource) -> None:
+def test_all_violated_rules_of_a_row_are_reported(shop: Shop, resource: Resource) -> None:
     rows = shop.rows(resource)
     required = [field.name for field in resource.fields if field.is_required]
     answer = must_answer(rows.post({"stranger": 1}), 422, "an empty row with a stranger is refused")

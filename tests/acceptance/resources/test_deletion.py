@@ -24,7 +24,7 @@ def test_a_deleted_row_is_gone(shop: Shop, resource: Resource) -> None:
     must_answer(rows.patch(row["id"], {}), 404, "a deleted row cannot be changed")
 
 
-def test_what_is_referred_to_cannot_be_deleted(shop: Shop, restricted: FieldCase) -> None:
+def test_a_referenced_row_cannot_be_deleted(shop: Shop, restricted: FieldCase) -> None:
     targets, target, rows, row = referring(shop, restricted)
     must_answer(targets.delete(target["id"]), 409, f"{restricted} keeps the row that it refers to")
     targets.must_show(target)
@@ -33,14 +33,14 @@ def test_what_is_referred_to_cannot_be_deleted(shop: Shop, restricted: FieldCase
     must_answer(targets.delete(target["id"]), 204, "nothing refers to it any longer")
 
 
-def test_what_is_not_referred_to_any_longer_can_be_deleted(shop: Shop, restricted: FieldCase) -> None:
+def test_a_row_without_references_to_it_can_be_deleted(shop: Shop, restricted: FieldCase) -> None:
     targets, target, rows, row = referring(shop, restricted)
     changes = {restricted.field.name: targets.create()["id"]}
     body_of(rows.patch(row["id"], changes), 200, f"{restricted} can refer to another row")
     must_answer(targets.delete(target["id"]), 204, "nothing refers to it any longer")
 
 
-def test_what_refers_to_a_deleted_row_goes_with_it(shop: Shop, cascaded: FieldCase) -> None:
+def test_rows_that_refer_to_a_deleted_row_are_deleted_too(shop: Shop, cascaded: FieldCase) -> None:
     targets, target, rows, row = referring(shop, cascaded)
     other = rows.create()
     rows.read(row["id"])
@@ -50,7 +50,7 @@ def test_what_refers_to_a_deleted_row_goes_with_it(shop: Shop, cascaded: FieldCa
     rows.must_show(other)
 
 
-def test_what_refers_to_a_deleted_row_loses_the_reference(shop: Shop, nulled: FieldCase) -> None:
+def test_references_to_a_deleted_row_become_null(shop: Shop, nulled: FieldCase) -> None:
     targets, target, rows, row = referring(shop, nulled)
     seen = rows.get(row["id"]).headers["ETag"]
     must_answer(targets.delete(target["id"]), 204, f"{nulled} lets the row go that it refers to")
@@ -63,7 +63,7 @@ def test_what_refers_to_a_deleted_row_loses_the_reference(shop: Shop, nulled: Fi
     must_answer(rows.patch(row["id"], {}, seen), 412, "the row is another than before")
 
 
-def test_a_deletion_that_is_refused_takes_nothing_along(shop: Shop, restricted: FieldCase) -> None:
+def test_a_refused_deletion_deletes_nothing(shop: Shop, restricted: FieldCase) -> None:
     """Rows that would go along with the target stay if one row keeps it."""
     targets, target, rows, row = referring(shop, restricted)
     along = [
@@ -76,7 +76,7 @@ def test_a_deletion_that_is_refused_takes_nothing_along(shop: Shop, restricted: 
         others.must_show(other)
 
 
-def test_what_goes_along_takes_along_what_refers_to_it(shop: Shop, cascaded: FieldCase) -> None:
+def test_cascades_continue_through_several_references(shop: Shop, cascaded: FieldCase) -> None:
     targets, target, rows, row = referring(shop, cascaded)
     depending = [(field, *_dependent(shop, resource, field, row)) for resource, field in _of(shop, rows)]
     keeps = [each for each in depending if each[0].on_delete == "restrict"]

@@ -30,7 +30,7 @@ def test_a_batch_creates_its_rows_in_their_order(count: int, shop: Shop, with_ba
     drafts = [rows.draft() for _ in range(count)]
     answer = rows.batch(drafts)
     created = body_of(answer, 201, f"a batch of {count} is created")
-    must(created == {"created": count}, "a batch says how many rows it created", answer)
+    must(created == {"created": count}, "a batch returns the number of rows it created", answer)
     stored = rows.page(limit=count)["items"]
     for draft, row in zip(drafts, stored[::-1], strict=True):
         kept = [
@@ -136,7 +136,7 @@ def test_the_export_has_every_row_once_and_in_full(shop: Shop, with_export: Reso
     assert by_id == rows.walk(), "every row is exported as it is listed"
 
 
-def test_the_summary_is_what_the_rows_add_up_to(shop: Shop, with_summary: Resource) -> None:
+def test_the_summary_matches_the_rows(shop: Shop, with_summary: Resource) -> None:
     rows = shop.rows(with_summary)
     for _ in range(3):
         rows.create()

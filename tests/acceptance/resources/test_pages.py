@@ -47,7 +47,7 @@ def test_a_page_has_twenty_rows_unless_asked(shop: Shop, resource: Resource) -> 
     assert ids(rows.page(after=page["next"], limit=1)["items"]) == [created[0]["id"]]
 
 
-def test_a_walk_goes_on_where_a_row_was_deleted(shop: Shop, resource: Resource) -> None:
+def test_paging_continues_at_a_deleted_row(shop: Shop, resource: Resource) -> None:
     rows = shop.rows(resource)
     first, second, third = (rows.create_least() for _ in range(3))
     page = rows.page(limit=1)
@@ -66,7 +66,7 @@ def test_a_limit_outside_1_to_100_is_refused(limit: str, shop: Shop, resource: R
 def test_a_cursor_that_the_service_did_not_make_is_refused(
     after: str, shop: Shop, resource: Resource
 ) -> None:
-    must_blame(shop.rows(resource).get_page(after=after), ["query", "after"], f"{after} is no cursor")
+    must_blame(shop.rows(resource).get_page(after=after), ["query", "after"], f"{after} is not a cursor")
 
 
 def test_a_page_is_sent_again_only_after_a_change(shop: Shop, resource: Resource) -> None:

@@ -43,7 +43,7 @@ def test_the_documentation_is_a_page(service: Service) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/api", "/api/v1", "/api/v1/strangers", "/api/v1/strangers/batch"])
-def test_an_unknown_route_answers_404(path: str, service: Service) -> None:
+def test_an_unknown_route_returns_404(path: str, service: Service) -> None:
     must_answer(service.send("GET", path), 404, f"{path} is not there")
     must_answer(service.send_json("POST", path, {}), 404, f"{path} is not there")
 
@@ -141,7 +141,7 @@ def test_the_limits_of_a_field_are_documented(any_field: FieldCase, openapi: dic
 
 
 def _limits(field: Field) -> dict[str, Any]:
-    """Return what JSON Schema says of a field."""
+    """Return the JSON Schema of a field."""
     if field.is_list:
         return {"type": "array", "maxItems": field.length}
     match field.kind:

@@ -275,7 +275,7 @@ def _wrong_numbers(field: Field) -> dict[str, Json]:
 
 
 def _next(field: Field, bound: Decimal, direction: int) -> Json:
-    """Return the number beside a bound, outside of it."""
+    """Return the number just outside a bound."""
     if field.kind == "int":
         return int(bound) + direction
     return math.nextafter(float(bound), direction * math.inf)

@@ -19,7 +19,7 @@ def answers_of(project: Path) -> dict[str, Any]:
     return {name: value for name, value in recorded.items() if not name.startswith("_")}
 
 
-def test_new_makes_a_committed_project(fastforge: RunFastForge, work: Path) -> None:
+def test_new_generates_a_committed_project(fastforge: RunFastForge, work: Path) -> None:
     result = fastforge("new", "orders", "--defaults")
 
     assert result.exit_code == 0
@@ -29,7 +29,7 @@ def test_new_makes_a_committed_project(fastforge: RunFastForge, work: Path) -> N
     assert git(work / "orders", "log", "--format=%an <%ae>") == "FastForge <fastforge@localhost>"
 
 
-def test_new_ends_with_what_to_type_next(fastforge: RunFastForge) -> None:
+def test_new_ends_with_the_next_commands(fastforge: RunFastForge) -> None:
     result = fastforge("new", "orders", "--defaults")
 
     assert "Next:\n  cd orders\n  make test\n  make dev\n" in result.errors
@@ -47,7 +47,7 @@ def test_json_is_one_document_that_lists_the_files(fastforge: RunFastForge, work
     assert git(work / "a", "rev-parse", "--short", "HEAD") == document["commit"]
 
 
-def test_the_printed_command_gives_the_same_project(fastforge: RunFastForge, work: Path) -> None:
+def test_the_printed_command_generates_the_same_project(fastforge: RunFastForge, work: Path) -> None:
     description = """It's "quoted" & <b>bold</b> \\ $HOME — für Zoë"""
     first = fastforge(
         "new",
@@ -80,7 +80,7 @@ def test_a_path_that_starts_with_a_dash_is_reproduced(fastforge: RunFastForge, w
     assert first["command"].endswith(" -- -dash")
 
 
-def test_a_dry_run_lists_the_files_and_makes_nothing(fastforge: RunFastForge, work: Path) -> None:
+def test_a_dry_run_lists_the_files_and_writes_nothing(fastforge: RunFastForge, work: Path) -> None:
     dry = fastforge("new", "a", "--dry-run", "--json").document
     assert list(work.iterdir()) == []
 
@@ -121,7 +121,7 @@ def test_a_file_with_a_byte_order_mark_is_read(fastforge: RunFastForge, work: Pa
     assert answers["database"] == "postgres"
 
 
-def test_a_flag_goes_before_a_file_before_a_preset_before_a_default(fastforge: RunFastForge) -> None:
+def test_the_precedence_is_flag_file_preset_default(fastforge: RunFastForge) -> None:
     arguments = ("--preset", "scale-out", "--answers", "-", "--deployment", "uvicorn")
     file = "cache: ttl\ndeployment: nginx\n"
 
@@ -133,7 +133,7 @@ def test_a_flag_goes_before_a_file_before_a_preset_before_a_default(fastforge: R
     assert answers["description"] == "A FastAPI service.", "the default"
 
 
-def test_underscores_in_a_flag_are_suggested_away(fastforge: RunFastForge) -> None:
+def test_a_flag_with_underscores_gets_a_suggestion(fastforge: RunFastForge) -> None:
     result = fastforge("new", "a", "--project_name", "A")
 
     assert result.exit_code == 2
@@ -176,7 +176,7 @@ BAD_COMMAND_LINES = {
 
 
 @pytest.mark.parametrize("case", BAD_COMMAND_LINES)
-def test_a_bad_command_line_is_answered_in_one_line(fastforge: RunFastForge, work: Path, case: str) -> None:
+def test_a_bad_command_line_causes_one_line_of_error(fastforge: RunFastForge, work: Path, case: str) -> None:
     arguments, value, next_step = BAD_COMMAND_LINES[case]
 
     result = fastforge(*arguments, variables={"COLUMNS": "200"})
@@ -189,7 +189,7 @@ def test_a_bad_command_line_is_answered_in_one_line(fastforge: RunFastForge, wor
 
 
 @pytest.mark.parametrize("case", sorted(set(BAD_COMMAND_LINES) - {"missing command", "flag without a value"}))
-def test_a_bad_command_line_is_answered_in_json(fastforge: RunFastForge, case: str) -> None:
+def test_a_bad_command_line_causes_an_error_in_json(fastforge: RunFastForge, case: str) -> None:
     arguments, value, next_step = BAD_COMMAND_LINES[case]
 
     result = fastforge(*arguments, "--json")
@@ -221,7 +221,7 @@ BAD_ANSWERS_FILES = {
 
 
 @pytest.mark.parametrize("case", BAD_ANSWERS_FILES)
-def test_a_bad_answers_file_is_answered_in_one_line(fastforge: RunFastForge, work: Path, case: str) -> None:
+def test_a_bad_answers_file_causes_one_line_of_error(fastforge: RunFastForge, work: Path, case: str) -> None:
     text, value, next_step = BAD_ANSWERS_FILES[case]
 
     result = fastforge("new", "a", "--answers", "-", stdin=text)
@@ -240,7 +240,7 @@ def test_a_bomb_of_yaml_aliases_is_refused_at_once(fastforge: RunFastForge) -> N
     assert fastforge("new", "a", "--answers", "-", stdin=text).exit_code == 2
 
 
-def test_an_unexpected_error_says_how_to_get_its_traceback(
+def test_an_unexpected_error_explains_how_to_get_its_traceback(
     installation: Installation, environment: dict[str, str]
 ) -> None:
     import subprocess
@@ -280,7 +280,7 @@ def test_an_ascii_terminal_shows_names_as_escapes(fastforge: RunFastForge) -> No
     assert "Gr\\xf6\\xdfe" in result.errors
 
 
-def test_a_path_that_is_no_utf8_needs_a_name(fastforge: RunFastForge, work: Path) -> None:
+def test_a_path_that_is_not_utf8_needs_a_name(fastforge: RunFastForge, work: Path) -> None:
     import os
 
     path = os.fsdecode(b"caf\xe9")
@@ -293,7 +293,7 @@ def test_a_path_that_is_no_utf8_needs_a_name(fastforge: RunFastForge, work: Path
     assert (work / path).is_dir()
 
 
-def test_a_closed_standard_input_takes_the_defaults(fastforge: RunFastForge) -> None:
+def test_a_closed_standard_input_uses_the_defaults(fastforge: RunFastForge) -> None:
     shell = ("sh", "-c", 'exec "$0" "$@" <&-')
 
     assert fastforge("new", "a", "--json", wrapper=shell).exit_code == 0
@@ -303,7 +303,7 @@ def test_a_closed_standard_input_takes_the_defaults(fastforge: RunFastForge) -> 
 
 
 @pytest.mark.parametrize("redirection", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
-def test_closed_output_streams_do_not_stop_the_work(
+def test_closed_output_streams_do_not_stop_the_command(
     fastforge: RunFastForge, work: Path, redirection: str
 ) -> None:
     result = fastforge("new", "a", wrapper=("sh", "-c", f'exec "$0" "$@" {redirection}'))
@@ -312,7 +312,7 @@ def test_closed_output_streams_do_not_stop_the_work(
     assert (work / "a/.copier-answers.yml").is_file()
 
 
-def test_a_reader_that_goes_away_is_no_traceback(fastforge: RunFastForge) -> None:
+def test_a_reader_that_goes_away_causes_no_traceback(fastforge: RunFastForge) -> None:
     result = fastforge("options", wrapper=("sh", "-c", '{ "$0" "$@"; echo "exit $?" >&2; } | true'))
 
     assert "exit 1" in result.errors or "exit 0" in result.errors
@@ -326,7 +326,7 @@ def test_output_that_cannot_be_written_is_a_failure(fastforge: RunFastForge) -> 
 
 
 def test_the_version_names_the_template(fastforge: RunFastForge) -> None:
-    assert fastforge("--version").output == "fastforge 0.1.0 (template v0.0.1)\n"
+    assert fastforge("--version").output == "fastforge 0.0.1 (template v0.0.1)\n"
 
 
 def test_help_and_options_import_no_copier(installation: Installation, environment: dict[str, str]) -> None:
@@ -350,7 +350,7 @@ def test_help_names_every_question_choice_and_preset(fastforge: RunFastForge) ->
         assert f"--{name.replace('_', '-')}" in shown
         assert all(f"{choice} - " in shown for choice in question.get("enum", []))
     assert "scale-out" in shown
-    assert "Where and how" in shown
+    assert "Sources of answers" in shown
 
 
 def test_options_shows_choices_defaults_and_presets(fastforge: RunFastForge) -> None:

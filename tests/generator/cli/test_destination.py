@@ -1,4 +1,4 @@
-"""Where projects may go, and that a failure leaves everything as it was."""
+"""Destinations of projects, and failures that change nothing."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_folder_with_something_in_it_is_refused(fastforge: RunFastForge, work:
 
 
 @pytest.mark.parametrize("kind", ["file", "dangling link"])
-def test_a_path_that_is_no_folder_is_refused(fastforge: RunFastForge, work: Path, kind: str) -> None:
+def test_a_path_that_is_not_a_folder_is_refused(fastforge: RunFastForge, work: Path, kind: str) -> None:
     if kind == "file":
         (work / "a").touch()
     else:
@@ -80,7 +80,7 @@ def test_a_path_that_is_no_folder_is_refused(fastforge: RunFastForge, work: Path
     for arguments in (["new", "a"], ["new", "a", "--overwrite"]):
         result = fastforge(*arguments)
         assert result.exit_code == 2
-        assert "there already" in result.errors
+        assert "is not a directory" in result.errors
 
 
 def test_overwrite_replaces_files_of_the_same_name_and_no_others(fastforge: RunFastForge, work: Path) -> None:
@@ -99,7 +99,7 @@ def test_overwrite_replaces_files_of_the_same_name_and_no_others(fastforge: RunF
     assert not [path for path in (work / "a").iterdir() if path.name.startswith(".fastforge")]
 
 
-def test_overwrite_puts_everything_back_when_something_is_in_the_way(
+def test_overwrite_restores_everything_if_something_is_in_the_way(
     fastforge: RunFastForge, work: Path
 ) -> None:
     (work / "a/pyproject.toml").mkdir(parents=True)
@@ -127,7 +127,7 @@ def test_the_environment_file_is_never_committed(fastforge: RunFastForge, work: 
 
 @pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("setpriv"), reason="root may write anywhere")
 @pytest.mark.parametrize("path", ["locked/a", "locked"])
-def test_a_folder_that_may_not_be_written_is_refused(fastforge: RunFastForge, work: Path, path: str) -> None:
+def test_a_folder_that_is_not_writable_is_refused(fastforge: RunFastForge, work: Path, path: str) -> None:
     (work / "locked").mkdir()
     (work / "locked").chmod(0o555)
     as_anybody = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
@@ -143,7 +143,7 @@ def limit_file_size() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 
 
-def test_a_full_disk_leaves_everything_as_it_was(
+def test_a_full_disk_changes_nothing(
     installation: Installation, environment: dict[str, str], work: Path
 ) -> None:
     (work / "a").mkdir()
@@ -180,9 +180,7 @@ def small_disk(work: Path) -> Any:
     subprocess.run(["umount", disk], check=True)
 
 
-def test_a_really_full_file_system_leaves_everything_as_it_was(
-    fastforge: RunFastForge, small_disk: Path
-) -> None:
+def test_a_full_file_system_changes_nothing(fastforge: RunFastForge, small_disk: Path) -> None:
     result = fastforge("new", str(small_disk / "a"))
 
     assert result.exit_code == 1

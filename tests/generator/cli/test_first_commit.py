@@ -1,4 +1,4 @@
-"""The first commit, and doing without one."""
+"""The first commit, and projects without one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_half_an_identity_is_completed(fastforge: RunFastForge, home: Path, work
     assert git(work / "a", "log", "--format=%an <%ae>") == "Ada <fastforge@localhost>"
 
 
-def test_no_git_makes_no_repository(fastforge: RunFastForge, work: Path) -> None:
+def test_no_git_creates_no_repository(fastforge: RunFastForge, work: Path) -> None:
     document = fastforge("new", "a", "--no-git", "--json").document
 
     assert not (work / "a/.git").exists()
@@ -44,14 +44,14 @@ def test_no_git_makes_no_repository(fastforge: RunFastForge, work: Path) -> None
     assert "--no-git" in document["command"]
 
 
-def test_no_repository_is_made_inside_one(fastforge: RunFastForge, work: Path) -> None:
+def test_no_repository_is_created_inside_another(fastforge: RunFastForge, work: Path) -> None:
     git(work, "init", "--quiet")
 
     result = fastforge("new", "a")
 
     assert result.exit_code == 0
     assert not (work / "a/.git").exists()
-    assert "lies inside one" in result.errors
+    assert "is inside one" in result.errors
 
 
 def test_an_empty_repository_is_filled_and_left_uncommitted(fastforge: RunFastForge, work: Path) -> None:
@@ -61,7 +61,7 @@ def test_an_empty_repository_is_filled_and_left_uncommitted(fastforge: RunFastFo
     assert "?? pyproject.toml" in git(work, "status", "--porcelain")
 
 
-def test_without_git_it_says_what_is_lost(fastforge: RunFastForge, work: Path, tmp_path: Path) -> None:
+def test_without_git_it_reports_the_consequences(fastforge: RunFastForge, work: Path, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
 
     result = fastforge("new", "a", variables={"PATH": str(tmp_path / "bin")})
@@ -69,10 +69,10 @@ def test_without_git_it_says_what_is_lost(fastforge: RunFastForge, work: Path, t
     assert result.exit_code == 0
     assert (work / "a/.copier-answers.yml").is_file()
     assert "git cannot be run" in result.errors
-    assert "no first commit" in result.errors
+    assert "need a first commit" in result.errors
 
 
-def test_a_broken_git_configuration_says_what_is_lost(
+def test_a_broken_git_configuration_is_reported_with_the_consequences(
     fastforge: RunFastForge, home: Path, work: Path
 ) -> None:
     (home / ".gitconfig").write_text("[user\nname=")
@@ -82,7 +82,7 @@ def test_a_broken_git_configuration_says_what_is_lost(
     assert result.exit_code == 0
     assert not (work / "a/.git").exists()
     assert "bad config" in result.document["notes"][0]
-    assert "no first commit" in result.errors
+    assert "need a first commit" in result.errors
 
 
 HOSTILE_SETTINGS = """
@@ -145,8 +145,8 @@ def test_executable_files_stay_executable(fastforge: RunFastForge, installation:
         assert rendered_executable == bool({name, f"{name}.jinja"} & executable)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a repository that belongs to somebody else")
-def test_a_repository_of_somebody_else_around_it_is_said(fastforge: RunFastForge, work: Path) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can create a repository of another user")
+def test_a_surrounding_repository_of_another_user_is_reported(fastforge: RunFastForge, work: Path) -> None:
     git(work, "init", "--quiet")
     for path in [work, *work.rglob("*")]:
         shutil.chown(path, 65534)
@@ -159,7 +159,7 @@ def test_a_repository_of_somebody_else_around_it_is_said(fastforge: RunFastForge
 
 
 @pytest.mark.parametrize("inside", ["orders", "services/my 'api' & more|x"])
-def test_a_workflow_inside_of_a_repository_can_be_copied_to_where_github_runs_it(
+def test_a_workflow_inside_a_repository_can_be_copied_to_its_top(
     fastforge: RunFastForge, work: Path, inside: str
 ) -> None:
     git(work, "init", "--quiet")
@@ -180,7 +180,7 @@ def test_a_workflow_inside_of_a_repository_can_be_copied_to_where_github_runs_it
     assert workflow == own
 
 
-def test_nothing_is_said_of_workflows_at_the_top_of_a_repository(fastforge: RunFastForge, work: Path) -> None:
+def test_at_the_top_of_a_repository_workflows_need_no_note(fastforge: RunFastForge, work: Path) -> None:
     assert "GitHub" not in fastforge("new", "alone").errors
     (work / "filled").mkdir()
     git(work / "filled", "init", "--quiet")

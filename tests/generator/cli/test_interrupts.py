@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM at any moment: either nothing is there, or everything is."""
+"""Ctrl-C and SIGTERM at any moment: either everything is written, or nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOMENTS = 20
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_at_any_moment_leaves_all_or_nothing(
+def test_after_a_signal_at_any_moment_everything_or_nothing_has_changed(
     installation: Installation, environment: dict[str, str], work: Path, number: signal.Signals
 ) -> None:
     moments = random.Random(number)
@@ -54,7 +54,7 @@ def interrupt(
     return process.returncode
 
 
-def test_a_signal_while_overwriting_leaves_the_users_files(
+def test_a_signal_while_overwriting_keeps_the_files_of_the_user(
     installation: Installation, environment: dict[str, str], work: Path
 ) -> None:
     moments = random.Random(1)
@@ -94,7 +94,7 @@ def test_a_signal_after_the_first_file_is_in_place_comes_too_late(
     assert git(work / path, "status", "--porcelain") == ""
 
 
-def test_an_interrupted_command_answers_in_json(
+def test_an_interrupted_command_prints_json(
     installation: Installation, environment: dict[str, str], work: Path
 ) -> None:
     command = [*installation.command, "new", "a", "--json", "--answers", "-"]

@@ -42,7 +42,7 @@ def test_resources_are_recorded_as_mappings(fastforge: RunFastForge, work: Path)
     assert answers_of(work / "shop")["revisions"] == [{"id": "0001", "after": "", "steps": creates}]
 
 
-def test_the_sample_is_served_if_nothing_is_said(fastforge: RunFastForge) -> None:
+def test_the_sample_is_the_default(fastforge: RunFastForge) -> None:
     (sample,) = fastforge("new", "shop", "--json", "--dry-run").document["answers"]["resources"]
 
     assert sample["name"] == "item"
@@ -104,7 +104,7 @@ def test_recorded_answers_give_the_same_project(fastforge: RunFastForge, work: P
     assert answers_of(work / "again") == answers_of(work / "first")
 
 
-def test_a_flag_goes_before_a_file(fastforge: RunFastForge) -> None:
+def test_a_flag_has_precedence_over_a_file(fastforge: RunFastForge) -> None:
     file = yaml.safe_dump({"resources": SHOP})
     arguments = ("--answers", "-", "--resource", "tag name:str")
 
@@ -136,7 +136,7 @@ BAD_COMMAND_LINES = {
 
 
 @pytest.mark.parametrize("case", BAD_COMMAND_LINES)
-def test_a_bad_resource_is_answered_in_one_line(fastforge: RunFastForge, work: Path, case: str) -> None:
+def test_a_bad_resource_causes_one_line_of_error(fastforge: RunFastForge, work: Path, case: str) -> None:
     arguments, word, remedy = BAD_COMMAND_LINES[case]
 
     result = fastforge("new", "shop", *arguments)
@@ -169,7 +169,7 @@ BAD_ANSWERS_FILES = {
 
 
 @pytest.mark.parametrize("case", BAD_ANSWERS_FILES)
-def test_bad_resources_in_a_file_are_answered_in_one_line(
+def test_bad_resources_in_a_file_cause_one_line_of_error(
     fastforge: RunFastForge, work: Path, case: str
 ) -> None:
     text, word, remedy = BAD_ANSWERS_FILES[case]

@@ -1,4 +1,4 @@
-"""`fastforge new` as a person meets it, through a pseudo-terminal."""
+"""`fastforge new` at a terminal, through a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def answers_of(project: Path) -> dict[str, Any]:
     return recorded
 
 
-def test_enter_takes_every_default(terminal: Terminal, work: Path) -> None:
+def test_enter_accepts_every_default(terminal: Terminal, work: Path) -> None:
     child = terminal("orders")
     for question in QUESTIONS:
         child.expect(question)
@@ -68,7 +68,7 @@ def test_enter_takes_every_default(terminal: Terminal, work: Path) -> None:
     assert answers_of(work / "orders")["cache"] == "ttl"
 
 
-def test_arrow_keys_choose_and_a_choice_brings_its_question(terminal: Terminal, work: Path) -> None:
+def test_arrow_keys_choose_and_a_choice_adds_its_question(terminal: Terminal, work: Path) -> None:
     child = terminal("orders", "--cache", "none", "--description", "x", "--serializer", "orjson")
     for question, keys in [
         ("called", " API\r"),
@@ -105,7 +105,7 @@ def test_an_invalid_name_is_refused_at_the_question(terminal: Terminal, work: Pa
     assert answers_of(work / "orders")["project_name"] == "orders2"
 
 
-def test_a_path_that_is_missing_is_asked_for(terminal: Terminal, work: Path) -> None:
+def test_a_missing_path_is_asked_for(terminal: Terminal, work: Path) -> None:
     child = terminal(
         "--preset", "minimal", "--updates", "none", "--description", "x", "--project-name", "Orders"
     )
@@ -121,7 +121,7 @@ def test_a_path_that_is_missing_is_asked_for(terminal: Terminal, work: Path) -> 
 
 
 @pytest.mark.parametrize("answered", [0, 2, 5, 8])
-def test_ctrl_c_at_a_question_leaves_nothing(terminal: Terminal, work: Path, answered: int) -> None:
+def test_ctrl_c_at_a_question_changes_nothing(terminal: Terminal, work: Path, answered: int) -> None:
     child = terminal("orders")
     for question in QUESTIONS[:answered]:
         child.expect(question)
@@ -178,7 +178,7 @@ def test_a_line_is_checked_as_it_is_typed(terminal: Terminal, work: Path) -> Non
     assert child.exitstatus == 0
 
 
-def test_typed_resources_go_with_what_was_answered_before(terminal: Terminal, work: Path) -> None:
+def test_typed_resources_are_combined_with_earlier_answers(terminal: Terminal, work: Path) -> None:
     child = terminal("shop", "--cache", "none")
     for question, keys in [
         ("called", " API\r"),
@@ -204,7 +204,7 @@ def test_typed_resources_go_with_what_was_answered_before(terminal: Terminal, wo
 
 
 @pytest.mark.parametrize("given", [["--no-resources"], ["--resource", "item name:str"]])
-def test_resources_that_are_given_are_not_asked_for(terminal: Terminal, work: Path, given: list[str]) -> None:
+def test_given_resources_are_not_asked_for(terminal: Terminal, work: Path, given: list[str]) -> None:
     named = ["--preset", "minimal", "--updates", "none", "--description", "x", "--project-name", "Shop"]
     child = terminal("shop", *named, *given)
     child.expect(pexpect.EOF)
@@ -214,7 +214,7 @@ def test_resources_that_are_given_are_not_asked_for(terminal: Terminal, work: Pa
     assert len(answers_of(work / "shop")["resources"]) == len(given) - 1
 
 
-def test_ctrl_d_at_the_resources_says_what_to_do(terminal: Terminal, work: Path) -> None:
+def test_ctrl_d_at_the_resources_prints_the_next_step(terminal: Terminal, work: Path) -> None:
     child = terminal(
         "shop", "--preset", "minimal", "--updates", "none", "--description", "x", "--project-name", "Shop"
     )
@@ -228,7 +228,7 @@ def test_ctrl_d_at_the_resources_says_what_to_do(terminal: Terminal, work: Path)
     assert list(work.iterdir()) == []
 
 
-def test_ctrl_c_at_the_path_leaves_nothing(terminal: Terminal, work: Path) -> None:
+def test_ctrl_c_at_the_path_changes_nothing(terminal: Terminal, work: Path) -> None:
     child = terminal()
     child.expect("Directory to generate")
     child.send("\x03")
@@ -240,7 +240,7 @@ def test_ctrl_c_at_the_path_leaves_nothing(terminal: Terminal, work: Path) -> No
     assert list(work.iterdir()) == []
 
 
-def test_ctrl_d_at_a_question_says_what_to_do(terminal: Terminal, work: Path) -> None:
+def test_ctrl_d_at_a_question_prints_the_next_step(terminal: Terminal, work: Path) -> None:
     child = terminal("orders", "--project-name", "x", "--database", "sqlite")
     child.expect("one sentence")
     child.send("\x15\x04")
@@ -252,7 +252,7 @@ def test_ctrl_d_at_a_question_says_what_to_do(terminal: Terminal, work: Path) ->
     assert list(work.iterdir()) == []
 
 
-def test_sigterm_at_a_question_gives_the_terminal_back(
+def test_sigterm_at_a_question_restores_the_terminal(
     installation: Installation, environment: dict[str, str], work: Path
 ) -> None:
     shell = pexpect.spawn(
@@ -281,9 +281,7 @@ def test_defaults_asks_nothing(terminal: Terminal, work: Path) -> None:
     assert (work / "orders").is_dir()
 
 
-def test_an_answer_to_a_question_that_was_not_asked_after_all_is_refused(
-    terminal: Terminal, work: Path
-) -> None:
+def test_an_answer_to_a_question_that_is_not_asked_is_refused(terminal: Terminal, work: Path) -> None:
     child = terminal("orders", "--mongodb-driver", "motor")
     for question in QUESTIONS:
         child.expect(question)

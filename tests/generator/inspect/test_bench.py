@@ -20,10 +20,10 @@ from tests.conftest import Installation, Result, RunFastForge
 from tests.repository import REPOSITORY
 from tests.variants.environments import clean_environment, environment_of
 
-# A name that is markup, where it is not escaped.
+# A name that is markup if it is not escaped.
 NAME = "Orders <b> & Co"
 BRIEFLY = ("--seconds", "0.1", "--rounds", "2", "--connections", "4", "--workers", "1")
-ONE_OF_EACH = ("--endpoints", "read one,DELETE", "--optimizations", "direct-routes")
+ONE_OF_EACH = ("--endpoints", "read one,DELETE", "--optimizations", "fast-path")
 FOREVER = ("--seconds", "3600", "--endpoints", "read one", "--optimizations", "none")
 TARGETS = ["p50 ≤ 50 ms", "p99 ≤ 200 ms", "≥ 1,000/s", "errors ≤ 0.1%"]
 
@@ -37,7 +37,7 @@ def generate(installation: Installation, folder: Path, *answers: str) -> Path:
 
 @pytest.fixture(scope="module")
 def project(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project over SQLite with what `make install` would give it."""
+    """A project on SQLite with the environment of `make install`."""
     return generate(installation, tmp_path_factory.mktemp("bench") / "orders", "--project-name", NAME)
 
 
@@ -55,7 +55,7 @@ def pages(project: Path) -> list[Path]:
 
 
 def refused(result: Result, exit_code: int) -> str:
-    """Return the one line that says what is wrong."""
+    """Return the one line of the error."""
     assert (result.exit_code, result.output) == (exit_code, "")
     assert result.errors.startswith("Error: ")
     assert result.errors.count("\n") == 1
@@ -80,7 +80,7 @@ def test_json_is_one_document_with_every_figure_and_verdict(fastforge: RunFastFo
         assert each["cpu_us"] > 0
         assert len(each["rounds"]) == 2
     (optimization,) = document["optimizations"]
-    assert optimization["id"] == "direct-routes"
+    assert optimization["id"] == "fast-path"
     assert optimization["verdict"] in {"met", "missed", "inconclusive"}
     assert (optimization["cpu_without_it"] is None) == (optimization["verdict"] == "inconclusive")
     assert len(optimization["rounds"]) == 6
@@ -126,14 +126,14 @@ def test_any_resource_is_measured_and_by_default_the_first_answer(
 
 
 def test_an_optimization_is_measured_with_any_resource(fastforge: RunFastForge, shop: Path) -> None:
-    flags = ("--resource=order_line", "--endpoints=none", "--optimizations=direct-routes", "--json")
+    flags = ("--resource=order_line", "--endpoints=none", "--optimizations=fast-path", "--json")
 
     (optimization,) = fastforge("bench", str(shop), *BRIEFLY, *flags).document["optimizations"]
 
     assert (optimization["obstacle"], len(optimization["rounds"])) == (None, 6)
 
 
-def test_an_endpoint_whose_unique_text_is_too_short_to_vary_is_left_out_with_the_reason(
+def test_an_endpoint_whose_unique_text_cannot_vary_is_left_out_with_the_reason(
     fastforge: RunFastForge, shop: Path
 ) -> None:
     flags = ("--resource=code", "--optimizations=none", "--json")
@@ -148,7 +148,7 @@ def test_an_endpoint_whose_unique_text_is_too_short_to_vary_is_left_out_with_the
     ]
 
 
-def test_an_unknown_resource_is_named_with_those_there_are(fastforge: RunFastForge, shop: Path) -> None:
+def test_an_unknown_resource_is_named_with_the_known_ones(fastforge: RunFastForge, shop: Path) -> None:
     errors = refused(fastforge("bench", str(shop), "--resource", "orders", "--optimizations=none"), 2)
 
     assert "'orders'" in errors
@@ -163,7 +163,7 @@ def test_a_service_without_resources_is_measured(installation: Installation, tmp
         str(project),
         "--json",
         *BRIEFLY,
-        "--optimizations=direct-routes",
+        "--optimizations=fast-path",
     ]
 
     done = subprocess.run(command, env=installation.environment, check=True, capture_output=True, text=True)
@@ -174,7 +174,7 @@ def test_a_service_without_resources_is_measured(installation: Installation, tmp
     assert [each["verdict"] for each in document["optimizations"]] == ["not measured"]
 
 
-def test_a_pipe_gets_tables_and_nothing_that_moves(fastforge: RunFastForge, project: Path) -> None:
+def test_a_pipe_gets_tables_and_no_progress(fastforge: RunFastForge, project: Path) -> None:
     result = fastforge("bench", *BRIEFLY, "--endpoints", "liveness", "--optimizations=none", cwd=project)
 
     assert (result.exit_code, result.errors) == (0, "")
@@ -184,7 +184,7 @@ def test_a_pipe_gets_tables_and_nothing_that_moves(fastforge: RunFastForge, proj
     assert result.output.endswith(f"With plots: {pages(project)[0]}\n")
 
 
-def test_the_page_is_whole_alone_and_escaped(fastforge: RunFastForge, project: Path) -> None:
+def test_the_page_is_self_contained_and_escaped(fastforge: RunFastForge, project: Path) -> None:
     assert fastforge("bench", str(project), *BRIEFLY, *ONE_OF_EACH).exit_code == 0
     (page,) = pages(project)
     text = page.read_text(encoding="utf-8")
@@ -205,7 +205,7 @@ def test_the_page_is_whole_alone_and_escaped(fastforge: RunFastForge, project: P
     assert "prefers-color-scheme: dark" in text
 
 
-def test_a_terminal_sees_how_far_it_is(
+def test_a_terminal_shows_progress(
     installation: Installation, environment: dict[str, str], project: Path
 ) -> None:
     command, *first = installation.command
@@ -230,7 +230,7 @@ def test_an_optimization_that_the_project_has_changed_is_named_and_left_out(
     service.write_text(code.replace("Middleware(FastPathMiddleware", "Middleware(Other"))
 
     document = fastforge(
-        "bench", str(copy), "--json", *BRIEFLY, "--endpoints=none", "--optimizations=direct-routes"
+        "bench", str(copy), "--json", *BRIEFLY, "--endpoints=none", "--optimizations=fast-path"
     ).document
 
     (optimization,) = document["optimizations"]
@@ -245,7 +245,7 @@ def interrupted(
     number: signal.Signals,
     *flags: str,
 ) -> subprocess.CompletedProcess[str]:
-    """Start a measurement, send it the signal when the second round is under way, and return how it ended."""
+    """Start a measurement, send it the signal in the second round, and return the outcome."""
     arguments = ("--rounds", "1000", "--seconds", "0.1", "--endpoints", "read one", "--optimizations", "none")
     command = [*installation.command, "bench", *arguments, "--connections", "4", "--workers", "1", *flags]
     process = subprocess.Popen(
@@ -281,7 +281,7 @@ def test_ctrl_c_keeps_what_was_measured_and_leaves_nothing(
     assert "Partial results: Interrupted." in pages(project)[0].read_text()
 
 
-def test_sigterm_with_json_is_one_document_that_says_that_it_is_partial(
+def test_sigterm_with_json_is_one_document_marked_as_partial(
     installation: Installation, environment: dict[str, str], project: Path
 ) -> None:
     done = interrupted(installation, environment, project, signal.SIGTERM, "--json")
@@ -318,14 +318,16 @@ def test_a_signal_at_the_start_leaves_nothing(
     assert process.returncode < 0 or "Traceback" in errors or errors.startswith("Error: Interrupted. ")
 
 
-def test_a_folder_that_is_no_project_is_refused(fastforge: RunFastForge, work: Path) -> None:
+def test_a_folder_that_is_not_a_project_is_refused(fastforge: RunFastForge, work: Path) -> None:
     assert str(work) in refused(fastforge("bench", str(work)), 2)
     assert "'" + str(work / "missing") + "' is not a directory." in refused(
         fastforge("bench", str(work / "missing")), 2
     )
 
 
-def test_a_project_that_is_not_installed_says_how(fastforge: RunFastForge, work: Path) -> None:
+def test_a_project_that_is_not_installed_is_refused_with_the_next_step(
+    fastforge: RunFastForge, work: Path
+) -> None:
     fastforge("new", "plain", "--defaults", "--no-git")
 
     document = fastforge("bench", "plain", "--json").document
@@ -334,7 +336,7 @@ def test_a_project_that_is_not_installed_says_how(fastforge: RunFastForge, work:
     assert "make install" in document["hint"]
 
 
-def test_a_project_without_its_helpers_for_tests_says_what_to_restore(
+def test_a_project_without_its_test_helpers_is_refused_with_the_next_step(
     fastforge: RunFastForge, project: Path, tmp_path: Path
 ) -> None:
     copy = Path(shutil.copytree(project, tmp_path / "stripped", symlinks=True))
@@ -355,7 +357,7 @@ def test_a_project_without_its_helpers_for_tests_says_what_to_restore(
         ("[[request]]\nname = 'x'\npath = '/'\nstatus = 42", "request 1 makes no sense"),
     ],
 )
-def test_targets_that_make_no_sense_are_named(
+def test_invalid_targets_are_named(
     fastforge: RunFastForge, project: Path, tmp_path: Path, targets: str, words: str
 ) -> None:
     copy = Path(shutil.copytree(project, tmp_path / "aimless", symlinks=True))
@@ -394,7 +396,7 @@ def test_the_project_s_targets_decide(fastforge: RunFastForge, project: Path, tm
     ).document
 
     (measured,) = document["endpoints"]
-    # The load of other programs counts against no target.
+    # The load of other programs makes no target missed.
     is_excused = measured["disturbed"] or measured["limited_by_generator"]
     assert measured["targets"]["p99 ≤ 0 ms"] == ("inconclusive" if is_excused else "missed")
     assert measured["targets"]["≥ 0/s"] == "met"
@@ -414,7 +416,7 @@ def test_a_service_that_does_not_start_is_quoted(fastforge: RunFastForge, projec
     assert "The service does not start: LOG_LEVEL=LOUD" in refused(result, 1)
 
 
-def test_a_database_that_does_not_answer_is_named(
+def test_a_database_that_does_not_respond_is_named(
     installation: Installation, fastforge: RunFastForge, tmp_path: Path
 ) -> None:
     project = generate(installation, tmp_path / "stored", "--database", "postgres")
@@ -423,7 +425,7 @@ def test_a_database_that_does_not_answer_is_named(
     result = fastforge("bench", str(project), "--json", variables=nowhere)
 
     assert result.exit_code == 1
-    assert result.document["error"].startswith("The database at TEST_DATABASE_URL does not answer: ")
+    assert result.document["error"].startswith("The database at TEST_DATABASE_URL does not respond: ")
     assert result.document["hint"]
 
 
@@ -431,7 +433,7 @@ def test_a_database_that_does_not_answer_is_named(
     ("arguments", "named"),
     [
         (["--endpoints", "zzz"], "'zzz'"),
-        (["--optimizations", "direct-routes,zzz"], "'zzz'"),
+        (["--optimizations", "fast-path,zzz"], "'zzz'"),
         (["--seconds", "nan"], "'nan'"),
         (["--rounds", "0"], "'0'"),
         (["--port", "65536"], "'65536'"),

@@ -1,4 +1,4 @@
-"""`fastforge explain`: which optimizations a project contains, where, what they bring, how to undo them."""
+"""`fastforge explain`: the optimizations of a project, their places, their effects and their patches."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_the_json_holds_all_that_is_known(fastforge: RunFastForge, project: Path
     assert all(each["since"] and each["why"] and each["workload"] for each in by_id.values())
 
 
-def test_a_line_names_what_touches_it(fastforge: RunFastForge, project: Path) -> None:
+def test_a_line_lists_its_optimizations(fastforge: RunFastForge, project: Path) -> None:
     line = line_of(project, STORE, '"journal_mode = WAL"')
 
     document = fastforge("explain", f"{STORE}:{line}", "--json", cwd=project).document
@@ -66,7 +66,7 @@ def test_a_line_names_what_touches_it(fastforge: RunFastForge, project: Path) ->
     assert (document["file"], document["line"], document["nearest"]) == (STORE, line, False)
 
 
-def test_a_line_that_none_touches_names_the_nearest(fastforge: RunFastForge, project: Path) -> None:
+def test_a_line_without_optimizations_names_the_nearest(fastforge: RunFastForge, project: Path) -> None:
     line = line_of(project, STORE, '"journal_mode = WAL"') + 1
 
     result = fastforge("explain", f"orders/{STORE}:{line}")
@@ -93,7 +93,7 @@ def test_the_examples_in_documents_find_an_optimization(
         assert not document["nearest"], example
 
 
-def test_a_file_without_any_says_so(fastforge: RunFastForge, project: Path) -> None:
+def test_a_file_without_optimizations_is_reported(fastforge: RunFastForge, project: Path) -> None:
     for place in ("app/forge/http/docs.py", "app/forge/http/docs.py:1"):
         said, *files = fastforge("explain", f"orders/{place}").output.splitlines()
         assert said == f"No optimization is in {place}."
@@ -114,7 +114,7 @@ def test_the_undo_is_a_patch_that_git_applies(fastforge: RunFastForge, project: 
     )
 
 
-def test_what_a_user_changed_is_said_to_be_changed(fastforge: RunFastForge, project: Path) -> None:
+def test_a_place_that_a_user_changed_is_marked_as_changed(fastforge: RunFastForge, project: Path) -> None:
     file = project / STORE
     file.write_text(file.read_text().replace("journal_mode = WAL", "journal_mode = TRUNCATE"))
 
@@ -128,11 +128,11 @@ def test_what_a_user_changed_is_said_to_be_changed(fastforge: RunFastForge, proj
     ]
 
 
-def test_a_file_that_is_gone_is_a_change_too(fastforge: RunFastForge, project: Path) -> None:
+def test_a_deleted_file_is_marked_as_changed(fastforge: RunFastForge, project: Path) -> None:
     (project / "app/forge/observability/metrics.py").unlink()
 
     assert (
-        "app/forge/observability/metrics.py (changed here)  Metrics that are looked up once"
+        "app/forge/observability/metrics.py (changed here)  Metrics are looked up once"
         in fastforge("explain", "orders").output
     )
 
@@ -151,7 +151,7 @@ def test_a_file_that_is_gone_is_a_change_too(fastforge: RunFastForge, project: P
         ("orders/app/picture.png:1", "is not text, so it has no lines."),
     ],
 )
-def test_what_cannot_be_explained_is_refused_in_words(
+def test_invalid_arguments_are_refused_with_a_message(
     fastforge: RunFastForge, project: Path, path: str, words: str
 ) -> None:
     (project.parent / "alone.txt").write_text("alone\n")
@@ -167,13 +167,13 @@ def test_what_cannot_be_explained_is_refused_in_words(
 
 
 def recorded_as(project: Path, version: str) -> None:
-    """Make the project say that it was generated from this version."""
+    """Make the project record that it was generated from this version."""
     answers = project / ".copier-answers.yml"
     kept = [line for line in answers.read_text().splitlines() if not line.startswith("_commit")]
     answers.write_text("\n".join([*kept, f"_commit: {version}", ""]))
 
 
-def test_a_project_of_an_older_template_is_told_to_update(fastforge: RunFastForge, project: Path) -> None:
+def test_a_project_of_an_older_template_needs_an_update(fastforge: RunFastForge, project: Path) -> None:
     recorded_as(project, "v0.0.0")
 
     result = fastforge("explain", "orders")

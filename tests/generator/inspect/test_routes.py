@@ -1,4 +1,4 @@
-"""`fastforge explain --routes`: which routes go the direct way, and why the others do not."""
+"""`fastforge explain --routes`: the routes on the fast path, and the reasons why others are not."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ REASONS = {
     "/v2/value": "Its function returns dict[str, str], not a Response, so FastAPI serializes it.",
     "/v2/thread": "Its function is not `async def`, so FastAPI runs it in a thread or streams it.",
     "/v2/files/{rest}": "Its path has a converter, or a segment that is only partly a parameter.",
-    "/v2/files/newest": "The earlier route /v2/files/{rest} may answer the same paths.",
+    "/v2/files/newest": "The earlier route /v2/files/{rest} may handle the same paths.",
     "/special": "It is declared with the class Special, not with FastAPI's own.",
     "/mounted/{path}": "Another application is mounted there.",
 }
@@ -126,7 +126,7 @@ def add_routes(project: Path, text: str = ADDED) -> None:
     main.write_text(code.replace("from app.forge.about", "from app import added\nfrom app.forge.about", 1))
 
 
-def test_every_route_is_listed_with_its_way(fastforge: RunFastForge, project: Path) -> None:
+def test_every_route_is_listed_with_its_path(fastforge: RunFastForge, project: Path) -> None:
     shown = fastforge("explain", "--routes", "orders")
     routes = fastforge("explain", "--routes", "--json", cwd=project).document["routes"]
 
@@ -134,13 +134,13 @@ def test_every_route_is_listed_with_its_way(fastforge: RunFastForge, project: Pa
     assert {route["path"] for route in routes if route["direct"]} >= {"/api/v1/items", "/health/ready"}
     assert all(route["direct"] == (route["reason"] is None) for route in routes)
     assert (
-        f"{sum(route['direct'] for route in routes)} of {len(routes)} routes go the direct way."
+        f"{sum(route['direct'] for route in routes)} of {len(routes)} routes are on the fast path."
         in shown.output
     )
     assert "GET     /api/v1/items" in shown.output
 
 
-def test_every_reason_against_the_direct_way_is_named(fastforge: RunFastForge, project: Path) -> None:
+def test_every_reason_against_the_fast_path_is_named(fastforge: RunFastForge, project: Path) -> None:
     add_routes(project)
 
     routes = fastforge("explain", "--routes", "orders", "--json").document["routes"]
@@ -148,10 +148,10 @@ def test_every_reason_against_the_direct_way_is_named(fastforge: RunFastForge, p
     found = {route["path"]: route["reason"] for route in routes if route["path"] in REASONS}
     assert found == REASONS
     twice = [route["reason"] for route in routes if route["path"] == "/v2/direct"]
-    assert twice == [None, "An earlier route answers this method and path."]
+    assert twice == [None, "An earlier route handles this method and path."]
 
 
-def test_what_a_project_prints_itself_is_in_nobody_s_way(fastforge: RunFastForge, project: Path) -> None:
+def test_output_of_the_project_itself_does_not_interfere(fastforge: RunFastForge, project: Path) -> None:
     add_routes(project, 'print("hello")\n\n\ndef add(_app): ...\n')
 
     assert fastforge("explain", "--routes", "orders", "--json").document["routes"]
@@ -160,16 +160,16 @@ def test_what_a_project_prints_itself_is_in_nobody_s_way(fastforge: RunFastForge
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("def add(_app):", "cannot be made: IndentationError"),
-        ("import nothing_such", "cannot be made: ModuleNotFoundError: No module named 'nothing_such'"),
+        ("def add(_app):", "cannot start: IndentationError"),
+        ("import nothing_such", "cannot start: ModuleNotFoundError: No module named 'nothing_such'"),
         (
             "def add(_app):\n    raise LookupError('nothing such')",
-            "cannot be made: LookupError: nothing such",
+            "cannot start: LookupError: nothing such",
         ),
-        ("def add(_app):\n    raise SystemExit(3)", "cannot be made: no reason given"),
+        ("def add(_app):\n    raise SystemExit(3)", "cannot start: no reason given"),
     ],
 )
-def test_a_project_that_cannot_be_imported_says_why(
+def test_a_project_that_cannot_be_imported_is_reported_with_the_reason(
     fastforge: RunFastForge, project: Path, code: str, words: str
 ) -> None:
     add_routes(project, code)
@@ -183,7 +183,7 @@ def test_a_project_that_cannot_be_imported_says_why(
     assert ".venv/bin/python -m app.forge.http.fast_path" in document["hint"]
 
 
-def test_a_project_without_an_environment_is_told_how_to_make_it(
+def test_a_project_without_an_environment_is_refused_with_the_next_step(
     fastforge: RunFastForge, project: Path
 ) -> None:
     (project / ".venv").unlink()
@@ -194,7 +194,7 @@ def test_a_project_without_an_environment_is_told_how_to_make_it(
     assert "make install" in result.errors
 
 
-def test_a_project_of_a_template_without_routes_is_told_to_update(
+def test_a_project_of_a_template_without_routes_needs_an_update(
     fastforge: RunFastForge, project: Path
 ) -> None:
     (project / "app/forge/http/fast_path/__main__.py").unlink()
@@ -205,6 +205,6 @@ def test_a_project_of_a_template_without_routes_is_told_to_update(
     assert "fastforge update" in result.errors
 
 
-def test_a_folder_that_is_no_project_is_refused(fastforge: RunFastForge, project: Path) -> None:
+def test_a_folder_that_is_not_a_project_is_refused(fastforge: RunFastForge, project: Path) -> None:
     assert fastforge("explain", "--routes", ".").exit_code == 2
     assert project.exists()

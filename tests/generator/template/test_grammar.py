@@ -1,4 +1,4 @@
-"""The grammar of resources: what is accepted, how it is read, and in which words the rest is refused."""
+"""The grammar of resources: what is accepted, how it is parsed, and the messages that refuse the rest."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def resource(*fields: object, name: object = "order", **more: object) -> dict[st
 
 
 def field_of(text: str) -> dict[str, Any]:
-    """Return the one field, read; beside it there is a resource that it may refer to."""
+    """Return the one parsed field; there is another resource that it may refer to."""
     resources = [resource(text), ITEM]
     assert GRAMMAR.fault_of(resources) == ""
     found: dict[str, Any] = GRAMMAR.nouns_of(resources)[0]["fields"][0]
@@ -84,14 +84,14 @@ def test_the_sample_is_valid() -> None:
         ("item:ref=items:optional:on_delete=null:filter", {"on_delete": "null", "filter": True}),
     ],
 )
-def test_a_field_is_read(text: str, expected: dict[str, Any]) -> None:
+def test_a_field_is_parsed(text: str, expected: dict[str, Any]) -> None:
     field = field_of(text)
 
     assert {name: field[name] for name in expected} == expected
     assert field["text"] == text
 
 
-def test_a_noun_has_its_name_in_every_spelling() -> None:
+def test_a_resource_has_its_name_in_every_spelling() -> None:
     (noun,) = GRAMMAR.nouns_of([resource("a:str", "b:date:filter", name="order_line", without=["batch"])])
 
     fields = noun.pop("fields")
@@ -204,7 +204,7 @@ BAD_FIELDS = {
     "19 digits": ("a:decimal:digits=19", '"digits=19"', "1 to 18"),
     "more places than digits": ("a:decimal:digits=2:places=3", "places=3", "Raise digits"),
     "an unknown on_delete": ("item:ref=items:on_delete=drop", '"on_delete=drop"', "on_delete=cascade"),
-    "null for what cannot be": ("item:ref=items:on_delete=null", "on_delete=null", "Add optional"),
+    "null for a required reference": ("item:ref=items:on_delete=null", "on_delete=null", "Add optional"),
     "a default too short": ("a:str:default=", '""', "1 to 200"),
     "a default too long": ("a:str:max=2:default=abc", '"abc"', "1 to 2"),
     "a default that makes a long line": (f"{LONG}:str:default={'x' * 40}", LONG, "Shorten one of them"),
@@ -219,15 +219,15 @@ BAD_FIELDS = {
     "a colon in a default": ("a:str:default=a:b", '"b"', "option of str"),
     "a default below min": ("a:int:min=5:default=4", "default=4", "between"),
     "a default above max": ("a:decimal:max=1:default=1.01", "default=1.01", "between"),
-    "a default that is no number": ("a:int:default=x", '"x"', "such as 10"),
-    "a default that is no bool": ("a:bool:default=yes", '"yes"', "true or false"),
-    "a default that is no word": ("a:enum=x,y:default=z", '"z"', "x, y"),
-    "a default that is no date": ("a:date:default=today", '"today"', "2026-11-27"),
-    "a day that does not exist": ("a:date:default=2023-02-29", "2023-02-29", "calendar"),
+    "a default that is not a number": ("a:int:default=x", '"x"', "such as 10"),
+    "a default that is not a bool": ("a:bool:default=yes", '"yes"', "true or false"),
+    "a default that is not a word": ("a:enum=x,y:default=z", '"z"', "x, y"),
+    "a default that is not a date": ("a:date:default=today", '"today"', "2026-11-27"),
+    "a day that does not exist": ("a:date:default=2023-02-29", "2023-02-29", "existing"),
     "a day in the year 0": ("a:date:default=0000-01-01", "0000-01-01", "2026-11-27"),
     "an element too long": ("a:list=str:max_each=1:default=a,bc", '"bc"', "1 to 1"),
     "an empty element": ("a:list=str:default=a,,b", '""', "1 to 200"),
-    "an element that is no number": ("a:list=int:default=1,x", '"x"', "such as 10"),
+    "an element that is not a number": ("a:list=int:default=1,x", '"x"', "such as 10"),
     "too many elements": ("a:list=int:max=1:default=1,2", "2 elements", "at most 1"),
     "an element of uuids": ("a:list=uuid:default=x", '"x"', "default="),
     "a unique default": ("a:str:unique:default=x", '"default=x"', "Leave unique or default out"),
@@ -263,7 +263,7 @@ BAD_RESOURCES: dict[str, tuple[Any, str, str]] = {
     "a list of lists": ([[]], "a list", "name and fields"),
     "25 characters": ([resource("a:str", name="a" * 25, plural="as_many")], '"aaaa', "up to 24"),
     "an unknown key": ([resource("a:str", plurals="x")], '"plurals"', "plural and without"),
-    "a key that is no text": ([resource("a:str") | {1: 2}], "a number", "plural and without"),
+    "a key that is not text": ([resource("a:str") | {1: 2}], "a number", "plural and without"),
     "no name": ([{"fields": ["a:str"]}], "no name", "name and fields"),
     "no fields key": ([{"name": "order"}], "no fields", "name and fields"),
     "no fields": ([resource()], "order has no field", "name:str"),
@@ -272,7 +272,7 @@ BAD_RESOURCES: dict[str, tuple[Any, str, str]] = {
     "101 fields": ([resource(*(f"f{n}:int" for n in range(101)))], "101 fields", "at most 100"),
     "300 fields": ([resource(*(f"f{n}:int" for n in range(300)))], "300 fields", "at most 100"),
     "101 resources": ([resource("a:int", name=f"r{n}x") for n in range(101)], "101 entries", "at most 100"),
-    "a name that is no text": ([resource("a:str", name=5)], "a number", "order_line"),
+    "a name that is not text": ([resource("a:str", name=5)], "a number", "order_line"),
     "a name with a capital": ([resource("a:str", name="Order")], '"Order"', "order_line"),
     "a name with a slash": ([resource("a:str", name="../x")], '"../x"', "order_line"),
     "a name with a template mark": ([resource("a:str", name="{{x}}")], '"{{x}}"', "order_line"),
@@ -281,7 +281,7 @@ BAD_RESOURCES: dict[str, tuple[Any, str, str]] = {
     "an SQL keyword": ([resource("a:str", name="select")], '"select"', "Choose another"),
     "a name that hides an import": ([resource("a:str", name="response")], '"response"', "Choose another"),
     "a name that hides settings": ([resource("a:str", name="setting")], '"setting"', "Choose another"),
-    "a plural that is no text": ([resource("a:str", plural=5)], "a number", "plural=WORD"),
+    "a plural that is not text": ([resource("a:str", plural=5)], "a number", "plural=WORD"),
     "a plural with a dash": ([resource("a:str", plural="or-ders")], '"or-ders"', "plural=WORD"),
     "a plural of 25": ([resource("a:str", name="b" * 24)], '"bbbb', "plural=WORD"),
     "a plural like the name": ([resource("a:str", name="news", plural="news")], '"news"', "plural=news_list"),
@@ -291,10 +291,10 @@ BAD_RESOURCES: dict[str, tuple[Any, str, str]] = {
     "a plural of PostgreSQL": ([resource("a:str", plural="pg_class")], '"pg_class"', "plural=WORD"),
     "a plural of SQLite": ([resource("a:str", plural="sqlite_x")], '"sqlite_x"', "plural=WORD"),
     "without a word": ([resource("a:str", without="batch")], '"batch"', "batch, export, summary"),
-    "without what there is not": ([resource("a:str", without=["bath"])], '"bath"', "batch, export, summary"),
+    "without an unknown word": ([resource("a:str", without=["bath"])], '"bath"', "batch, export, summary"),
     "without a number": ([resource("a:str", without=[1])], "a number", "batch, export, summary"),
     "without twice": ([resource("a:str", without=["batch", "batch"])], '"batch"', "once"),
-    "a field twice": ([resource("a:str", "a:int")], '"a" is there twice', "Rename"),
+    "a field twice": ([resource("a:str", "a:int")], '"a" occurs twice', "Rename"),
     "a field like a reference": ([resource("item_id:int", "item:ref=items"), ITEM], '"item_id"', "Rename"),
     "a field like a relation": ([resource("item:ref=items", "item:int"), ITEM], '"item"', "Rename"),
     "a resource twice": ([ITEM, ITEM], '"item"', "Rename"),
@@ -375,7 +375,7 @@ def test_no_resources_have_no_revision() -> None:
     assert GRAMMAR.migrations_of([]) == []
 
 
-def test_a_circle_of_optional_references_is_closed_when_all_tables_are_there() -> None:
+def test_a_circle_of_optional_references_is_closed_when_all_tables_exist() -> None:
     first = resource("a:int", "second:ref=seconds:optional", name="first")
     second = resource("first:ref=firsts", name="second")
 
@@ -391,14 +391,14 @@ def test_a_circle_of_optional_references_is_closed_when_all_tables_are_there() -
     assert late == {"a:int": False, "second:ref=seconds:optional": True}
 
 
-def test_a_reference_to_the_own_resource_is_part_of_its_table() -> None:
+def test_a_reference_to_its_own_resource_is_part_of_the_table() -> None:
     category = resource("parent:ref=categories:optional", name="category")
 
     assert GRAMMAR.fault_of([category]) == ""
     assert GRAMMAR.revisions_of([category])[0]["steps"] == [{"create": category}]
 
 
-def test_nouns_in_order_have_what_they_refer_to_before_them() -> None:
+def test_resources_come_after_those_that_they_refer_to() -> None:
     nouns = GRAMMAR.nouns_of([ORDER, resource("order:ref=orders", name="payment"), ITEM])
 
     assert [noun["name"] for noun in GRAMMAR.in_order(nouns)] == ["item", "order", "payment"]
@@ -413,7 +413,7 @@ def test_revisions_that_add_and_drop_lead_to_the_resources() -> None:
     assert GRAMMAR.replay_fault(resources, revisions) == ""
 
 
-def test_bounds_defaults_and_words_need_no_revision() -> None:
+def test_changes_of_bounds_defaults_and_words_need_no_revision() -> None:
     order = resource("number:str:max=50:unique", "item:ref=items")
 
     assert GRAMMAR.replay_fault([order, ITEM], [FIRST]) == ""
@@ -432,7 +432,7 @@ BAD_REVISIONS: dict[str, tuple[Any, str, str]] = {
     "nothing": (None, "nothing", "list of revisions"),
     "a list of words": (["abc"], '"abc"', "id, after and steps"),
     "a missing key": ([{"id": "0001", "steps": []}], "other keys", "id, after and steps"),
-    "a key that is no text": ([{1: "0001", "after": "", "steps": []}], "other keys", "id, after and steps"),
+    "a key that is not text": ([{1: "0001", "after": "", "steps": []}], "other keys", "id, after and steps"),
     "a number as id": ([FIRST | {"id": 1}], "a number", "in quotes"),
     "an id with a slash": ([FIRST | {"id": "../1"}], '"../1"', "digits and letters"),
     "an id with a line break": ([FIRST | {"id": "0001\n"}], '"0001\\n"', "digits and letters"),
@@ -441,7 +441,7 @@ BAD_REVISIONS: dict[str, tuple[Any, str, str]] = {
     "after code": (then(NOTE, after='x"; import os'), '"x\\"; import os"', "the revision before it"),
     "after itself": (then(NOTE, after="abcdef123456"), '"abcdef123456"', "the revision before it"),
     "no steps": ([FIRST | {"steps": []}], "0001", "at least one"),
-    "steps that are no list": ([FIRST | {"steps": "create"}], "0001", "at least one"),
+    "steps that are not a list": ([FIRST | {"steps": "create"}], "0001", "at least one"),
     "a step that is a word": (then("create"), '"create"', "Use create"),
     "an unknown step": (then({"rename": "order"}), "rename", "Use create"),
     "a step of two": (then({"create": ITEM, "remove": ITEM}), "create, remove", "Use create"),
@@ -459,7 +459,7 @@ BAD_REVISIONS: dict[str, tuple[Any, str, str]] = {
     ),
     "a reference too early": ([FIRST | {"steps": [{"create": ORDER}]}], '"item:ref=items"', "earlier step"),
     "a table that is referred to": (then({"remove": ITEM}), "order refers to item", "item_id"),
-    "a table removed as it was not": (then({"remove": resource("x:int")}), "as it was not", "same plural"),
+    "a table removed with other fields": (then({"remove": resource("x:int")}), "other fields", "its own"),
 }
 
 
@@ -498,7 +498,7 @@ DIFFERENCES: dict[str, tuple[list[Any], list[Any], str, str]] = {
 
 
 @pytest.mark.parametrize("case", DIFFERENCES)
-def test_revisions_that_lead_elsewhere_are_refused(case: str) -> None:
+def test_revisions_that_lead_to_other_resources_are_refused(case: str) -> None:
     resources, revisions, word, remedy = DIFFERENCES[case]
 
     fault = GRAMMAR.replay_fault(resources, revisions)
@@ -518,7 +518,7 @@ def test_migrations_are_revisions_as_templates_need_them() -> None:
         "abcdef123456_add_note_to_orders_and_1_more",
     )
     assert [step["phrase"] for step in first["steps"]] == ["Create items", "Create orders"]
-    # Later steps leave it as it was created.
+    # Later steps do not change it.
     assert [field["name"] for field in first["steps"][1]["noun"]["fields"]] == ["number", "item_id"]
     assert [(step["do"], step["noun"]["plural"], step["field"]["name"]) for step in second["steps"]] == [
         ("add", "orders", "note"),
@@ -542,7 +542,7 @@ def test_a_plural_hides_no_module_or_test_of_the_service() -> None:
     assert not missing, f"Add to reserved_in_resources in copier.yml: {', '.join(missing)}"
 
 
-def test_what_python_and_pydantic_use_is_reserved() -> None:
+def test_names_of_python_and_pydantic_are_reserved() -> None:
     attributes = {name for name in dir(pydantic.BaseModel) + dir(type(pydantic.BaseModel)) if name[0] != "_"}
 
     assert {name.lower() for name in keyword.kwlist} <= set(RESERVED["python"])
@@ -553,13 +553,13 @@ def test_what_python_and_pydantic_use_is_reserved() -> None:
 
 
 def test_every_word_of_the_tables_is_text() -> None:
-    # YAML takes some words for something else.
+    # YAML reads some words as other types.
     for names in RESERVED.values():
         assert all(isinstance(name, str) for name in names)
         assert len(set(names)) == len(names)
 
 
-def test_a_type_of_models_hides_nothing() -> None:
+def test_a_type_of_models_shadows_nothing() -> None:
     texts = ["any:str", "uuid:uuid", "field:str", "line1:int", "line_1:int"]
     texts += ["tags:list=str", "tags_element:str", "order_draft:str", "item:ref=items"]
     order = resource(*texts)
@@ -580,7 +580,7 @@ def test_the_code_of_a_default_is_its_value(text: str) -> None:
     assert ast.parse(field["default_code"], mode="eval")
 
 
-def test_the_longest_names_fit_into_postgresql() -> None:
+def test_the_longest_names_fit_in_postgresql() -> None:
     limits = CONFIG["resource_limits"]["default"]
 
     # A table, a reference's column and the end of an index's name.

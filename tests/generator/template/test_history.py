@@ -1,4 +1,4 @@
-"""The history that FastForge carries, and the source that projects record from it."""
+"""The history in FastForge, and the source that projects record from it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_wheel_records_a_repository_that_plain_copier_updates_from(
     assert recorded(work / "a")["_commit"] == "v1.1.0"
 
 
-def test_a_clone_that_is_gone_is_replaced_by_the_history_in_the_installation(
+def test_a_missing_clone_is_replaced_by_the_history_in_the_installation(
     clone: Path, tmp_path: Path, home: Path, work: Path
 ) -> None:
     site = pip_install(clone, tmp_path / "site")
@@ -91,7 +91,7 @@ def test_a_dry_run_keeps_no_repository(clone: Path, tmp_path: Path, home: Path, 
     assert list(home.iterdir()) == []
 
 
-def test_a_home_that_cannot_be_written_is_said(clone: Path, tmp_path: Path, home: Path, work: Path) -> None:
+def test_a_home_that_is_not_writable_is_reported(clone: Path, tmp_path: Path, home: Path, work: Path) -> None:
     site = pip_install(build("wheel", clone, tmp_path / "wheel"), tmp_path / "site")
     (home / ".local").write_text("in the way")
 
@@ -102,7 +102,7 @@ def test_a_home_that_cannot_be_written_is_said(clone: Path, tmp_path: Path, home
     assert "_src_path" not in recorded(work / "a")
 
 
-def test_a_shallow_clone_carries_no_history(clone: Path, tmp_path: Path, home: Path, work: Path) -> None:
+def test_a_shallow_clone_contains_no_history(clone: Path, tmp_path: Path, home: Path, work: Path) -> None:
     release(clone, "v1.1.0", {"template/NEWS.md": "new\n"})
     git(tmp_path, "clone", "--quiet", "--depth=1", clone.as_uri(), "shallow")
     site = Path(pip_install(tmp_path / "shallow", tmp_path / "site")["PYTHONPATH"])

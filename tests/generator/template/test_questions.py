@@ -46,7 +46,7 @@ def test_the_limits_of_texts_are_read_from_their_validators() -> None:
     assert (by_name["description"].longest, by_name["description"].may_be_empty) == (300, True)
 
 
-def test_the_schema_is_one() -> None:
+def test_the_schema_is_valid() -> None:
     Draft202012Validator.check_schema(SCHEMA)
 
 
@@ -61,7 +61,7 @@ def test_a_preset_is_valid_and_answers_nothing_conditional(preset: str) -> None:
 
 
 def test_every_choice_of_every_question_is_in_a_preset_or_a_default() -> None:
-    # Otherwise presets would go stale without anybody noticing when a question gets a new choice.
+    # Otherwise presets would silently go stale when a question gets a new choice.
     used = {(name, value) for preset in PRESETS.values() for name, value in preset.answers.items()}
     used |= {(question.name, str(question.default)) for question in QUESTIONS}
 
@@ -96,7 +96,7 @@ def test_the_schema_and_the_command_agree(
     assert (result.exit_code == 0) == is_valid
 
 
-def test_a_condition_that_a_default_fulfils_needs_no_answer() -> None:
+def test_a_condition_that_a_default_meets_needs_no_answer() -> None:
     first, second = (question for question in QUESTIONS if question.name in ("database", "cache"))
     conditional = replace(second, condition="database in ('sqlite', 'postgres')")
 
@@ -123,7 +123,7 @@ ANYTHING = st.recursive(
     )
 )
 @settings(deadline=None)
-def test_whatever_a_file_holds_is_checked_or_refused_in_words(answers: Mapping[str, object]) -> None:
+def test_any_answers_file_is_accepted_or_refused_with_a_message(answers: Mapping[str, object]) -> None:
     try:
         checked = check_answers(QUESTIONS, answers, "the file")
     except UserError as error:

@@ -1,4 +1,4 @@
-"""Random resources: valid ones are read as they are meant, all others are refused in a sentence."""
+"""Random resources: valid ones are parsed correctly, and all others are refused in one sentence."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEFAULTS = {"optional": False, "unique": False, "filter": False, "list": False, 
 
 @given(resource_lists())
 @settings(deadline=None, max_examples=60)
-def test_valid_resources_are_read_as_they_are_meant(drawn: Drawn) -> None:
+def test_valid_resources_are_parsed_correctly(drawn: Drawn) -> None:
     resources = [resource for resource, _ in drawn]
 
     assert GRAMMAR.fault_of(resources) == ""
@@ -38,7 +38,7 @@ def test_valid_resources_are_read_as_they_are_meant(drawn: Drawn) -> None:
 
 @given(resource_lists())
 @settings(deadline=None, max_examples=25)
-def test_the_first_revision_leads_to_any_resources(drawn: Drawn) -> None:
+def test_the_first_revision_creates_any_resources(drawn: Drawn) -> None:
     resources = [resource for resource, _ in drawn]
     revisions = GRAMMAR.revisions_of(resources)
 
@@ -54,7 +54,7 @@ def test_the_first_revision_leads_to_any_resources(drawn: Drawn) -> None:
 
 @given(resource_lists())
 @settings(deadline=None, max_examples=25)
-def test_a_line_gives_the_resource_again(drawn: Drawn) -> None:
+def test_a_resource_survives_its_text_form(drawn: Drawn) -> None:
     for resource, _ in drawn:
         without: dict[str, Any] = {} if resource.get("without") else {"without": []}
         assert {**parse_line(line_of(resource)), **without} == {**resource, **without}
@@ -77,14 +77,14 @@ CHARACTERS = st.characters() | st.sampled_from(":=,'\"\\{}%\n\r\t \0#<>")
 
 
 def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Return the places in nested lists and mappings."""
+    """Return the positions in nested lists and mappings."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [path, *(each for key, element in inner for each in paths(element, (*path, key)))]
 
 
 @st.composite
 def damaged(draw: st.DrawFn, value: Any) -> Any:
-    """Draw the value with one place of it changed: another value, a character more or less, or gone."""
+    """Draw the value with one position changed: another value, one character more or less, or removed."""
     value = copy.deepcopy(value)
     *parents, last = draw(st.sampled_from([path for path in paths(value) if path] or [(None,)]))
     if last is None:
@@ -117,7 +117,7 @@ def check_name(name: str) -> None:
 
 
 def check_code(nouns: list[dict[str, Any]]) -> None:
-    """What reaches code is a name or a literal."""
+    """Fail unless all text that reaches code is a name or a literal."""
     for noun in nouns:
         for name in (noun["name"], noun["plural"], noun["class"], noun["classes"], noun["constant"]):
             check_name(name)
@@ -136,7 +136,7 @@ def check_code(nouns: list[dict[str, Any]]) -> None:
 
 @given(st.data(), resource_lists())
 @settings(deadline=None, max_examples=150)
-def test_damaged_resources_are_read_or_refused_in_a_sentence(data: st.DataObject, drawn: Drawn) -> None:
+def test_damaged_resources_are_accepted_or_refused_in_one_sentence(data: st.DataObject, drawn: Drawn) -> None:
     resources = data.draw(damaged([resource for resource, _ in drawn]))
 
     if fault := GRAMMAR.fault_of(resources):
@@ -148,7 +148,7 @@ def test_damaged_resources_are_read_or_refused_in_a_sentence(data: st.DataObject
 
 @given(st.data(), resource_lists())
 @settings(deadline=None, max_examples=80)
-def test_damaged_revisions_are_read_or_refused_in_a_sentence(data: st.DataObject, drawn: Drawn) -> None:
+def test_damaged_revisions_are_accepted_or_refused_in_one_sentence(data: st.DataObject, drawn: Drawn) -> None:
     resources = [resource for resource, _ in drawn]
     revisions = data.draw(damaged(GRAMMAR.revisions_of(resources)))
 
@@ -167,7 +167,7 @@ def test_damaged_revisions_are_read_or_refused_in_a_sentence(data: st.DataObject
 
 @given(ANYTHING)
 @settings(deadline=None, max_examples=80)
-def test_anything_is_read_or_refused_in_a_sentence(answer: object) -> None:
+def test_any_value_is_accepted_or_refused_in_one_sentence(answer: object) -> None:
     for fault in (GRAMMAR.fault_of(answer), GRAMMAR.replay_fault([], answer)):
         if fault:
             check_sentence(fault)

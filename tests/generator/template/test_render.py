@@ -1,4 +1,4 @@
-"""The command and plain Copier are two doors to one template: the same questions, answers and bytes."""
+"""The command and plain Copier have the same questions and answers, and write the same bytes."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def plain_copy(clone: Path, target: Path, answers: dict[str, str]) -> None:
 
 @pytest.mark.usefixtures("copier_cache")
 @pytest.mark.parametrize("answers", ANSWERS, ids=str)
-def test_the_command_and_plain_copier_give_the_same_bytes(
+def test_the_command_and_plain_copier_write_the_same_bytes(
     fastforge: RunFastForge, installation: Installation, tmp_path: Path, work: Path, answers: dict[str, str]
 ) -> None:
     (tmp_path / "plain").mkdir()
@@ -95,7 +95,7 @@ NAMES = st.text(min_size=1, max_size=55) | st.from_regex(r"[A-Za-z0-9 ._/\\-]{1,
 @example(name="yes")
 @example(name="null")
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_both_doors_take_the_same_project_names(
+def test_the_command_and_plain_copier_accept_the_same_project_names(
     installation: Installation, tmp_path_factory: pytest.TempPathFactory, name: str
 ) -> None:
     folder = tmp_path_factory.mktemp("name")
@@ -125,7 +125,7 @@ def test_the_users_copier_settings_change_nothing(fastforge: RunFastForge, tmp_p
 
 
 @pytest.mark.usefixtures("copier_cache")
-def test_a_project_can_be_updated_from_what_it_records(
+def test_a_project_can_be_updated_from_its_recorded_source(
     fastforge: RunFastForge, installation: Installation, tmp_path: Path, work: Path
 ) -> None:
     newer = tmp_path / "newer"
@@ -163,7 +163,7 @@ def new_project(environment: Any, folder: Path) -> Result:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """Return a clone of its own, in a folder whose name needs escaping in a URL."""
+    """Return a separate clone, in a folder whose name needs escaping in a URL."""
     folder = tmp_path / "my clone"
     folder.mkdir()
     copy_checkout(folder)
@@ -220,7 +220,7 @@ def test_uncommitted_changes_of_the_template_record_no_source(clone: Path, tmp_p
     assert "uncommitted changes" in result.errors
 
 
-def test_a_folder_without_git_records_no_source_and_says_so(tmp_path: Path) -> None:
+def test_a_folder_without_git_records_no_source_and_reports_that(tmp_path: Path) -> None:
     folder = copy_checkout(tmp_path / "folder")
     for name in (".venv/bin/python", "var/app.db", "app/__pycache__/x.pyc", ".env"):
         (folder / "template" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -236,7 +236,7 @@ def test_a_folder_without_git_records_no_source_and_says_so(tmp_path: Path) -> N
     assert not (packaged / ".env").exists()
 
 
-def test_a_folder_inside_somebody_elses_repository_does_not_record_that(tmp_path: Path) -> None:
+def test_a_folder_inside_another_repository_does_not_record_that_one(tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet")
     (tmp_path / "x").write_text("x")
     commit_all(tmp_path, "v9")

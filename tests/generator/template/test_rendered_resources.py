@@ -1,4 +1,4 @@
-"""Files that stand once for each resource: both doors render the same, and keep what is recorded."""
+"""Files that are rendered per resource: the command and plain Copier render the same, and keep the record."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ SHOP: list[dict[str, Any]] = [
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a template with the questions and macros of FastForge's, and few files."""
+    """Return a template with the questions and macros of FastForge, and few files."""
     folder = tmp_path_factory.mktemp("template")
     shutil.copy(REPOSITORY / "copier.yml", folder)
     shutil.copytree(REPOSITORY / "macros", folder / "macros")
@@ -93,7 +93,7 @@ def test_each_resource_has_its_files(template: Path, tmp_path: Path) -> None:
     assert counts == [len(files)] * len(files)
 
 
-def test_no_resource_has_no_files(template: Path, tmp_path: Path) -> None:
+def test_without_resources_there_are_no_files(template: Path, tmp_path: Path) -> None:
     project, _ = generated(template, tmp_path / "shop", {"resources": []})
 
     assert set(tree(project)) == {".copier-answers.yml", "app/resources.py"}
@@ -103,11 +103,11 @@ def test_no_resource_has_no_files(template: Path, tmp_path: Path) -> None:
 @settings(
     deadline=None,
     max_examples=8,
-    # A rendering takes too long for finding the smallest example.
+    # Rendering is too slow to search for the smallest example.
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-def test_both_doors_render_the_same(
+def test_the_command_and_plain_copier_render_the_same(
     template: Path, tmp_path_factory: pytest.TempPathFactory, drawn: list[tuple[dict[str, Any], Any]]
 ) -> None:
     folder = tmp_path_factory.mktemp("doors")
@@ -138,7 +138,7 @@ BAD_ANSWERS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("case", BAD_ANSWERS)
-def test_both_doors_refuse_the_same(template: Path, tmp_path: Path, case: str) -> None:
+def test_the_command_and_plain_copier_refuse_the_same(template: Path, tmp_path: Path, case: str) -> None:
     with pytest.raises(ValueError, match="Validation error for question") as plainly:
         plain(template, tmp_path / "plain", BAD_ANSWERS[case])
     with pytest.raises(UserError) as ours:
@@ -191,7 +191,7 @@ def test_plain_copier_adds_no_resource_without_a_revision(project: Path) -> None
         ("name: order", "name: orderr", "No revision creates orderr"),
     ],
 )
-def test_plain_copier_refuses_a_record_that_is_broken_instead_of_the_sample(
+def test_plain_copier_refuses_a_broken_record_instead_of_using_the_sample(
     project: Path, old: str, new: str, message: str
 ) -> None:
     file = project / ".copier-answers.yml"

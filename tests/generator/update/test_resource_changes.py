@@ -1,4 +1,4 @@
-"""Changes of a project's resources, and the head of its migrations that they come after."""
+"""Changes of a project's resources, and the head of its migrations, after which they come."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_resource_is_removed_as_it_was() -> None:
     assert valid(after)["steps"] == [{"remove": SHOP["resources"][1]}]
 
 
-def test_the_answers_that_a_change_starts_from_stay_as_they_are() -> None:
+def test_a_change_does_not_modify_its_input() -> None:
     before = repr(SHOP)
 
     BEFORE.add_field("order", "x:int:optional")
@@ -86,7 +86,7 @@ def test_the_answers_that_a_change_starts_from_stay_as_they_are() -> None:
     assert repr(SHOP) == before
 
 
-def test_what_was_removed_can_be_added_again() -> None:
+def test_a_removed_resource_can_be_added_again() -> None:
     after = BEFORE.remove_field("order", "note").add_field("order", "note:int:default=0")
     after = after.remove_resource("order").add_resource(parse_line("order x:int"))
 
@@ -121,7 +121,7 @@ REFUSED: dict[str, tuple[tuple[Any, ...], str, str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_change_that_cannot_be_is_refused_with_what_to_do(case: str) -> None:
+def test_an_impossible_change_is_refused_with_the_next_step(case: str) -> None:
     arguments, word, remedy = REFUSED[case]
 
     with pytest.raises(UserError) as refused:
@@ -146,11 +146,11 @@ def test_a_project_from_before_resources_is_refused() -> None:
 
 def test_a_revision_that_exists_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource_changes, "new_revision_id", lambda: "0001")
-    with pytest.raises(UserError, match="0001 is there twice"):
+    with pytest.raises(UserError, match="0001 occurs twice"):
         BEFORE.add_field("order", "x:int:optional")
 
 
-def test_revision_ids_are_hexadecimal_and_no_number() -> None:
+def test_revision_ids_are_hexadecimal_and_not_numbers() -> None:
     ids = {new_revision_id() for _ in range(100)}
 
     assert len(ids) == 100
@@ -258,7 +258,7 @@ def test_a_circle_is_refused(tmp_path: Path) -> None:
         head_of(tmp_path)
 
 
-def test_a_change_of_resources_is_told_in_words() -> None:
+def test_a_change_of_resources_is_described() -> None:
     old = answers_for("item name:str", "tag name:str", "order number:str item:ref=items note:str:optional")
     new = answers_for("item name:str", "order without=batch number:str:max=9 item:ref=items", "box size:int")
 
@@ -273,7 +273,7 @@ def test_a_change_of_resources_is_told_in_words() -> None:
     assert list(changes_in_words(None, [])) == []
 
 
-def test_a_change_of_revisions_is_told_in_words() -> None:
+def test_a_change_of_revisions_is_described() -> None:
     added = BEFORE.add_field("order", "size:int:optional")
     removed = added.remove_resource("order")
     revisions = removed.answers["revisions"]

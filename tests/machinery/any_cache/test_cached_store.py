@@ -1,4 +1,4 @@
-"""Reads of single items come from the cache, and never show what was before a change."""
+"""Reads of single items come from the cache, and never return the state before a change."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ OLD, NEW = document_of(b'{"is":"old"}'), document_of(b'{"is":"new"}')
 
 
 class SlowStore:
-    """Answers a read when it is told to, so that a test decides what happens meanwhile."""
+    """A store that completes a read when a test allows it, so that the test decides what happens before."""
 
     def __init__(self) -> None:
         self.document: Document | None = OLD
@@ -98,7 +98,7 @@ async def test_misses_of_different_items_do_not_wait_for_one_another(
     await asyncio.gather(*reads)
 
 
-async def test_a_missing_item_is_missing_for_all_who_wait_and_not_kept(
+async def test_a_missing_item_is_missing_for_all_waiting_reads_and_not_cached(
     cached: CachedStore, slow: SlowStore
 ) -> None:
     item_id = uuid4()
@@ -112,7 +112,7 @@ async def test_a_missing_item_is_missing_for_all_who_wait_and_not_kept(
     assert (await cached.get(item_id)).body == OLD.body
 
 
-async def test_a_client_that_goes_away_does_not_take_the_others_with_it(
+async def test_a_client_that_disconnects_does_not_cancel_the_others(
     cached: CachedStore, slow: SlowStore
 ) -> None:
     item_id = uuid4()
@@ -127,7 +127,7 @@ async def test_a_client_that_goes_away_does_not_take_the_others_with_it(
 
 
 @pytest.mark.parametrize("change", ["update", "delete", "forget"])
-async def test_what_was_read_before_a_change_is_not_kept_after_it(
+async def test_an_item_read_before_a_change_is_not_cached_after_it(
     cached: CachedStore, slow: SlowStore, change: str
 ) -> None:
     item_id = uuid4()
@@ -145,7 +145,7 @@ async def test_what_was_read_before_a_change_is_not_kept_after_it(
     assert (await cached.get(item_id)).body == NEW.body
 
 
-async def test_a_read_that_starts_after_a_change_does_not_join_one_from_before(
+async def test_a_read_after_a_change_does_not_join_one_from_before(
     cached: CachedStore, slow: SlowStore
 ) -> None:
     item_id = uuid4()
@@ -158,7 +158,7 @@ async def test_a_read_that_starts_after_a_change_does_not_join_one_from_before(
     assert ((await before).body, (await after).body) == (OLD.body, NEW.body)
 
 
-async def test_a_read_after_a_transaction_shows_what_it_changed_whoever_reads_meanwhile(
+async def test_a_read_after_a_transaction_shows_its_changes_despite_concurrent_reads(
     settings: Settings, database: Database
 ) -> None:
     async with open_cache(settings) as cache:

@@ -1,4 +1,4 @@
-"""What a client is sent, depending on the encodings it says it takes."""
+"""The encoding of responses, depending on the Accept-Encoding of the client."""
 
 import asyncio
 import gzip
@@ -56,7 +56,7 @@ def lines() -> Iterator[str]:
 
 
 class Awaited:
-    """A streamed answer, each chunk of which waits until the one before it has arrived."""
+    """A streamed response whose chunks each wait until the previous one has arrived."""
 
     def __init__(self, media_type: str, accepted: str) -> None:
         self.media_type = media_type
@@ -137,17 +137,17 @@ async def client(app: FastAPI) -> AsyncIterator[AsyncClient]:
         ("gzip;q", "identity"),
     ],
 )
-def test_the_encoding_the_client_likes_best_is_chosen(accepted: str, encoding: str) -> None:
+def test_the_encoding_that_the_client_prefers_is_chosen(accepted: str, encoding: str) -> None:
     assert preferred_encoding(accepted, ALL) == encoding
 
 
-def test_only_what_is_offered_is_chosen() -> None:
+def test_only_an_offered_encoding_is_chosen() -> None:
     assert preferred_encoding("zstd, br;q=0.9, gzip;q=0.1", ("gzip",)) == "gzip"
     assert preferred_encoding("zstd, br", ("gzip",)) == "identity"
 
 
 @pytest.mark.anyio
-async def test_a_large_answer_is_compressed(client: AsyncClient) -> None:
+async def test_a_large_response_is_compressed(client: AsyncClient) -> None:
     response = await client.get("/text", headers={"Accept-Encoding": "gzip"})
     assert response.headers["Content-Encoding"] == "gzip"
     assert response.headers["Vary"] == "Accept-Encoding"
@@ -157,7 +157,7 @@ async def test_a_large_answer_is_compressed(client: AsyncClient) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("accepted", ["gzip;q=0", "identity", "deflate", "identity, gzip;q=0.5", ""])
-async def test_a_client_that_wants_it_plain_gets_it_plain(client: AsyncClient, accepted: str) -> None:
+async def test_a_client_that_accepts_no_compression_gets_none(client: AsyncClient, accepted: str) -> None:
     response = await client.get("/text", headers={"Accept-Encoding": accepted})
     assert "Content-Encoding" not in response.headers
     assert response.headers["Vary"] == "Accept-Encoding"
@@ -172,21 +172,21 @@ async def test_several_header_lines_count_as_one(client: AsyncClient) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_small_answer_is_left_alone(client: AsyncClient) -> None:
+async def test_a_small_response_is_unchanged(client: AsyncClient) -> None:
     response = await client.get("/small", headers={"Accept-Encoding": "gzip"})
     assert "Content-Encoding" not in response.headers
     assert response.headers["ETag"] == ETAG
 
 
 @pytest.mark.anyio
-async def test_the_tag_of_a_compressed_answer_is_weak(client: AsyncClient) -> None:
+async def test_the_tag_of_a_compressed_response_is_weak(client: AsyncClient) -> None:
     response = await client.get("/text", headers={"Accept-Encoding": "gzip"})
     assert response.headers["ETag"] == f"W/{ETAG}"
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("path", "status"), [("/not-modified", 304), ("/part", 206)])
-async def test_a_part_of_an_answer_says_what_the_whole_varies_by(
+async def test_a_partial_response_has_the_vary_header_of_the_whole(
     client: AsyncClient, path: str, status: int
 ) -> None:
     response = await client.get(path, headers={"Accept-Encoding": "gzip"})
@@ -195,14 +195,14 @@ async def test_a_part_of_an_answer_says_what_the_whole_varies_by(
 
 
 @pytest.mark.anyio
-async def test_an_encoded_answer_is_not_encoded_again(client: AsyncClient) -> None:
+async def test_an_encoded_response_is_not_encoded_again(client: AsyncClient) -> None:
     response = await client.get("/encoded", headers={"Accept-Encoding": "gzip"})
     assert response.headers["Content-Encoding"] == "gzip"
     assert response.text == TEXT
 
 
 @pytest.mark.anyio
-async def test_an_event_stream_is_left_alone(client: AsyncClient) -> None:
+async def test_an_event_stream_is_not_compressed(client: AsyncClient) -> None:
     response = await client.get("/events", headers={"Accept-Encoding": "gzip"})
     assert "Content-Encoding" not in response.headers
 
@@ -214,7 +214,7 @@ async def answer_to(app: FastAPI, scope: Scope) -> list[Message]:
         sent.append(message)
 
     async def receive() -> Message:
-        # A client that has sent everything, and stays.
+        # A client that has sent everything and stays connected.
         return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
 
     await app(scope, receive, send)
@@ -240,7 +240,7 @@ async def test_each_streamed_line_is_sent_at_once(app: FastAPI) -> None:
 @pytest.mark.parametrize(
     "media_type", ["text/plain", "text/html", "application/json", "application/x-ndjson", "text/event-stream"]
 )
-async def test_a_streamed_answer_is_never_held_back(app: FastAPI, accepted: str, media_type: str) -> None:
+async def test_a_streamed_response_is_never_held_back(app: FastAPI, accepted: str, media_type: str) -> None:
     stream = Awaited(media_type, accepted)
 
     @app.get("/awaited")
@@ -250,7 +250,7 @@ async def test_a_streamed_answer_is_never_held_back(app: FastAPI, accepted: str,
     async def receive() -> Message:
         return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
 
-    # Were anything held back, it would wait for ever.
+    # If anything were held back, it would wait forever.
     async with asyncio.timeout(10):
         await app({**request_for("/awaited"), "headers": stream.headers}, receive, stream.send)
     assert stream.text == "chunk 0\nchunk 1\nchunk 2\n"
@@ -258,7 +258,7 @@ async def test_a_streamed_answer_is_never_held_back(app: FastAPI, accepted: str,
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
-async def test_nothing_is_streamed_where_there_is_no_body(app: FastAPI, method: str, status: int) -> None:
+async def test_nothing_is_streamed_without_a_body(app: FastAPI, method: str, status: int) -> None:
     async def read_nothing() -> Response:
         return StreamingResponse(iter(()), status)
 
@@ -268,7 +268,7 @@ async def test_nothing_is_streamed_where_there_is_no_body(app: FastAPI, method: 
 
 
 @pytest.mark.anyio
-async def test_the_route_stays_known_to_middleware_further_out(app: FastAPI) -> None:
+async def test_outer_middleware_still_knows_the_route(app: FastAPI) -> None:
     request = request_for("/small")
     await answer_to(app, request)
     assert request["route"].path == "/small"

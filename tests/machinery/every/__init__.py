@@ -1,1 +1,1 @@
-"""The tests of app/forge. They are FastForge's: nothing of them is in a project that its owner has."""
+"""The tests of app/forge. They belong to FastForge, and generated projects do not contain them."""

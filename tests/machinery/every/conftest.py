@@ -1,4 +1,4 @@
-"""What tests of the machinery need beyond the fixtures of the project."""
+"""Fixtures of the machinery's tests, in addition to those of the project."""
 
 import os
 from collections.abc import AsyncIterator
@@ -13,8 +13,9 @@ from app.settings import Settings
 
 @pytest.fixture(scope="session")
 def environment(settings: Settings) -> dict[str, str]:
-    """Return the environment of a service that runs as a process of its own."""
-    urls = {name.upper(): value for name, value in settings if name.endswith("_url") and value}
+    """Return the environment of a service that runs as a separate process."""
+    named = ("_url", "oidc_issuer", "oidc_audience")
+    urls = {name.upper(): value for name, value in settings if name.endswith(named) and value}
     told = {
         name: value.get_secret_value() if isinstance(value, SecretStr) else value
         for name, value in urls.items()

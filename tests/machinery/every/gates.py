@@ -1,4 +1,4 @@
-"""A place at which a test holds a transaction, in whatever thread it runs."""
+"""A gate at which a test holds a transaction, in any thread."""
 
 import asyncio
 import threading
@@ -7,14 +7,14 @@ PATIENCE_SECONDS = 10.0
 
 
 class Gate:
-    """Closed until it is opened; a work that reaches it waits."""
+    """A gate that is closed until it is opened; work that reaches it waits."""
 
     def __init__(self) -> None:
         self._reached = threading.Event()
         self._opened = threading.Event()
 
     def open(self) -> None:
-        """Let those that wait go on."""
+        """Let the waiting work continue."""
         self._opened.set()
 
     async def is_reached(self) -> None:

@@ -1,4 +1,4 @@
-"""Bodies read every annotation from JSON, in one form, whichever way their route takes."""
+"""Bodies read every annotation from JSON, in one form, whichever path their route takes."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import pytest
-from fastapi import Depends, Response
+from fastapi import Response
+from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from pydantic import Field, HttpUrl, NaiveDatetime, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
@@ -30,7 +31,7 @@ NOON = "2026-11-27T12:00:00Z"
 
 
 class Status(StrEnum):
-    """An enum of words."""
+    """An enum of strings."""
 
     OPEN = "open"
     PAID = "paid"
@@ -51,7 +52,7 @@ class Mixed(Enum):
 
 
 class Pair(TypedDict):
-    """A dictionary inside of a body, which shares its rules."""
+    """A dictionary inside a body, which shares its rules."""
 
     size: int
     day: date
@@ -59,14 +60,14 @@ class Pair(TypedDict):
 
 @dataclass
 class Box:
-    """A dataclass inside of a body, which shares its rules."""
+    """A dataclass inside a body, which shares its rules."""
 
     size: int
     day: date
 
 
 class Line(Body):
-    """A body inside of a body. Its fields have the names of what schemas consist of."""
+    """A body inside a body. Its fields are named like parts of schemas."""
 
     default: UUID
     metadata: date | None = None
@@ -120,7 +121,7 @@ class Order(Body):
 
 @body
 class OrderChanges(TypedDict, total=False):
-    """What changes in an order."""
+    """A change of an order."""
 
     uuid: UUID
     day: date | None
@@ -246,17 +247,17 @@ def test_other_forms_are_refused_at_their_field(field: str, given: Any) -> None:
     assert len(refused.value.errors()) == 1
 
 
-def test_code_gives_bodies_values_instead_of_text() -> None:
+def test_code_may_pass_values_instead_of_text() -> None:
     order = Order(uuid=UUID(ID), day=date(2026, 11, 27), status=Status.PAID, days={date(2026, 11, 27)})
     assert order == Order.model_validate(order.model_dump(mode="json"))
 
 
-def test_what_a_body_dumps_it_reads() -> None:
+def test_a_body_reads_its_own_dump() -> None:
     order = Order.model_validate({field: given for field, given, _ in READ})
     assert Order.model_validate_json(order.model_dump_json()) == order
 
 
-def test_changes_keep_only_what_was_sent() -> None:
+def test_changes_keep_only_the_fields_that_were_sent() -> None:
     changes = TypeAdapter(OrderChanges)
     assert changes.validate_python({"day": None, "uuid": ID}) == {"day": None, "uuid": UUID(ID)}
     assert changes.validate_python({"lines": [{"default": ID}]}) == {"lines": [Line(default=UUID(ID))]}
@@ -283,27 +284,29 @@ def test_a_type_that_json_has_is_not_read_from_text() -> None:
         TypeAdapter(Annotated[int, FromText()])
 
 
-async def nothing() -> None:
-    """Be a dependency: routes with one go FastAPI's own way."""
+class OfFastAPI(APIRoute):
+    """A route that FastAPI handles, because of its class."""
 
 
 async def keep_order(order: Order) -> Response:
-    """Return what was understood."""
+    """Return the parsed body."""
     return Response(repr(order))
 
 
 async def change_order(changes: OrderChanges) -> Response:
-    """Return what was understood."""
+    """Return the parsed body."""
     return Response(repr(changes))
 
 
 @pytest.fixture(scope="module")
 def client(settings: Settings) -> Iterator[TestClient]:
-    """Yield a client of a service in which both endpoints can be reached both ways."""
+    """Yield a client of a service in which both endpoints can be reached on both paths."""
     app = create_app(settings)
     for path, endpoint in (("/orders", keep_order), ("/changes", change_order)):
         app.post(path)(endpoint)
-        app.post(f"/fastapi{path}", dependencies=[Depends(nothing)])(endpoint)
+        app.router.add_api_route(
+            f"/fastapi{path}", endpoint, methods=["POST"], route_class_override=OfFastAPI
+        )
         assert RouteTree(app.router).find("POST", path)
         assert not RouteTree(app.router).find("POST", f"/fastapi{path}")
     with TestClient(app) as client:
@@ -317,7 +320,7 @@ BODIES = [
 
 @pytest.mark.parametrize("sent", BODIES)
 @pytest.mark.parametrize("path", ["/orders", "/changes"])
-def test_both_ways_read_the_same(client: TestClient, path: str, sent: str) -> None:
+def test_both_paths_read_the_same(client: TestClient, path: str, sent: str) -> None:
     headers = {"Content-Type": "application/json", "X-Request-ID": "same"}
     direct = client.post(path, content=sent, headers=headers)
     whole = client.post(f"/fastapi{path}", content=sent, headers=headers)

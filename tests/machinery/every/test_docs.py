@@ -1,4 +1,4 @@
-"""The documentation: served whole by the service, under a policy that lets browsers load nothing else."""
+"""The documentation: served completely by the service, under a policy that blocks everything else."""
 
 import re
 from base64 import b64encode
@@ -26,11 +26,11 @@ def closed(settings: Settings, **choices: bool) -> Iterator[TestClient]:
 
 
 @pytest.mark.parametrize("path", READY)
-def test_what_is_ready_is_answered_with_304_to_those_who_have_it(running: TestClient, path: str) -> None:
+def test_files_that_the_client_has_return_304(running: TestClient, path: str) -> None:
     first = running.get(path)
     assert (first.status_code, first.headers["cache-control"]) == (200, "no-cache")
     assert first.headers["x-content-type-options"] == "nosniff"
-    # Compressed answers have weak tags.
+    # Compressed responses have weak tags.
     etag = first.headers["etag"].removeprefix("W/")
     known = running.get(path, headers={"If-None-Match": etag})
     assert (known.status_code, known.content, known.headers["etag"]) == (304, b"", etag)
@@ -38,7 +38,7 @@ def test_what_is_ready_is_answered_with_304_to_those_who_have_it(running: TestCl
     assert running.get(path, headers={"If-None-Match": '"other"'}).status_code == 200
 
 
-def test_the_page_loads_what_the_service_serves_and_nothing_else(running: TestClient) -> None:
+def test_the_page_loads_only_files_that_the_service_serves(running: TestClient) -> None:
     page = running.get("/docs").text
     loaded = dict(re.findall(r'(?:src|href)="([^"]+)"(?: integrity="([^"]+)")?', page))
     assert [path.removeprefix("docs/") for path in sorted(loaded)] == sorted(FILES)
@@ -71,12 +71,12 @@ def test_a_title_is_text(monkeypatch: pytest.MonkeyPatch, running: TestClient) -
 
 
 @pytest.mark.parametrize("name", ["other.js", "__init__.py", "..%2F__init__.py", "SWAGGER-UI.css", ""])
-def test_no_other_file_can_be_asked_for(running: TestClient, name: str) -> None:
+def test_no_other_file_can_be_requested(running: TestClient, name: str) -> None:
     answer = running.get(f"/docs/{name}", follow_redirects=False)
     assert answer.status_code in (404, 307)
 
 
-def test_the_openapi_document_is_made_once(running: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_openapi_document_is_created_once(running: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     first = running.get("/openapi.json")
     monkeypatch.setattr(docs, "JSONResponse", None)
     assert running.get("/openapi.json").content == first.content
@@ -95,7 +95,7 @@ def test_a_route_that_is_added_later_is_documented(app: FastAPI) -> None:
     assert before.headers["etag"] != after.headers["etag"]
 
 
-def test_a_document_that_is_reset_or_replaced_is_made_again(
+def test_a_document_that_is_reset_or_replaced_is_serialized_again(
     app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with TestClient(app) as client:
@@ -125,7 +125,7 @@ def test_a_public_url_is_the_only_server(settings: Settings) -> None:
         assert client.get("/openapi.json").json()["servers"] == [{"url": "https://api.example.com/shop"}]
 
 
-def test_closed_documentation_is_not_there(settings: Settings) -> None:
+def test_disabled_documentation_is_not_found(settings: Settings) -> None:
     for client in closed(settings, docs_enabled=False):
         for path in READY:
             answer = client.get(path)
@@ -133,7 +133,7 @@ def test_closed_documentation_is_not_there(settings: Settings) -> None:
         assert client.get("/metrics").status_code == 200
 
 
-def test_closed_metrics_are_not_there(settings: Settings) -> None:
+def test_disabled_metrics_are_not_found(settings: Settings) -> None:
     for client in closed(settings, metrics_enabled=False):
         answer = client.get("/metrics")
         assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")

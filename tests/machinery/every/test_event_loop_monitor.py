@@ -1,4 +1,4 @@
-"""What blocks the event loop is measured, and named while it does."""
+"""Code that blocks the event loop is measured, and logged while it does."""
 
 import asyncio
 import time
@@ -26,7 +26,9 @@ def a_slow_calculation() -> None:
     time.sleep(4 * BLOCKED_SECONDS)
 
 
-async def test_what_blocks_the_loop_is_logged_once_with_its_stack(caplog: pytest.LogCaptureFixture) -> None:
+async def test_code_that_blocks_the_loop_is_logged_once_with_its_stack(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with watched_event_loop(BLOCKED_SECONDS):
         await asyncio.sleep(0)
         a_slow_calculation()
@@ -44,7 +46,7 @@ async def test_the_lag_is_a_metric() -> None:
 
 
 async def test_a_loop_that_only_waits_is_not_blocked(caplog: pytest.LogCaptureFixture) -> None:
-    # Longer, because on a busy machine nobody runs for a while.
+    # Longer, because on a busy machine nothing runs for a while.
     limit_seconds = 6 * BLOCKED_SECONDS
     with watched_event_loop(limit_seconds):
         await asyncio.sleep(2 * limit_seconds)

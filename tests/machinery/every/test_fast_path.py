@@ -1,4 +1,4 @@
-"""The short way to an endpoint answers what FastAPI's own way answers."""
+"""The fast path to an endpoint returns the same as FastAPI's path."""
 
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any
@@ -19,7 +19,7 @@ ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 
 
 class Thing(BaseModel):
-    """What is sent."""
+    """The body."""
 
     name: str
     size: int = 1
@@ -59,12 +59,12 @@ DIRECT = {read_newest, read_thing, list_things, create_thing, read_owner}
 
 
 def plain(*routers: APIRouter) -> FastAPI:
-    """Return an application of these routers that FastAPI answers alone."""
+    """Return an application of these routers without the fast path."""
     return including(FastAPI(), *routers)
 
 
 def service(*routers: APIRouter) -> FastAPI:
-    """Return an application of these routers with the short way inside."""
+    """Return an application of these routers with the fast path."""
     return including(Service(), *routers)
 
 
@@ -76,13 +76,13 @@ def including(app: FastAPI, *routers: APIRouter) -> FastAPI:
 
 
 def goes_direct(app: FastAPI, method: str, path: str) -> bool:
-    """Return whether a request goes the short way."""
+    """Return whether a request takes the fast path."""
     return RouteTree(app.router).find(method, path) is not None
 
 
 @pytest.fixture
 def clients() -> Iterator[tuple[TestClient, TestClient]]:
-    """Yield a client of FastAPI's own way and one of the short way."""
+    """Yield a client of FastAPI's path and one of the fast path."""
     with TestClient(plain(router)) as own, TestClient(service(router)) as short:
         yield own, short
 
@@ -139,7 +139,7 @@ REQUESTS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=lambda request_: str(request_)[:100])
-def test_both_ways_answer_alike(clients: tuple[TestClient, TestClient], request_: dict[str, Any]) -> None:
+def test_both_paths_respond_alike(clients: tuple[TestClient, TestClient], request_: dict[str, Any]) -> None:
     own, short = (client.request(**request_) for client in clients)
     assert (short.status_code, short.content, short.headers) == (own.status_code, own.content, own.headers)
 
@@ -163,7 +163,7 @@ def test_the_items_are_reached_directly(app: FastAPI) -> None:
 @pytest.mark.parametrize(
     "path", ["/{anything}/{else_}", "/things/{name:path}", "/{rest:path}", "/things/{n}x"]
 )
-def test_a_route_declared_before_keeps_its_right(path: str) -> None:
+def test_a_route_declared_earlier_keeps_its_precedence(path: str) -> None:
     earlier = APIRouter()
 
     @earlier.get(path)
@@ -175,14 +175,14 @@ def test_a_route_declared_before_keeps_its_right(path: str) -> None:
         assert TestClient(short).get(asked).content == TestClient(own).get(asked).content
 
 
-def test_a_mounted_application_declared_before_keeps_its_right() -> None:
+def test_a_mounted_application_declared_earlier_keeps_its_precedence() -> None:
     mounted = service()
     mounted.mount("/things", plain())
     mounted.include_router(router)
     assert TestClient(mounted).get("/things/newest").status_code == 404
 
 
-def test_a_route_class_of_its_own_is_not_passed_by() -> None:
+def test_a_custom_route_class_is_not_skipped() -> None:
     class Closed(APIRoute):
         def get_route_handler(self) -> Callable[[Request], Any]:
             async def answer(_request: Request) -> Response:
@@ -217,7 +217,7 @@ def test_a_route_declared_after_the_first_request_is_found() -> None:
         assert client.get("/later").content == b"newest"
 
 
-def test_below_another_path_the_routes_are_found_as_ever() -> None:
+def test_routes_are_found_below_another_path() -> None:
     outer = FastAPI()
     outer.mount("/v1", service(router))
     assert TestClient(outer).get("/v1/things/newest").content == b"newest"

@@ -1,5 +1,6 @@
 """Routes with dependencies take the fast path, and behave as in FastAPI."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -19,11 +20,12 @@ from fastapi import (
     Request,
     Response,
     Security,
+    routing,
 )
 from fastapi.security import HTTPBearer, SecurityScopes
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from app.forge.http.fast_path.tree import RouteTree
 from app.forge.service import Service
@@ -222,7 +224,10 @@ def test_dependencies_of_the_app_and_the_router_refuse_requests() -> None:
     async def refuse() -> None:
         raise HTTPException(403)
 
-    for app, options in [(Service(dependencies=[Depends(refuse)]), {}), (Service(), {"dependencies": [Depends(refuse)]})]:
+    for app, options in [
+        (Service(dependencies=[Depends(refuse)]), {}),
+        (Service(), {"dependencies": [Depends(refuse)]}),
+    ]:
         app.include_router(router, **options)  # type: ignore[arg-type]
 
         assert TestClient(app).get("/thread").status_code == 403
@@ -244,6 +249,7 @@ def test_an_override_applies_from_the_next_request_until_it_is_removed() -> None
 
 def test_a_handler_reads_the_body_of_the_request_that_failed() -> None:
     app = Service()
+    bodies = []
 
     @app.post("/failing")
     async def failing(filters: Filters) -> Response:
@@ -251,6 +257,39 @@ def test_a_handler_reads_the_body_of_the_request_that_failed() -> None:
 
     @app.exception_handler(LookupError)
     async def handle(request: Request, _error: Exception) -> Response:
-        return Response(await request.body())
+        bodies.append(await request.body())
+        return Response()
 
-    assert TestClient(app).post("/failing", json={"size": 2}).json() == {"size": 2}
+    asyncio.run(app(*posting("/failing", b'{"size": 2}')))
+
+    assert bodies == [b'{"size": 2}']
+
+
+def posting(path: str, body: bytes) -> tuple[Scope, Receive, Send]:
+    """Return the ASGI arguments of a request whose body can be received once."""
+    messages: list[Message] = [{"type": "http.request", "body": body}]
+
+    async def receive() -> Message:
+        return messages.pop()
+
+    async def send(_message: Message) -> None: ...
+
+    headers = [(b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
+    return scope, receive, send
+
+
+def test_a_tool_that_replaces_how_dependencies_are_solved_sees_every_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watched = []
+    solve = routing.solve_dependencies
+
+    async def solve_watched(**arguments: Any) -> Any:
+        watched.append(arguments["request"].url.path)
+        return await solve(**arguments)
+
+    monkeypatch.setattr(routing, "solve_dependencies", solve_watched)
+    answered(Service(), "/nested", {})
+
+    assert "/nested" in watched

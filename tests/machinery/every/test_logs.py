@@ -1,4 +1,4 @@
-"""Log lines are JSON, carry the id of their request and never fail."""
+"""Log lines are JSON, contain the id of their request and never fail."""
 
 import json
 import logging
@@ -50,7 +50,7 @@ def _websockets_are_open(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def logging_app(settings: Settings) -> FastAPI:
-    """Return the service with routes that log, each in its own way."""
+    """Return the service with routes that log, each differently."""
     app = create_app(settings)
 
     @app.get("/handler")
@@ -99,7 +99,7 @@ def test_a_line_outside_of_requests_has_no_id(lines: Lines) -> None:
 
 
 class Broken:
-    """Cannot even be shown."""
+    """A value that cannot even be printed."""
 
     def __repr__(self) -> str:
         raise RuntimeError
@@ -136,7 +136,7 @@ def test_any_extra_field_arrives(lines: Lines, name: str, value: object, written
     assert (line["level"], line["logger"], line["message"]) == ("INFO", "service", "with more")
 
 
-def test_arguments_that_do_not_fit_the_message_are_written_beside_it() -> None:
+def test_arguments_that_do_not_fit_the_message_are_appended() -> None:
     record = logging.makeLogRecord({"msg": "%d items", "args": ("many",)})
     assert json.loads(JsonFormatter().format(record))["message"] == "%d items ('many',)"
 
@@ -153,7 +153,7 @@ def test_errors_and_stacks_are_in_the_line(lines: Lines) -> None:
 
 @contextmanager
 def bare_logging() -> Iterator[logging.Logger]:
-    """Let nothing have set up logging before, not even pytest."""
+    """Remove all logging configuration, even that of pytest."""
     root, hook = logging.getLogger(), sys.excepthook
     handlers, level = root.handlers, root.level
     root.handlers = []
@@ -164,7 +164,7 @@ def bare_logging() -> Iterator[logging.Logger]:
         root.setLevel(level)
 
 
-def test_what_nothing_catches_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
+def test_uncaught_errors_are_logged(capsys: pytest.CaptureFixture[str]) -> None:
     with bare_logging():
         configure_logging()
         sys.excepthook(ValueError, ValueError("a reason"), None)
@@ -231,7 +231,7 @@ def test_the_access_log_has_a_line_for_each_request(logged: tuple[TestClient, Li
     )
 
 
-def test_the_access_log_has_what_fails_and_what_does_not_exist(logged: tuple[TestClient, Lines]) -> None:
+def test_the_access_log_has_failures_and_unknown_paths(logged: tuple[TestClient, Lines]) -> None:
     client, lines = logged
     for path in ("/broken", "/nowhere"):
         client.get(path)

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of routes that an owner adds, and of the service itself."""
+"""The OpenAPI document of routes that an owner adds, and of the service itself."""
 
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -41,7 +41,7 @@ def test_an_operation_is_named_after_its_function(app: FastAPI) -> None:
     assert operation(app, "/orders/{order_id}")["operationId"] == "read_order"
 
 
-def test_functions_with_one_name_are_told_apart(app: FastAPI) -> None:
+def test_functions_with_the_same_name_get_different_ids(app: FastAPI) -> None:
     for version in (1, 2):
         router = APIRouter(prefix=f"/v{version}")
 
@@ -54,7 +54,7 @@ def test_functions_with_one_name_are_told_apart(app: FastAPI) -> None:
     assert operation(app, "/v2/orders")["operationId"] == "list_orders_v2_orders_get"
 
 
-def test_paths_that_read_alike_are_told_apart(app: FastAPI) -> None:
+def test_similar_paths_get_different_ids(app: FastAPI) -> None:
     for path in ("/a-b", "/a_b", "/a.b"):
 
         @app.get(path)
@@ -64,7 +64,7 @@ def test_paths_that_read_alike_are_told_apart(app: FastAPI) -> None:
     assert found == ["read_it", "read_it_a_b_get", "read_it_a_b_get_2"]
 
 
-def test_an_operation_id_that_a_route_states_comes_first(app: FastAPI) -> None:
+def test_an_explicit_operation_id_has_precedence(app: FastAPI) -> None:
     @app.get("/first")
     async def read_order() -> None: ...
 
@@ -75,13 +75,13 @@ def test_an_operation_id_that_a_route_states_comes_first(app: FastAPI) -> None:
     assert operation(app, "/first")["operationId"] == "read_order_first_get"
 
 
-def test_what_has_no_name_of_a_function_is_named_by_its_path(app: FastAPI) -> None:
+def test_an_operation_without_a_function_name_is_named_by_its_path(app: FastAPI) -> None:
     app.get("/orders", name="All orders!")(lambda: None)
 
     assert operation(app, "/orders")["operationId"] == "All_orders_orders_get"
 
 
-def test_several_methods_of_one_function_are_told_apart(app: FastAPI) -> None:
+def test_several_methods_of_one_function_get_different_ids(app: FastAPI) -> None:
     @app.api_route("/orders", methods=["GET", "PUT"])
     async def serve() -> None: ...
 
@@ -97,7 +97,7 @@ def test_an_invalid_request_is_documented_as_the_problem_that_it_gets(app: FastA
     assert not {"HTTPValidationError", "ValidationError"} & app.openapi()["components"]["schemas"].keys()
 
 
-def test_a_422_that_a_route_documents_stays(app: FastAPI) -> None:
+def test_a_422_that_a_route_documents_is_kept(app: FastAPI) -> None:
     @app.get("/orders/{order_id}", responses={422: {"description": "No such number."}})
     async def read_order(order_id: int) -> None: ...
 
@@ -115,7 +115,7 @@ def test_routes_of_an_owner_document_the_headers_of_every_response(app: FastAPI)
     assert parameters(operation(app, "/orders")) == ["X-Request-ID"]
 
 
-def test_a_route_that_answers_304_or_412_documents_what_asks_for_it(app: FastAPI) -> None:
+def test_a_route_that_returns_304_or_412_documents_its_request_headers(app: FastAPI) -> None:
     @app.get("/orders", responses=NOT_MODIFIED | PRECONDITION_FAILED)
     async def list_orders() -> None: ...
 
@@ -123,7 +123,7 @@ def test_a_route_that_answers_304_or_412_documents_what_asks_for_it(app: FastAPI
     assert "ETag" in operation(app, "/orders")["responses"]["200"]["headers"]
 
 
-def test_a_header_that_a_function_takes_is_documented_once(app: FastAPI) -> None:
+def test_a_header_parameter_of_a_function_is_documented_once(app: FastAPI) -> None:
     @app.get("/orders", responses=NOT_MODIFIED)
     async def list_orders(if_none_match: Annotated[str | None, Header()] = None) -> None: ...
 
@@ -139,7 +139,7 @@ def test_a_parameter_is_left_out_and_never_null(app: FastAPI) -> None:
     assert schemas[1]["anyOf"] == [{"type": "integer"}, {"type": "string"}]
 
 
-def test_parts_of_summaries_stand_where_they_are_used(app: FastAPI) -> None:
+def test_parts_of_summaries_are_documented_if_they_are_used(app: FastAPI) -> None:
     @app.get("/figures", response_model=Figures[int, float])
     async def read_figures() -> None: ...
 
@@ -195,6 +195,6 @@ def test_the_server_is_the_public_url(settings: Settings, given: str | None, exp
 @pytest.mark.parametrize(
     "given", ["api.example.com", "ftp://example.com", "https://", "https://a/?b", "https://a b"]
 )
-def test_what_is_no_address_is_refused_as_public_url(given: str) -> None:
+def test_an_invalid_public_url_is_refused(given: str) -> None:
     with pytest.raises(ValidationError, match="public_url"):
         Settings(_env_file=None, public_url=given)

@@ -22,7 +22,7 @@ AXES: tuple[str, ...] = ("database", "cache")
 
 
 class Clock:
-    """A clock that a test moves on."""
+    """A clock that a test advances."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -62,7 +62,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 def failure(cause: Exception | None = None) -> Unavailable:
-    error = Unavailable("The database did not answer.")
+    error = Unavailable("The database did not respond.")
     error.__cause__ = cause
     return error
 
@@ -74,15 +74,15 @@ async def ping_in_vain() -> None:
 @pytest.mark.usefixtures("clock")
 def test_a_failure_is_logged_at_once_with_its_cause(lines: list[str]) -> None:
     outages.report("database", failure(ConnectionRefusedError(111, "Connection refused")))
-    cause = "The database did not answer. ConnectionRefusedError: [Errno 111] Connection refused"
+    cause = "The database did not respond. ConnectionRefusedError: [Errno 111] Connection refused"
     assert lines == [f"Outage of the database: {cause}"]
 
 
 @pytest.mark.parametrize(
     ("error", "cause"),
     [
-        (failure(), "The database did not answer."),
-        (failure(TimeoutError()), "The database did not answer. TimeoutError"),
+        (failure(), "The database did not respond."),
+        (failure(TimeoutError()), "The database did not respond. TimeoutError"),
         (OSError("two\nlines"), "OSError: two lines"),
     ],
 )
@@ -90,14 +90,14 @@ def test_a_cause_is_one_line(error: Exception, cause: str) -> None:
     assert outages.cause_of(error) == cause
 
 
-def test_while_an_outage_lasts_failures_are_counted_every_thirty_seconds(
-    clock: Clock, lines: list[str]
-) -> None:
+def test_during_an_outage_failures_are_counted_every_thirty_seconds(clock: Clock, lines: list[str]) -> None:
     for _ in range(95):
         outages.report("database", failure(TimeoutError()))
         clock.now += 1
     assert len(lines) == 4
-    expected = "Outage of the database goes on (failures in the last 30 s: 30): The database did not answer."
+    expected = (
+        "Outage of the database continues (failures in the last 30 s: 30): The database did not respond."
+    )
     assert lines[1:] == [f"{expected} TimeoutError"] * 3
 
 
@@ -108,9 +108,9 @@ def test_each_dependency_has_its_own_outage(clock: Clock, lines: list[str]) -> N
     outages.recovered("cache")
     outages.report("database", failure())
     assert lines == [
-        "Outage of the database: The database did not answer.",
+        "Outage of the database: The database did not respond.",
         "Outage of the cache: OSError: away",
-        "The cache answers again after 0.0 s (failures: 1).",
+        "The cache is available again after 0.0 s (failures: 1).",
     ]
 
 
@@ -123,10 +123,10 @@ def test_the_end_is_logged_once_with_count_and_duration(clock: Clock, lines: lis
     clock.now += outages.QUIET_SECONDS
     outages.recovered("database")
     outages.recovered("database")
-    assert lines[1:] == ["The database answers again after 4.0 s (failures: 3)."]
+    assert lines[1:] == ["The database is available again after 4.0 s (failures: 3)."]
 
 
-def test_an_answered_ping_does_not_end_an_outage_while_requests_still_fail(
+def test_a_successful_ping_does_not_end_an_outage_while_requests_still_fail(
     clock: Clock, lines: list[str]
 ) -> None:
     for _ in range(20):
@@ -158,7 +158,7 @@ async def test_the_end_is_noticed_without_requests(
         outages.report("database", failure())
         async with asyncio.timeout(5):
             await answered.wait()
-    assert lines[1] == "The database answers again after 10.0 s (failures: 1)."
+    assert lines[1] == "The database is available again after 10.0 s (failures: 1)."
 
 
 def test_503_is_logged_once_with_its_cause(app: FastAPI, lines: list[str]) -> None:
@@ -189,7 +189,7 @@ def test_a_dependency_that_is_not_ready_is_logged_with_its_cause(lines: list[str
     assert "Connection refused" in lines[0]
 
 
-def test_a_service_starts_without_its_database_and_says_why(
+def test_a_service_starts_without_its_database_and_logs_the_cause(
     app: FastAPI, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @asynccontextmanager

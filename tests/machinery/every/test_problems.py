@@ -1,4 +1,4 @@
-"""Errors of a route are answered as in any FastAPI service, as problem details, whichever way the request goes."""
+"""Errors of a route become problem details, with the status of any FastAPI service, on both paths."""
 
 import logging
 import math
@@ -32,14 +32,14 @@ NOT_JSON = [math.nan, math.inf, {"at": datetime(2026, 1, 1, tzinfo=UTC)}, {uuid4
 
 
 class Raised:
-    """What the routes raise next."""
+    """The exception that the routes raise next."""
 
     error: Exception
 
 
 @pytest.fixture(scope="module")
 def raised(running: TestClient) -> Raised:
-    """Add a route for each way through the service, and return what they raise."""
+    """Add a route for each path through the service, and return what they raise."""
     app, raised = running.app, Raised()
     assert isinstance(app, FastAPI)
 
@@ -64,12 +64,12 @@ def raised(running: TestClient) -> Raised:
 
 @pytest.fixture(params=WAYS)
 def answer(request: pytest.FixtureRequest, running: TestClient, raised: Raised) -> Callable[[Exception], Any]:
-    """What answers one error."""
+    """The response to one error."""
 
     def answer(error: Exception) -> Any:
         raised.error = error
         answer = running.get(request.param)
-        # Whatever it was, the connection serves the next request.
+        # After any error, the connection serves the next request.
         assert running.get("/health/live").status_code == 200
         return answer
 
@@ -77,7 +77,7 @@ def answer(request: pytest.FixtureRequest, running: TestClient, raised: Raised) 
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 206, 300, 400, 401, 404, 418, 422, 499, 500, 520, 599])
-def test_any_status_with_a_body_is_answered_as_it_is(answer: Any, status: int) -> None:
+def test_any_status_with_a_body_is_returned_unchanged(answer: Any, status: int) -> None:
     told = answer(HTTPException(status, "Said so.", headers={"X-Why": "because"}))
     assert (told.status_code, told.headers["content-type"]) == (status, PROBLEM)
     assert (told.json()["status"], told.json()["detail"]) == (status, "Said so.")
@@ -94,7 +94,7 @@ def test_a_status_without_a_body_has_none(answer: Any, status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [0, 99, 100, 101, 103, 199, 600, 999, 1000])
-def test_a_status_that_is_no_answer_is_an_error_of_the_service(
+def test_a_status_that_is_not_a_response_is_an_error_of_the_service(
     answer: Any, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR):
@@ -115,7 +115,7 @@ def test_a_detail_arrives_as_it_was_given(answer: Any, detail: Any) -> None:
 
 
 @pytest.mark.parametrize("detail", NOT_JSON, ids=lambda detail: type(detail).__name__)
-def test_a_detail_that_is_no_json_is_an_error_of_the_service(
+def test_a_detail_that_is_not_json_is_an_error_of_the_service(
     answer: Any, detail: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR):
@@ -150,7 +150,9 @@ def test_an_invalid_request_that_a_route_finds_is_a_problem(
     assert "secret" not in told.text
 
 
-def test_an_invalid_answer_is_an_error_of_the_service(answer: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_invalid_response_is_an_error_of_the_service(
+    answer: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.ERROR):
         told = answer(ResponseValidationError([{"loc": ("response",), "msg": "a secret", "input": "secret"}]))
     assert (told.status_code, told.headers["content-type"]) == (500, PROBLEM)
@@ -158,7 +160,7 @@ def test_an_invalid_answer_is_an_error_of_the_service(answer: Any, caplog: pytes
     assert "ResponseValidationError" in caplog.text
 
 
-def test_a_field_whose_name_is_no_text_is_named_all_the_same(running: TestClient) -> None:
+def test_a_field_whose_name_is_not_text_is_still_named(running: TestClient) -> None:
     app = running.app
     assert isinstance(app, FastAPI)
 

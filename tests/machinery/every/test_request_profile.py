@@ -1,4 +1,4 @@
-"""Who knows the secret gets a request's profile in place of its answer; for all others there is no such thing."""
+"""Clients that know the secret get a request's profile instead of its response; others cannot tell that it exists."""
 
 from collections.abc import Iterator
 
@@ -37,7 +37,7 @@ def test_the_profile_names_what_the_request_called(profiling_client: TestClient)
     assert answer.headers["x-request-id"]
 
 
-def test_the_request_is_carried_out_as_ever(profiling_client: TestClient) -> None:
+def test_the_profiled_request_is_executed(profiling_client: TestClient) -> None:
     draft = {"name": "profiled", "price_cents": 1}
     assert profiling_client.post(ITEMS, json=draft, headers=HEADER).text.startswith(
         f"POST {ITEMS}: 201 after "

@@ -1,4 +1,4 @@
-"""The service as production runs it: `python -m app` as a process of its own, signals and all."""
+"""The service as in production: `python -m app` as a separate process, including signals."""
 
 import gc
 import json
@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPConnection, HTTPResponse
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-
 from app.__main__ import main
 from app.forge.server.metrics_directory import metrics_directory
 from app.forge.server.runtime_directory import hold, runtime_directory
@@ -36,36 +36,36 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="fi
 
 
 class Service(NamedTuple):
-    """A service that runs, and where it listens."""
+    """A running service and its address."""
 
     process: subprocess.Popen[str]
     port: int
     log: Path
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> tuple[HTTPResponse, bytes]:
-        """Return the answer and its body, over a connection of its own."""
+        """Return the response and its body, over a separate connection."""
         with closing(HTTPConnection("127.0.0.1", self.port, timeout=GRACEFUL_SECONDS)) as connection:
             connection.request("GET", path, headers=headers or {})
             response = connection.getresponse()
             return response, response.read()
 
     def is_alive(self) -> bool:
-        """Return whether it answers."""
+        """Return whether it responds."""
         try:
             return self.get("/health/live")[0].status == 200
         except OSError:
             return False
 
     def starts(self) -> int:
-        """Return how often one of its workers has become able to answer."""
+        """Return how often one of its workers has become ready."""
         return self.log.read_text().count("Application startup complete.")
 
     def is_ready(self) -> bool:
-        """Return whether all of its workers can answer."""
+        """Return whether all of its workers are ready."""
         return self.starts() == WORKERS and self.is_alive()
 
     def children(self) -> set[int]:
-        """Return the processes it has started itself to serve."""
+        """Return its worker processes."""
         pids = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         commands = {int(pid): command_of(pid) for pid in pids}
         return {pid for pid, command in commands.items() if command and b"resource_tracker" not in command}
@@ -121,7 +121,7 @@ def service(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="module")
 def strict(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Yield a service that believes no proxy here, logs requests, and waits a second for them when stopped."""
+    """Yield a service that trusts no proxy here, logs requests, and waits a second for them when stopped."""
     own = {
         "ACCESS_LOG": "true",
         "FORWARDED_ALLOW_IPS": "192.0.2.0/24",
@@ -154,20 +154,21 @@ def answer(connection: socket.socket) -> bytes:
 def test_metrics_add_up_over_the_workers(service: Service) -> None:
     for _ in range(40):
         service.get("/health/ready")
-    # A request is counted once it is answered, which may be a moment later.
+    # A request is counted after its response, which may be a moment later.
     assert eventually(lambda: answers(service.get("/metrics")[1], "/health/ready") == 40)
     for _ in range(5):
         assert answers(service.get("/metrics")[1], "/health/ready") == 40
 
 
 def answers(metrics: bytes, route: str) -> float:
-    wanted = f'http_requests_total{{method="GET",route="{route}",status="200"}} '
+    labels = f'http_request_method="GET",http_response_status_code="200",http_route="{route}"'
+    wanted = f"http_server_request_duration_seconds_count{{{labels}}} "
     return sum(
         float(line[len(wanted) :]) for line in metrics.decode().splitlines() if line.startswith(wanted)
     )
 
 
-def test_a_forwarded_scheme_is_believed_of_a_trusted_proxy(service: Service) -> None:
+def test_a_forwarded_scheme_from_a_trusted_proxy_is_used(service: Service) -> None:
     assert service.get("/own/scheme", {"X-Forwarded-Proto": "https"})[1] == b'"https"'
 
 
@@ -176,13 +177,13 @@ def test_every_line_of_the_log_is_json(service: Service) -> None:
 
 
 @needs_proc
-def test_whatever_is_killed_is_replaced(service: Service) -> None:
+def test_every_killed_process_is_replaced(service: Service) -> None:
     before, starts = service.children(), service.starts()
     assert len(before) >= 2
     os.kill(min(before), signal.SIGKILL)
-    assert eventually(service.is_alive, seconds=1), "The other workers answer meanwhile."
+    assert eventually(service.is_alive, seconds=1), "The other workers keep responding."
     for pid in service.children() & before:
-        # It may have ended meanwhile.
+        # It may have ended already.
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     assert eventually(lambda: len(service.children() - before) == len(before))
@@ -191,7 +192,7 @@ def test_whatever_is_killed_is_replaced(service: Service) -> None:
 
 
 @needs_proc
-def test_sigterm_lets_accepted_requests_be_answered_and_leaves_nothing_behind(service: Service) -> None:
+def test_sigterm_completes_accepted_requests_and_leaves_nothing_behind(service: Service) -> None:
     # The last test with this service, because it ends it.
     children = service.children()
     connections = [request_without_its_end(service.port) for _ in range(20)]
@@ -200,7 +201,9 @@ def test_sigterm_lets_accepted_requests_be_answered_and_leaves_nothing_behind(se
     time.sleep(1)
     with ThreadPoolExecutor(len(connections)) as pool:
         answers = list(pool.map(answer, connections))
-    assert [answered.split()[1] for answered in answers] == [b"422"] * 20
+    # They have no credentials either.
+    refused = b"422" if find_spec("app.forge.auth") is None else b"401"
+    assert [answered.split()[1] for answered in answers] == [refused] * 20
     assert service.process.wait(GRACEFUL_SECONDS) == 0
     assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
 
@@ -218,7 +221,7 @@ def test_workers_end_with_a_manager_that_was_killed(start: Callable[..., Service
         free.bind(("127.0.0.1", service.port))
 
 
-def test_a_forwarded_scheme_is_not_believed_of_anyone_else(strict: Service) -> None:
+def test_a_forwarded_scheme_from_any_other_client_is_ignored(strict: Service) -> None:
     assert strict.get("/own/scheme", {"X-Forwarded-Proto": "https"})[1] == b'"http"'
 
 
@@ -232,7 +235,7 @@ def test_the_access_log_has_a_line_for_each_request(strict: Service) -> None:
     assert {line["level"] for line in lines if "path" not in line} <= {"ERROR"}
 
 
-def test_sigterm_waits_no_longer_than_it_may(strict: Service) -> None:
+def test_sigterm_waits_no_longer_than_the_timeout(strict: Service) -> None:
     # The last test with this service, because it ends it.
     with request_without_its_end(strict.port):
         time.sleep(0.3)
@@ -256,7 +259,7 @@ def test_an_app_that_cannot_start_ends_the_service_with_its_reason_as_json(
     assert service.process.wait(START_SECONDS) != 0
     *lines, last = service.log.read_text().splitlines()
     assert any("app.main" in json.loads(line).get("exception", "") for line in lines)
-    # The last one may be for the person who started it.
+    # The last one may be written for a person at the terminal.
     assert last
 
 
@@ -269,7 +272,7 @@ def test_a_wrong_setting_is_named_with_its_value(
         main()
 
 
-def test_a_host_that_is_none_is_named_with_where_it_may_come_from(
+def test_an_invalid_host_is_named_with_its_likely_source(
     environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {**environment, "HOST": "x86_64-conda-linux-gnu"}.items():
@@ -278,7 +281,7 @@ def test_a_host_that_is_none_is_named_with_where_it_may_come_from(
         main()
 
 
-def test_a_worker_looks_for_garbage_but_not_in_what_it_is_made_of(
+def test_a_worker_collects_garbage_but_not_among_startup_objects(
     environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in environment.items():
@@ -286,7 +289,7 @@ def test_a_worker_looks_for_garbage_but_not_in_what_it_is_made_of(
     try:
         app = create_app()
         assert gc.isenabled()
-        # What later collections look through, they list.
+        # They list the objects that later collections search.
         assert not any(known is app for known in gc.get_objects())
     finally:
         gc.unfreeze()
@@ -301,7 +304,7 @@ def test_the_metrics_directory_is_fresh_and_gone_afterwards() -> None:
     assert not first.exists()
 
 
-def test_directories_that_nobody_holds_are_removed_and_others_are_not(tmp_path: Path) -> None:
+def test_only_directories_without_a_holder_are_removed(tmp_path: Path) -> None:
     prefix = f"metrics-{os.geteuid()}-"
     abandoned, held, strangers = (tmp_path / name for name in (f"{prefix}a", f"{prefix}b", "metrics-other-c"))
     outside, link = tmp_path / "outside", tmp_path / f"{prefix}d"
@@ -321,7 +324,7 @@ def test_directories_that_nobody_holds_are_removed_and_others_are_not(tmp_path: 
         assert not held.exists()
 
 
-def test_a_directory_that_is_being_removed_is_not_taken(tmp_path: Path) -> None:
+def test_a_directory_that_is_being_removed_is_not_used(tmp_path: Path) -> None:
     with runtime_directory("metrics", tmp_path) as directory:
         pass
     with pytest.raises(FileNotFoundError):
@@ -335,7 +338,7 @@ def test_proxies_are_addresses_networks_or_everyone(proxies: str) -> None:
 
 
 @pytest.mark.parametrize("proxies", ["10.0.0.1/8", "proxy", "*,10.0.0.0/8", "1.2.3.4;"])
-def test_what_is_no_proxy_is_refused(proxies: str) -> None:
+def test_an_invalid_proxy_is_refused(proxies: str) -> None:
     with pytest.raises(ValueError, match="forwarded_allow_ips"):
         ServerSettings(forwarded_allow_ips=proxies)
 
@@ -359,26 +362,26 @@ def write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def test_a_limit_of_cgroup_v2_counts(membership: Path, mount: Path) -> None:
+def test_a_cgroup_v2_limit_is_applied(membership: Path, mount: Path) -> None:
     membership.write_text("0::/\n")
     write(mount / "cpu.max", "150000 100000\n")
     assert cgroup_cpu_limit(membership, mount) == 1.5
 
 
-def test_the_tightest_limit_of_all_groups_above_counts(membership: Path, mount: Path) -> None:
+def test_the_tightest_limit_of_all_parent_groups_is_applied(membership: Path, mount: Path) -> None:
     membership.write_text("0::/pod/container\n")
     write(mount / "pod/cpu.max", "200000 100000\n")
     write(mount / "pod/container/cpu.max", "max 100000\n")
     assert cgroup_cpu_limit(membership, mount) == 2
 
 
-def test_the_mount_is_the_containers_own_where_the_path_is_the_hosts(membership: Path, mount: Path) -> None:
+def test_the_mount_of_the_container_is_used_if_the_path_is_of_the_host(membership: Path, mount: Path) -> None:
     membership.write_text("0::/docker/0123\n")
     write(mount / "cpu.max", "50000 100000\n")
     assert cgroup_cpu_limit(membership, mount) == 0.5
 
 
-def test_a_limit_of_cgroup_v1_counts(membership: Path, mount: Path) -> None:
+def test_a_cgroup_v1_limit_is_applied(membership: Path, mount: Path) -> None:
     membership.write_text("5:memory:/x\n4:cpu,cpuacct:/docker/0123\n")
     write(mount / "cpu/docker/0123/cpu.cfs_quota_us", "300000\n")
     write(mount / "cpu/docker/0123/cpu.cfs_period_us", "100000\n")

@@ -1,4 +1,4 @@
-"""What holds for every answer, whatever was asked."""
+"""Properties of every response."""
 
 import re
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ ANSWERS = [("GET", "/health/live"), ("GET", ITEMS), ("GET", "/nowhere"), ("PUT",
 
 
 @pytest.mark.parametrize(("method", "path"), ANSWERS)
-def test_every_answer_has_a_request_id_and_its_timing(client: TestClient, method: str, path: str) -> None:
+def test_every_response_has_a_request_id_and_a_timing(client: TestClient, method: str, path: str) -> None:
     first, second = client.request(method, path), client.request(method, path)
     assert re.fullmatch(r"[A-Za-z0-9._-]{1,128}", first.headers["x-request-id"])
     assert first.headers["x-request-id"] != second.headers["x-request-id"]
@@ -38,24 +38,24 @@ def test_a_request_id_of_the_client_is_kept(client: TestClient, request_id: str)
 
 
 @pytest.mark.parametrize("request_id", ["", "x" * 129, "with space", "a\tb", "é", "<script>", "a,b"])
-def test_an_unfit_request_id_is_replaced(client: TestClient, request_id: str) -> None:
+def test_a_malformed_request_id_is_replaced(client: TestClient, request_id: str) -> None:
     answer = client.get("/health/live", headers=[(b"x-request-id", request_id.encode())])
     assert re.fullmatch(r"[0-9a-f]{32}", answer.headers["x-request-id"])
 
 
-def test_an_unknown_path_answers_a_problem(client: TestClient) -> None:
+def test_an_unknown_path_returns_a_problem(client: TestClient) -> None:
     answer = client.get("/nowhere")
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
     assert answer.json()["title"] == "Not Found"
 
 
-def test_a_method_that_is_not_allowed_answers_a_problem(client: TestClient) -> None:
+def test_a_method_that_is_not_allowed_returns_a_problem(client: TestClient) -> None:
     answer = client.put(ITEMS)
     assert (answer.status_code, answer.headers["content-type"]) == (405, "application/problem+json")
     assert answer.headers["allow"] == "GET, HEAD, POST"
 
 
-def test_what_is_unavailable_answers_503_and_when_to_try_again(app: FastAPI) -> None:
+def test_an_unavailable_service_returns_503_with_retry_after(app: FastAPI) -> None:
     @app.get("/unavailable")
     async def read_unavailable() -> None:
         raise Unavailable("The database is away.")
@@ -82,7 +82,7 @@ def test_readiness_names_the_dependency_that_is_down() -> None:
     assert (answer.status_code, answer.json()["dependencies"]["database"]["status"]) == (503, "down")
 
 
-def test_an_unexpected_error_answers_a_problem_without_its_reason(app: FastAPI) -> None:
+def test_an_unexpected_error_returns_a_problem_without_its_reason(app: FastAPI) -> None:
     @app.get("/broken")
     async def read_broken() -> None:
         raise RuntimeError("a secret")
@@ -147,7 +147,7 @@ async def test_no_more_than_the_limit_is_read_of_a_body_of_unknown_length() -> N
     assert read_bytes == 12
 
 
-def test_the_service_lives_and_is_ready(client: TestClient) -> None:
+def test_the_service_is_live_and_ready(client: TestClient) -> None:
     assert client.get("/health/live").json() == {"status": "alive"}
     ready = client.get("/health/ready")
     assert (ready.status_code, ready.json()["status"]) == (200, "ready")
@@ -157,27 +157,27 @@ def test_the_service_lives_and_is_ready(client: TestClient) -> None:
 
 def requests_counted(client: TestClient, labels: str) -> float:
     text = client.get("/metrics").text
-    found = re.search(rf"^http_requests_total\{{{re.escape(labels)}\}} (\S+)$", text, re.MULTILINE)
+    found = re.search(rf"^http_server_request_duration_seconds_count\{{{re.escape(labels)}\}} (\S+)$", text, re.MULTILINE)
     return float(found[1]) if found else 0.0
 
 
 def test_requests_are_counted_by_route_and_status(client: TestClient) -> None:
-    labels = f'method="GET",route="{ITEMS}/{{row_id}}",status="422"'
+    labels = f'http_request_method="GET",http_response_status_code="422",http_route="{ITEMS}/{{row_id}}"'
     before = requests_counted(client, labels)
     client.get(f"{ITEMS}/1")
     client.get(f"{ITEMS}/2")
     assert requests_counted(client, labels) == before + 2
 
 
-def test_unknown_paths_and_methods_do_not_make_series_of_their_own(client: TestClient) -> None:
+def test_unknown_paths_and_methods_do_not_create_series(client: TestClient) -> None:
     client.request("BREW", "/coffee")
     text = client.get("/metrics").text
-    assert 'method="OTHER",route="unmatched",status="404"' in text
+    assert 'http_request_method="_OTHER",http_response_status_code="404",http_route="unmatched"' in text
     assert "coffee" not in text
     assert "BREW" not in text
 
 
-def test_the_openapi_document_names_every_answer(client: TestClient) -> None:
+def test_the_openapi_document_lists_every_response(client: TestClient) -> None:
     document = client.get("/openapi.json").json()
     paths = document["paths"]
     assert set(paths[f"{ITEMS}/{{row_id}}"]["patch"]["responses"]) >= {"200", "404", "409", "422"}
@@ -188,7 +188,7 @@ def test_the_openapi_document_names_every_answer(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("spec", [None, object()], ids=["without its SDK", "with it"])
-def test_opentelemetry_is_told_where_it_is_installed(monkeypatch: pytest.MonkeyPatch, spec: object) -> None:
+def test_opentelemetry_is_used_if_it_is_installed(monkeypatch: pytest.MonkeyPatch, spec: object) -> None:
     monkeypatch.setattr("app.main.find_spec", {"opentelemetry.sdk": spec}.__getitem__)
     told = spec is not None
     assert telemetry() == {"tracing": told, "metrics": told, "logs": told}

@@ -1,4 +1,4 @@
-"""Settings: documented in .env.example, and named when they are misspelt."""
+"""Settings: documented in .env.example, and reported if they are misspelt."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ AXES: tuple[str, ...] = ("database", "cache", "compression", "deployment")
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
 ASSIGNED = re.compile(r"^(# )?([A-Z_]+)=(.*)$", re.MULTILINE)
-# Of an ordinary machine, a CI runner and a cluster: none of them is meant for the service.
+# Of an ordinary machine, a CI runner and a cluster: none of them is a setting of the service.
 FOREIGN = [
     "CONDA_PREFIX",
     "DISPLAY",
@@ -54,12 +54,12 @@ def subclasses(settings: type[Environment]) -> set[str]:
 
 
 def assigned() -> list[tuple[str, str, str]]:
-    """Return of each assignment in .env.example its `# `, its name and its value."""
+    """Return the `# `, the name and the value of each assignment in .env.example."""
     return ASSIGNED.findall(EXAMPLE.read_text(encoding="utf-8"))
 
 
 def test_the_example_has_every_setting_once_and_nothing_else() -> None:
-    import app.forge.server  # noqa: F401 (the server may have settings of its own)
+    import app.forge.server  # noqa: F401 (the server may have more settings)
 
     names = [name.lower() for _, name, _ in assigned()]
     assert len(names) == len(set(names))
@@ -75,14 +75,14 @@ def test_a_setting_that_is_a_comment_in_the_example_shows_its_default() -> None:
             assert shown[2] == written, name
 
 
-def test_every_setting_in_the_example_says_what_it_does() -> None:
+def test_every_setting_in_the_example_has_a_description() -> None:
     blocks = re.split(r"\n(?=# (?![A-Z_]+=))|\n\n", EXAMPLE.read_text(encoding="utf-8"))
     assert all(re.match(r"#? ?[^\n]* [^\n]*\w", block) for block in blocks if "=" in block)
 
 
 @pytest.fixture
 def warnings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """Return a function that returns what is said of an environment and an .env."""
+    """Return a function that returns the warnings about an environment and an .env."""
 
     def of(variables: dict[str, str], file: str = "") -> list[str]:
         (tmp_path / ".env").write_text(file)
@@ -98,9 +98,7 @@ def warnings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     ("name", "meant"),
     [("DATABSE_URL", "DATABASE_URL"), ("DATABASE_URI", "DATABASE_URL"), ("LOGLEVEL", "LOG_LEVEL")],
 )
-def test_a_misspelt_setting_is_named_with_the_one_that_was_meant(
-    warnings: Any, name: str, meant: str
-) -> None:
+def test_a_misspelt_setting_is_named_with_a_suggestion(warnings: Any, name: str, meant: str) -> None:
     expected = f"{name} in the environment is not a setting. Did you mean {meant}?"
     assert [said for said in warnings({name: "a-secret"}) if name in said] == [expected]
     (in_file,) = warnings({}, f"{name.lower()}=a-secret\n")
@@ -112,7 +110,7 @@ def test_every_unknown_name_in_the_file_is_named(warnings: Any) -> None:
     assert re.fullmatch(r"COLOR in \S+ is not a setting\.", said)
 
 
-def test_nothing_is_said_of_other_variables_of_the_environment(warnings: Any) -> None:
+def test_other_environment_variables_cause_no_warning(warnings: Any) -> None:
     servers = [name.upper().removesuffix("_URL") for name in Settings.model_fields if name.endswith("_url")]
     parts = [
         f"{server}_{part}" for server in servers for part in ("HOST", "NAME", "PASSWORD", "PORT", "USER")
@@ -121,7 +119,7 @@ def test_nothing_is_said_of_other_variables_of_the_environment(warnings: Any) ->
     assert warnings(dict.fromkeys([*FOREIGN, *parts], "x")) == before
 
 
-def test_nothing_is_said_of_the_example(warnings: Any) -> None:
+def test_the_example_causes_no_warning(warnings: Any) -> None:
     assert warnings({}, EXAMPLE.read_text(encoding="utf-8").replace("\n# ", "\n")) == warnings({})
 
 

@@ -1,4 +1,4 @@
-"""What `app.forge.store.Store` promises, shown on the real database with a shop: items, customers and order lines."""
+"""The promises of `app.forge.store.Store`, tested on the real database with a shop: items, customers and order lines."""
 
 import asyncio
 import json
@@ -98,7 +98,7 @@ def order_line(number: str, item_id: UUID, keeper_id: UUID, **values: Any) -> Ro
 
 
 def as_json(value: Any) -> Any:
-    """Return what JSON has for a value of a row, or for a row."""
+    """Return the JSON form of a value of a row, or of a row."""
     match value:
         case dict():
             return {name: as_json(each) for name, each in value.items()}
@@ -134,7 +134,7 @@ class Shop:
         return order_line(number, **{"item_id": self.item["id"], "keeper_id": self.customer["id"], **values})
 
     async def forget(self, table: str, row_ids: Collection[UUID]) -> None:
-        """Note what a cache would be told."""
+        """Record the changes that a cache would be notified of."""
         self.told += [(table, row_id) for row_id in row_ids]
 
 
@@ -149,7 +149,7 @@ async def shop(database: Database) -> Shop:
 
 @pytest.fixture
 def store(database: Database) -> Store:
-    """Return the store of items, without any."""
+    """Return the empty store of items."""
     return Shop(database).items
 
 
@@ -177,7 +177,7 @@ async def page(
 async def names(
     store: Store, limit: int = 100, after: UUID | None = None, **filters: Any
 ) -> tuple[list[str], UUID | None]:
-    """Return what tells the rows of a page apart, and the next cursor."""
+    """Return a distinct value of each row of a page, and the next cursor."""
     rows, cursor = await page(store, limit, after, **filters)
     return [row.get("name") or row["number"] for row in rows], cursor
 
@@ -188,13 +188,13 @@ async def exported(store: Store) -> list[Any]:
 
 
 def field_of(error: Any) -> Any:
-    """Return the field that the service's answer names."""
+    """Return the field that the service's response names."""
     assert isinstance(error, ServiceError)
     return error.members["field"]
 
 
 def places_of(error: Any) -> Any:
-    """Return the places in the body that the service's answer names."""
+    """Return the locations in the body that the service's response names."""
     assert isinstance(error, ServiceError)
     return [each["loc"] for each in error.members["errors"]]
 
@@ -298,7 +298,7 @@ async def test_a_unique_value_is_taken_once(store: Store) -> None:
     await store.insert(item("Taken"))
 
 
-async def test_the_field_that_is_taken_is_named(shop: Shop) -> None:
+async def test_the_field_with_the_taken_value_is_named(shop: Shop) -> None:
     token = uuid4()
     row = shop.line("b")
     await insert_all(shop.order_lines, [shop.line("a", token=token), row])
@@ -317,7 +317,7 @@ async def test_many_rows_may_have_no_value_where_values_are_unique(shop: Shop) -
     assert (await names(shop.order_lines))[0] == ["b", "a"]
 
 
-async def test_of_two_inserts_of_one_name_at_once_one_succeeds(store: Store) -> None:
+async def test_only_one_of_two_concurrent_inserts_of_a_name_succeeds(store: Store) -> None:
     outcomes = await asyncio.gather(*(store.insert(item("a")) for _ in range(2)), return_exceptions=True)
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Document", "Taken"]
 
@@ -330,7 +330,7 @@ async def test_a_failed_insert_among_many_fails_alone(store: Store) -> None:
     assert sorted((await names(store))[0]) == ["a", "b", "taken"]
 
 
-async def test_a_batch_is_inserted_whole(shop: Shop) -> None:
+async def test_a_batch_is_inserted_completely(shop: Shop) -> None:
     rows = [shop.line(f"n{number}", **{**FULL, "token": None}) for number in range(100)]
     await shop.order_lines.insert_many(rows)
     assert await exported(shop.order_lines) == [as_json(row) for row in reversed(rows)]
@@ -365,7 +365,7 @@ async def test_a_batch_with_a_reference_to_nothing_inserts_nothing_and_names_its
     assert await exported(shop.order_lines) == []
 
 
-async def test_a_change_leaves_the_other_fields(store: Store) -> None:
+async def test_a_change_keeps_the_other_fields(store: Store) -> None:
     row = item("a", description="d", tags=["x"])
     await store.insert(row)
     document = await store.update(row["id"], {"price_cents": 7}, LATER)
@@ -394,14 +394,14 @@ async def test_a_change_to_a_taken_name_changes_nothing(store: Store) -> None:
     assert await read(store, row["id"]) == as_json(row)
 
 
-async def test_a_change_to_the_value_that_a_row_has_is_no_conflict(store: Store) -> None:
+async def test_a_change_to_the_current_value_is_not_a_conflict(store: Store) -> None:
     row = item("a")
     await store.insert(row)
     await store.update(row["id"], {"name": "a"}, CREATED_AT)
     assert await read(store, row["id"]) == as_json(row)
 
 
-async def test_changes_of_one_row_at_once_all_take_effect(store: Store) -> None:
+async def test_concurrent_changes_of_one_row_all_take_effect(store: Store) -> None:
     row = item("a")
     await store.insert(row)
     await asyncio.gather(
@@ -436,7 +436,7 @@ async def test_a_row_with_another_entity_tag_is_neither_changed_nor_removed(shop
     assert (await shop.order_lines.get(row["id"])).etag == new
 
 
-async def test_of_changes_at_once_with_one_entity_tag_one_succeeds(store: Store) -> None:
+async def test_only_one_of_several_concurrent_changes_with_an_entity_tag_succeeds(store: Store) -> None:
     row = item("a")
     etag = (await store.insert(row)).etag
     changes = (store.update(row["id"], {"price_cents": cents}, LATER, etag) for cents in range(10))
@@ -464,7 +464,7 @@ async def test_a_deleted_row_is_gone_and_its_name_free(store: Store) -> None:
     await store.insert(item("a"))
 
 
-async def test_a_row_that_others_refer_to_stays(shop: Shop) -> None:
+async def test_a_row_that_others_refer_to_cannot_be_deleted(shop: Shop) -> None:
     row = shop.line("a")
     await shop.order_lines.insert(row)
     with pytest.raises(Referenced, match=r"item.*order line"):
@@ -474,7 +474,7 @@ async def test_a_row_that_others_refer_to_stays(shop: Shop) -> None:
     await shop.items.delete(shop.item["id"])
 
 
-async def test_rows_that_belong_to_a_deleted_one_go_with_it_and_caches_are_told(shop: Shop) -> None:
+async def test_rows_that_belong_to_a_deleted_one_are_deleted_and_caches_notified(shop: Shop) -> None:
     other = customer("other@customer")
     await shop.customers.insert(other)
     top = shop.line("top", keeper_id=other["id"])
@@ -487,7 +487,7 @@ async def test_rows_that_belong_to_a_deleted_one_go_with_it_and_caches_are_told(
     assert gone <= set(shop.told) <= gone | {("customers", other["id"])}
 
 
-async def test_a_reference_to_a_deleted_row_becomes_null_and_caches_are_told(shop: Shop) -> None:
+async def test_a_reference_to_a_deleted_row_becomes_null_and_caches_are_notified(shop: Shop) -> None:
     other = customer("other@customer")
     await shop.customers.insert(other)
     row = shop.line("a", buyer_id=other["id"])
@@ -500,7 +500,7 @@ async def test_a_reference_to_a_deleted_row_becomes_null_and_caches_are_told(sho
     }
 
 
-async def test_a_delete_that_is_refused_deletes_nothing_else_and_tells_no_cache(shop: Shop) -> None:
+async def test_a_refused_delete_deletes_nothing_else_and_notifies_no_cache(shop: Shop) -> None:
     row = shop.line("a", buyer_id=shop.customer["id"])
     etag = (await shop.order_lines.insert(row)).etag
     with pytest.raises(Referenced):
@@ -523,7 +523,7 @@ async def family(shop: Shop) -> list[tuple[str, UUID]]:
     return [("customers", other["id"]), *(("order_lines", row["id"]) for row in (top, middle, bought))]
 
 
-async def test_a_delete_in_a_transaction_takes_others_along_and_caches_are_told_after_the_commit(
+async def test_a_delete_in_a_transaction_cascades_and_caches_are_notified_after_the_commit(
     shop: Shop, family: list[tuple[str, UUID]]
 ) -> None:
     gate = Gate()
@@ -596,14 +596,14 @@ async def test_a_page_that_ends_with_the_last_row_has_no_next(store: Store) -> N
     assert await names(store, 2) == (["b", "a"], None)
 
 
-async def test_rows_created_meanwhile_do_not_shift_the_pages(store: Store) -> None:
+async def test_rows_created_between_pages_do_not_shift_them(store: Store) -> None:
     await insert_all(store, [item(name) for name in "abcd"])
     _, cursor = await names(store, 2)
     await store.insert(item("new"))
     assert (await names(store, 2, cursor))[0] == ["b", "a"]
 
 
-async def test_pages_can_be_limited_to_what_a_list_contains(store: Store) -> None:
+async def test_pages_can_be_limited_by_an_element_of_a_list(store: Store) -> None:
     rows = [item("a", tags=["x"]), item("b", tags=["y"]), item("c", tags=["y", "x"]), item("d", tags=["x"])]
     await insert_all(store, rows)
     first, cursor = await names(store, 2, tags="x")
@@ -651,7 +651,7 @@ async def test_pages_can_be_limited_to_a_boolean(shop: Shop) -> None:
     assert found == {False: ["the@customer"], True: ["vip@customer"]}
 
 
-async def test_pages_can_be_limited_to_what_refers_to_a_row(shop: Shop) -> None:
+async def test_pages_can_be_limited_to_rows_that_refer_to_a_row(shop: Shop) -> None:
     other = item("other")
     await shop.items.insert(other)
     rows = [shop.line("a"), shop.line("b", item_id=other["id"]), shop.line("c")]
@@ -711,7 +711,7 @@ async def test_pages_come_with_the_rows_that_they_refer_to(shop: Shop, filters: 
     )
 
 
-async def test_an_expanded_row_is_written_as_it_is_by_itself(shop: Shop) -> None:
+async def test_an_expanded_row_is_serialized_like_a_single_one(shop: Shop) -> None:
     top = shop.line("top", **FULL)
     row = shop.line("a", parent_id=top["id"])
     await insert_all(shop.order_lines, [top, row])
@@ -731,7 +731,7 @@ async def test_an_export_longer_than_a_chunk_has_every_row_once(store: Store) ->
     assert [found["id"] for found in await exported(store)] == [str(row["id"]) for row in reversed(rows)]
 
 
-async def test_figures_of_no_rows_are_unknown(shop: Shop) -> None:
+async def test_figures_of_no_rows_are_null(shop: Shop) -> None:
     unknown = {"min": None, "max": None, "mean": None}
     assert await shop.order_lines.summary() == {
         "count": 0,
@@ -767,7 +767,7 @@ async def test_decimals_are_summed_up_exactly_and_their_mean_is_rounded_half_up(
     assert (await shop.order_lines.summary())["price"]["mean"] == "4000000000.00"
 
 
-async def test_a_mean_half_way_between_two_decimals_is_the_upper_one(shop: Shop) -> None:
+async def test_a_mean_midway_between_two_decimals_is_the_upper_one(shop: Shop) -> None:
     await insert_all(shop.order_lines, [shop.line(price, price=Decimal(price)) for price in ("0.00", "0.05")])
     assert (await shop.order_lines.summary())["price"]["mean"] == "0.03"
 
@@ -812,5 +812,5 @@ async def test_words_booleans_and_lists_of_any_kind_are_counted(shop: Shop) -> N
     }
 
 
-async def test_a_ping_of_a_database_that_answers_returns(database: Database) -> None:
+async def test_a_ping_of_a_running_database_returns(database: Database) -> None:
     await database.ping()

@@ -1,4 +1,4 @@
-"""Promises of `transact` on every database, shown on the real one."""
+"""Promises of `transact` on every database, tested on the real one."""
 
 import asyncio
 import json
@@ -47,7 +47,7 @@ class Shop:
         return [json.loads(document.body)["price_cents"] for document in documents]
 
     async def forget(self, _table: str, item_ids: Any) -> None:
-        """Note what a cache would be told."""
+        """Record the changes that a cache would be notified of."""
         self.told += item_ids
 
 
@@ -83,7 +83,7 @@ one_connection = pytest.mark.parametrize("bounds", [{"database_pool_size": 1}])
 in_a_hurry = pytest.mark.parametrize("bounds", [{"database_timeout_seconds": SHORT_SECONDS}])
 
 
-async def test_what_the_work_did_is_there_and_what_it_returned_is_returned(shop: Shop) -> None:
+async def test_changes_of_the_work_are_committed_and_its_result_is_returned(shop: Shop) -> None:
     assert await shop.database.transact(moving(shop.ids[0], shop.ids[1], 100)) == 100
     assert (await shop.cents())[:2] == [CENTS - 100, CENTS + 100]
 
@@ -95,7 +95,7 @@ async def test_an_error_in_the_work_undoes_it_and_is_raised(shop: Shop) -> None:
 
 
 @one_connection
-async def test_errors_leave_the_connection_to_others(shop: Shop) -> None:
+async def test_after_errors_the_connection_can_be_reused(shop: Shop) -> None:
     for error in (Failure(), TimeoutError(), OSError(), ValueError(), StopAsyncIteration()):
         with pytest.raises(type(error)):
             await shop.database.transact(moving(shop.ids[0], shop.ids[1], 100, error=error))
@@ -103,7 +103,7 @@ async def test_errors_leave_the_connection_to_others(shop: Shop) -> None:
     assert (await shop.cents())[:2] == [CENTS - 1, CENTS + 1]
 
 
-async def test_what_is_not_committed_is_seen_by_no_one_else(shop: Shop) -> None:
+async def test_uncommitted_changes_are_not_visible_to_others(shop: Shop) -> None:
     gate = Gate()
     moved = asyncio.create_task(shop.database.transact(moving(shop.ids[0], shop.ids[1], 100, gate)))
     await gate.is_reached()
@@ -113,7 +113,7 @@ async def test_what_is_not_committed_is_seen_by_no_one_else(shop: Shop) -> None:
     assert (await shop.cents())[:2] == [CENTS - 100, CENTS + 100]
 
 
-async def test_what_changed_is_told_after_the_commit_and_not_before(shop: Shop) -> None:
+async def test_changes_are_announced_after_the_commit_and_not_before(shop: Shop) -> None:
     gate = Gate()
     moved = asyncio.create_task(shop.database.transact(moving(shop.ids[0], shop.ids[1], 100, gate)))
     await gate.is_reached()
@@ -123,7 +123,7 @@ async def test_what_changed_is_told_after_the_commit_and_not_before(shop: Shop) 
     assert set(shop.told) == set(shop.ids[:2])
 
 
-async def test_a_request_cancelled_in_its_work_changes_nothing_and_keeps_no_lock(shop: Shop) -> None:
+async def test_a_request_cancelled_during_its_work_changes_nothing_and_keeps_no_lock(shop: Shop) -> None:
     gate = Gate()
     moved = asyncio.create_task(shop.database.transact(moving(shop.ids[0], shop.ids[1], 100, gate)))
     await gate.is_reached()
@@ -136,7 +136,7 @@ async def test_a_request_cancelled_in_its_work_changes_nothing_and_keeps_no_lock
 
 
 @one_connection
-async def test_requests_cancelled_while_another_works_are_all_or_nothing(shop: Shop) -> None:
+async def test_requests_cancelled_during_another_transaction_are_all_or_nothing(shop: Shop) -> None:
     gate = Gate()
     first = asyncio.create_task(shop.database.transact(moving(shop.ids[0], shop.ids[1], 1, gate)))
     await gate.is_reached()
@@ -156,8 +156,8 @@ async def test_requests_cancelled_while_another_works_are_all_or_nothing(shop: S
 
 
 @one_connection
-async def test_cancelled_at_any_moment_a_transaction_is_all_or_nothing(shop: Shop) -> None:
-    # Opens the connection, so that it is the transaction that is cancelled.
+async def test_a_transaction_cancelled_at_any_moment_is_all_or_nothing(shop: Shop) -> None:
+    # Open the connection first, so that the transaction itself is cancelled.
     await shop.database.transact(moving(shop.ids[0], shop.ids[1], 1))
     for number in range(60):
         moved = asyncio.create_task(shop.database.transact(moving(shop.ids[0], shop.ids[1], 1), **RETRIES))
@@ -167,12 +167,12 @@ async def test_cancelled_at_any_moment_a_transaction_is_all_or_nothing(shop: Sho
             await moved
     await shop.database.transact(moving(shop.ids[0], shop.ids[1], 1), **RETRIES)
     assert sum(await shop.cents()) == CENTS * len(shop.ids)
-    # A work that was cancelled at its commit may have been done.
+    # Work that was cancelled at its commit may have been committed.
     await shop.database.close()
     assert sum(await shop.cents()) == CENTS * len(shop.ids)
 
 
-async def test_a_work_that_takes_too_long_is_given_up_and_changes_nothing(shop: Shop) -> None:
+async def test_work_that_takes_too_long_is_cancelled_and_changes_nothing(shop: Shop) -> None:
     gate = Gate()
     with pytest.raises(Unavailable) as refusal:
         await shop.database.transact(
@@ -185,7 +185,7 @@ async def test_a_work_that_takes_too_long_is_given_up_and_changes_nothing(shop: 
 
 
 @in_a_hurry
-async def test_a_work_may_be_given_more_time_than_others(shop: Shop) -> None:
+async def test_work_may_get_a_longer_timeout(shop: Shop) -> None:
     gate = Gate()
     moved = asyncio.create_task(
         shop.database.transact(moving(shop.ids[0], shop.ids[1], 100, gate), timeout_seconds=10)
@@ -197,7 +197,7 @@ async def test_a_work_may_be_given_more_time_than_others(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("bounds", [{"database_timeout_seconds": 60.0}])
-async def test_fifty_transfers_at_once_keep_the_sum(shop: Shop) -> None:
+async def test_fifty_concurrent_transfers_keep_the_sum(shop: Shop) -> None:
     choose = random.Random(1)
     errors = [None, None, None, None, Failure()]
     pairs = [choose.sample(list(shop.ids), 2) for _ in range(50)]
@@ -212,7 +212,7 @@ async def test_fifty_transfers_at_once_keep_the_sum(shop: Shop) -> None:
     assert sum(await shop.cents()) == CENTS * len(shop.ids)
 
 
-async def test_a_transaction_that_was_kept_is_of_no_use(shop: Shop) -> None:
+async def test_a_transaction_cannot_be_used_after_its_end(shop: Shop) -> None:
     kept: list[Any] = []
 
     def keep(transaction: Any) -> Any:
@@ -224,5 +224,5 @@ async def test_a_transaction_that_was_kept_is_of_no_use(shop: Shop) -> None:
         kept[0].changed(RESOURCE.table, shop.ids[0])
 
 
-def test_requests_find_the_database_in_their_state(client: TestClient) -> None:
+def test_the_database_is_in_the_state_of_requests(client: TestClient) -> None:
     assert isinstance(client.app_state["database"], Database)

@@ -95,12 +95,11 @@ def test_an_unexpected_error_is_logged_once(chat: TestClient, caplog: pytest.Log
 def test_handshakes_are_counted_by_route_and_status(chat: TestClient) -> None:
     with pytest.raises(WebSocketDenialResponse), chat.websocket_connect("/before/missing"):
         pass
-    assert (
-        'http_requests_total{method="GET",route="/before/{error}",status="404"} ' in chat.get("/metrics").text
-    )
+    labels = 'http_response_status_code="404",http_route="/before/{error}"'
+    assert f"websocket_handshakes_total{{{labels}}} " in chat.get("/metrics").text
 
 
-def test_a_websocket_without_a_library_is_named_at_the_start(
+def test_a_websocket_without_a_library_is_named_at_startup(
     app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.forge.http.websockets.find_spec", lambda _name: None)

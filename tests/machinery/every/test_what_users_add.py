@@ -1,4 +1,4 @@
-"""Middleware and handlers that are added to the service see every request, whichever way it goes."""
+"""Middleware and handlers that are added to the service see every request, on both paths."""
 
 import re
 from collections.abc import Awaitable, Callable, Iterator
@@ -49,7 +49,7 @@ def serving(app: FastAPI, **options: Any) -> Iterator[TestClient]:
 
 
 class Refusing:
-    """Refuses everybody."""
+    """A middleware that refuses every request."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -63,12 +63,12 @@ class Refusing:
 
 def count_of(client: TestClient, labels: str) -> float:
     found = re.search(
-        rf"^http_requests_total\{{{re.escape(labels)}\}} (\S+)$", client.get("/metrics").text, re.MULTILINE
+        rf"^http_server_request_duration_seconds_count\{{{re.escape(labels)}\}} (\S+)$", client.get("/metrics").text, re.MULTILINE
     )
     return float(found[1]) if found else 0.0
 
 
-def test_a_middleware_that_refuses_is_passed_by_no_request(app: FastAPI) -> None:
+def test_no_request_bypasses_a_middleware_that_refuses(app: FastAPI) -> None:
     app.add_middleware(Refusing)
     with serving(app) as client:
         for method, path in EVERYTHING:
@@ -77,7 +77,7 @@ def test_a_middleware_that_refuses_is_passed_by_no_request(app: FastAPI) -> None
             assert answer.headers["x-request-id"], (method, path)
 
 
-def test_a_middleware_given_to_the_constructor_is_passed_by_no_request() -> None:
+def test_no_request_bypasses_a_middleware_of_the_constructor() -> None:
     app = Service(middleware=[Middleware(Refusing)])
 
     @app.get("/direct")
@@ -87,7 +87,7 @@ def test_a_middleware_given_to_the_constructor_is_passed_by_no_request() -> None
     assert TestClient(app).get("/direct").status_code == 401
 
 
-def test_cors_headers_are_on_every_answer(app: FastAPI) -> None:
+def test_cors_headers_are_on_every_response(app: FastAPI) -> None:
     app.add_middleware(CORSMiddleware, allow_origins=["https://shop.example"])
     with serving(app, headers={"Origin": "https://shop.example"}) as client:
         for method, path in EVERYTHING:
@@ -96,7 +96,7 @@ def test_cors_headers_are_on_every_answer(app: FastAPI) -> None:
             assert allowed == "https://shop.example", (method, path)
 
 
-def test_a_middleware_finds_the_request_s_id_and_its_errors_are_answered_and_counted(app: FastAPI) -> None:
+def test_a_middleware_has_the_request_id_and_its_errors_are_handled_and_counted(app: FastAPI) -> None:
     seen = []
 
     @app.middleware("http")
@@ -106,7 +106,7 @@ def test_a_middleware_finds_the_request_s_id_and_its_errors_are_answered_and_cou
             return await _call_next(request)
         raise RuntimeError("a secret")
 
-    labels = 'method="GET",route="unmatched",status="500"'
+    labels = 'http_request_method="GET",http_response_status_code="500",http_route="unmatched"'
     with serving(app) as client:
         before = count_of(client, labels)
         answer = client.get(ITEMS, headers={"X-Request-ID": "mine"})
@@ -118,7 +118,7 @@ def test_a_middleware_finds_the_request_s_id_and_its_errors_are_answered_and_cou
 
 @pytest.mark.parametrize("key", [Exception, 500])
 @pytest.mark.parametrize("is_async", [True, False], ids=["async", "def"])
-def test_a_handler_of_all_errors_is_asked_on_both_ways(
+def test_a_handler_of_all_errors_is_called_on_both_paths(
     app: FastAPI, key: int | type[Exception], is_async: bool
 ) -> None:
     def answer(_request: Request, error: Exception) -> Response:
@@ -142,7 +142,7 @@ def test_a_handler_of_all_errors_is_asked_on_both_ways(
     assert all(each.status_code == 500 and each.headers["x-request-id"] for each in answers)
 
 
-def test_a_route_that_is_removed_or_put_in_front_counts_at_once(app: FastAPI) -> None:
+def test_removing_or_prepending_a_route_takes_effect_at_once(app: FastAPI) -> None:
     async def read_other(_request: Request) -> Response:
         return PlainTextResponse("in front")
 
@@ -207,7 +207,7 @@ def test_all_methods_of_a_path_are_allowed_under_prefixes_and_mounts(app: FastAP
     "path",
     [path for method, path in EVERYTHING if method == "GET" and path not in ("/metrics", "/health/ready")],
 )
-def test_head_is_answered_as_get_without_a_body(client: TestClient, path: str) -> None:
+def test_head_returns_the_headers_of_get_without_a_body(client: TestClient, path: str) -> None:
     get, head = client.get(path), client.head(path)
     varying = {"x-request-id", "server-timing"}
     assert (head.status_code, head.content) == (get.status_code, b"")
@@ -216,7 +216,7 @@ def test_head_is_answered_as_get_without_a_body(client: TestClient, path: str) -
     }
 
 
-def test_head_is_answered_for_routes_of_the_user_and_left_out_of_the_document(app: FastAPI) -> None:
+def test_head_works_for_routes_of_the_user_and_is_not_documented(app: FastAPI) -> None:
     @app.get("/added")
     async def read_added(request: Request) -> dict[str, str]:
         return {"method": request.method}
@@ -226,7 +226,7 @@ def test_head_is_answered_for_routes_of_the_user_and_left_out_of_the_document(ap
         answer = client.head("/added")
         assert (answer.status_code, answer.headers["content-length"]) == (200, "16")
         assert client.head("/sent").headers["allow"] == "POST"
-        assert count_of(client, 'method="HEAD",route="/added",status="200"') >= 1
+        assert count_of(client, 'http_request_method="HEAD",http_response_status_code="200",http_route="/added"') >= 1
         assert not any("head" in path for path in client.get("/openapi.json").json()["paths"].values())
 
 
@@ -237,7 +237,7 @@ def test_a_route_for_head_itself_is_called_even_if_one_for_get_is_declared_befor
         assert client.head("/both").headers["x-from"] == "head"
 
 
-async def test_a_stream_is_given_up_when_its_head_is_sent() -> None:
+async def test_a_stream_is_cancelled_when_its_head_is_sent() -> None:
     app, produced, sent = Service(), [], []
 
     @app.get("/stream")
@@ -274,7 +274,7 @@ def test_a_redirect_does_not_repeat_the_host_of_the_request(client: TestClient, 
     assert "evil" not in docs.text
 
 
-def test_a_redirect_of_the_user_s_is_left_as_it_is(app: FastAPI) -> None:
+def test_a_redirect_of_the_user_is_unchanged(app: FastAPI) -> None:
     from fastapi.responses import RedirectResponse
 
     @app.get("/away")
@@ -306,7 +306,7 @@ def test_requests_are_counted_under_the_whole_path_of_their_route(app: FastAPI, 
     }
     with serving(app) as client:
         for path, (route, status) in counted.items():
-            labels = f'method="GET",route="{route}",status="{status}"'
+            labels = f'http_request_method="GET",http_response_status_code="{status}",http_route="{route}"'
             before = count_of(client, labels)
             client.get(path)
             assert count_of(client, labels) == before + 1, path

@@ -1,4 +1,4 @@
-"""The migrations lead up, down and up again."""
+"""The migrations run up, down and up again."""
 
 import asyncio
 import shutil
@@ -28,7 +28,7 @@ async def is_migrated(settings: Settings) -> bool:
     return True
 
 
-def test_migrations_lead_down_and_up_again(settings: Settings, database_url: str) -> None:
+def test_migrations_run_down_and_up_again(settings: Settings, database_url: str) -> None:
     migrate(database_url, "base")
     assert not asyncio.run(is_migrated(settings))
     migrate(database_url)
@@ -50,7 +50,7 @@ def test_a_new_revision_is_formatted_and_without_lint(tmp_path: Path, message: s
         assert done.returncode == 0, done.stdout
 
 
-def test_a_project_may_lie_in_a_folder_with_a_percent_sign(
+def test_a_project_may_be_in_a_folder_with_a_percent_sign(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
     project = tmp_path / "feature%2Ffoo %(here)s"

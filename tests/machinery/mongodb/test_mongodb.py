@@ -1,4 +1,4 @@
-"""What is particular to MongoDB: documents and indexes, no references and perhaps no transactions, bounded waits."""
+"""Features of MongoDB alone: documents and indexes, no references and perhaps no transactions, bounded waits."""
 
 import asyncio
 import json
@@ -86,7 +86,7 @@ class Shop:
         return {**row, "count_of": None, "created_at": NOW, "updated_at": NOW, **values}
 
     async def numbers(self) -> list[str]:
-        """Return what tells the order lines apart, the newest first."""
+        """Return a distinct value of each order line, the newest first."""
         return [row["number"] for row in json.loads(await self.order_lines.page(100, None, {}, ()))["items"]]
 
 
@@ -129,8 +129,8 @@ class Watched:
         self._listener = listener
 
     async def logged(self) -> None:
-        """Return when the commands of before are in the log."""
-        # The listener may be told by another thread.
+        """Return when the earlier commands are in the log."""
+        # The listener may be called in another thread.
         await asyncio.sleep(0.05)
         await self._listener.close()
 
@@ -146,7 +146,7 @@ async def watched(
         yield Watched(database, listener)
 
 
-async def test_the_first_write_makes_the_indexes_of_all_tables(shop: Shop) -> None:
+async def test_the_first_write_creates_the_indexes_of_all_tables(shop: Shop) -> None:
     database = driver_of(shop.database)
     for table in TABLES:
         await database[table.name].drop_indexes()
@@ -163,7 +163,7 @@ async def test_the_first_write_makes_the_indexes_of_all_tables(shop: Shop) -> No
     )
 
 
-async def test_values_are_stored_in_types_of_their_own_or_as_text(shop: Shop) -> None:
+async def test_values_are_stored_in_native_types_or_as_text(shop: Shop) -> None:
     extra = {"$a.b": [1, 2.5, None], "": {}}
     row = shop.line("a", price=Decimal("19.90"), due=date(2026, 2, 28), paid_at=NOW, token=UUID(int=7))
     await shop.order_lines.insert({**row, "extra": extra})
@@ -183,7 +183,7 @@ async def test_values_are_stored_in_types_of_their_own_or_as_text(shop: Shop) ->
 async def test_a_document_from_before_a_field_has_the_fields_default(shop: Shop) -> None:
     row = shop.line("a", extra=[1])
     inserted = await shop.order_lines.insert(row)
-    # Its table had no such fields then, and may have had others.
+    # Its table lacked these fields then, and may have had others.
     left_out = {"status": "", "codes": "", "gift": "", "token": "", "extra": ""}
     await shop.lines.update_one({}, {"$unset": left_out, "$set": {"removed_since": 1}})
     found = await shop.order_lines.get(row["id"])
@@ -224,7 +224,7 @@ async def test_a_migration_takes_all_the_time_it_needs(
     assert bounded == {"ping": True, "createIndexes": False, "hello": False, "update": False}
 
 
-async def test_rows_do_not_meet_in_a_unique_field_that_their_resource_has_lost(
+async def test_rows_do_not_conflict_in_a_unique_field_that_was_removed(
     shop: Shop, settings: Settings
 ) -> None:
     await shop.order_lines.insert(shop.line("of before"))
@@ -240,7 +240,7 @@ async def test_rows_do_not_meet_in_a_unique_field_that_their_resource_has_lost(
     assert await shop.lines.count_documents({}) == 3
 
 
-async def test_rows_that_leave_a_unique_field_out_do_not_meet(shop: Shop) -> None:
+async def test_rows_without_a_unique_field_do_not_conflict(shop: Shop) -> None:
     rows = [shop.line(number) for number in "abc"]
     await shop.order_lines.insert_many(rows)
     await shop.lines.update_many({"number": {"$in": ["a", "b"]}}, {"$unset": {"token": ""}})
@@ -249,21 +249,21 @@ async def test_rows_that_leave_a_unique_field_out_do_not_meet(shop: Shop) -> Non
         await shop.order_lines.update(rows[0]["id"], {"token": UUID(int=1)}, NOW)
 
 
-async def test_a_server_without_tables_answers_a_ping(settings: Settings, unreachable: Database) -> None:
+async def test_a_server_without_tables_responds_to_a_ping(settings: Settings, unreachable: Database) -> None:
     async with open_database(settings, []) as database:
         await database.ping()
     with pytest.raises(Unavailable):
         await unreachable.ping()
 
 
-async def test_a_reference_to_a_table_that_is_not_there_is_refused_at_the_start(settings: Settings) -> None:
+async def test_a_reference_to_a_missing_table_is_refused_at_startup(settings: Settings) -> None:
     table = Table("a", "a", (Column("b_id", "uuid", reference=Reference("bs")),))
     with pytest.raises(ValueError, match=r"a\.b_id refers to bs"):
         async with open_database(settings, [table]):
             pass
 
 
-async def test_a_page_comes_with_all_it_refers_to_in_one_statement(
+async def test_a_page_with_all_its_references_is_one_statement(
     watched: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
     shop = Shop(watched.database)
@@ -290,13 +290,13 @@ async def test_without_transactions_a_batch_with_a_taken_name_is_undone(mongodb:
 
 
 @pytest.mark.usefixtures("without_transactions")
-async def test_without_transactions_a_batch_is_inserted_whole(mongodb: MongoStore) -> None:
+async def test_without_transactions_a_batch_is_inserted_completely(mongodb: MongoStore) -> None:
     await mongodb.insert_many([item("a"), item("b")])
     assert (await mongodb.summary())["count"] == 2
 
 
 @pytest.mark.usefixtures("without_transactions")
-async def test_without_transactions_references_are_checked_before(shop: Shop) -> None:
+async def test_without_transactions_references_are_checked_first(shop: Shop) -> None:
     row = shop.line("a")
     await shop.order_lines.insert(row)
     for attempt in (
@@ -310,7 +310,7 @@ async def test_without_transactions_references_are_checked_before(shop: Shop) ->
 
 
 @pytest.mark.usefixtures("without_transactions")
-async def test_without_transactions_a_delete_takes_others_with_it_or_is_refused(shop: Shop) -> None:
+async def test_without_transactions_a_delete_cascades_or_is_refused(shop: Shop) -> None:
     other = customer("other@customer")
     await shop.customers.insert(other)
     top = shop.line("top", keeper_id=other["id"])
@@ -327,7 +327,7 @@ async def test_without_transactions_a_delete_takes_others_with_it_or_is_refused(
     assert json.loads((await shop.order_lines.get(bought["id"])).body)["buyer_id"] is None
 
 
-async def test_rows_that_refer_to_each_other_go_together(shop: Shop) -> None:
+async def test_rows_that_refer_to_each_other_are_deleted_together(shop: Shop) -> None:
     first, second = shop.line("first"), shop.line("second")
     await shop.order_lines.insert_many([first, second])
     await shop.order_lines.update(first["id"], {"parent_id": second["id"]}, NOW)
@@ -355,7 +355,7 @@ async def test_a_delete_that_fails_on_its_way_deletes_nothing(
 
 
 @pytest.mark.parametrize("method", ["update", "delete"])
-async def test_what_changes_between_the_look_at_the_entity_tag_and_the_write_is_not_lost(
+async def test_a_change_between_the_check_of_the_entity_tag_and_the_write_is_not_lost(
     mongodb: MongoStore, items: Collection, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     row = item("a", tags=["x"])
@@ -395,22 +395,20 @@ async def test_what_changes_between_the_look_at_the_entity_tag_and_the_write_is_
         ({}, None),
     ],
 )
-def test_the_taken_field_is_that_of_the_index_however_the_server_names_it(
+def test_the_taken_field_is_that_of_the_index_in_any_error_format(
     fault: dict[str, Any], field: str | None
 ) -> None:
     assert taken_field(RESOURCE["order_lines"].table, {"code": 11_000, **fault}) == field
 
 
-async def test_of_two_batches_with_one_name_at_once_one_is_inserted(mongodb: MongoStore) -> None:
+async def test_only_one_of_two_concurrent_batches_with_a_name_is_inserted(mongodb: MongoStore) -> None:
     batches = [[item("same"), item(f"other {number}")] for number in range(2)]
     outcomes = await asyncio.gather(*map(mongodb.insert_many, batches), return_exceptions=True)
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["NoneType", "Taken"]
     assert (await mongodb.summary())["count"] == 2
 
 
-async def test_requests_that_are_cancelled_leave_the_connections_to_others(
-    database: Database, mongodb: MongoStore
-) -> None:
+async def test_cancelled_requests_release_their_connections(database: Database, mongodb: MongoStore) -> None:
     for _ in range(20):
         reads = [asyncio.create_task(mongodb.page(1, None, {}, ())) for _ in range(50)]
         await asyncio.sleep(0.002)
@@ -421,7 +419,7 @@ async def test_requests_that_are_cancelled_leave_the_connections_to_others(
         await database.ping()
 
 
-async def test_a_server_that_is_down_is_waited_for_no_longer_than_said(unreachable: Database) -> None:
+async def test_a_server_that_is_down_is_waited_for_no_longer_than_the_timeout(unreachable: Database) -> None:
     started_at = monotonic()
     items, customers = store_of(unreachable), store_of(unreachable, "customers")
     reads = [items.get(uuid7()) for _ in range(50)]
@@ -431,7 +429,7 @@ async def test_a_server_that_is_down_is_waited_for_no_longer_than_said(unreachab
     assert monotonic() - started_at < 5
 
 
-async def test_no_more_requests_wait_than_said_and_the_next_is_refused_at_once() -> None:
+async def test_the_queue_is_limited_and_further_requests_are_refused_at_once() -> None:
     bounds = {"database_timeout_seconds": 1.0, "database_pool_size": 1, "database_max_waiting_requests": 2}
     settings = DatabaseSettings(_env_file=None, database_url=NOBODY_LISTENS, **bounds)  # type: ignore[arg-type]
     async with open_database(settings, TABLES) as database:
@@ -484,13 +482,13 @@ async def test_slow_commands_are_logged_with_their_plan_and_without_values(
     await watched.logged()
     told = {record.statement: record.plan for record in caplog.records}  # type: ignore[attr-defined]
     plans = {next(iter(json.loads(statement))): plan for statement, plan in told.items()}
-    # Which index it takes for one item is the server's choice.
+    # The server chooses the index for one item.
     assert "IXSCAN" in plans["find"]
     assert {"insert", "findAndModify"} <= plans.keys()
     assert "secret" not in str([vars(record) for record in caplog.records])
 
 
-def test_commands_are_not_watched_unless_asked_for() -> None:
+def test_commands_are_not_timed_by_default() -> None:
     assert _listeners(None) == []
 
 
@@ -503,7 +501,7 @@ def test_a_statement_keeps_its_form_and_loses_its_values() -> None:
     }
 
 
-def test_a_plan_is_told_by_its_stages() -> None:
+def test_a_plan_is_described_by_its_stages() -> None:
     # As https://www.mongodb.com/docs/manual/reference/explain-results/ describes it.
     scan = {"stage": "IXSCAN", "indexName": "name_1", "indexBounds": {"name": ['["secret", "secret"]']}}
     winning = {"stage": "FETCH", "filter": {"tags": {"$eq": "secret"}}, "inputStage": scan}
@@ -572,7 +570,7 @@ async def test_a_batch_is_written_whatever_reads_prefer(settings: Settings) -> N
         assert await shop.numbers() == []
 
 
-async def test_a_duplicate_that_is_no_taken_name_is_not_called_one(
+async def test_other_duplicates_are_not_reported_as_taken_names(
     mongodb: MongoStore, items: Collection
 ) -> None:
     await items.create_index("price_cents", unique=True)
@@ -593,7 +591,7 @@ async def test_a_duplicate_that_is_no_taken_name_is_not_called_one(
 
 
 @pytest.mark.parametrize("operator", ["$nothing", "$stet"])
-async def test_a_mistake_in_a_query_is_not_taken_for_an_outage(
+async def test_a_mistake_in_a_query_is_not_an_outage(
     mongodb: MongoStore, items: Collection, operator: str
 ) -> None:
     with pytest.raises(OperationFailure):
@@ -614,7 +612,7 @@ async def test_a_mistake_in_a_query_is_not_taken_for_an_outage(
         ConfigurationError("The DNS query name does not exist: _mongodb._tcp.name.invalid."),
     ],
 )
-async def test_what_may_pass_is_unavailable(mongodb: MongoStore, error: Exception) -> None:
+async def test_temporary_errors_are_unavailable(mongodb: MongoStore, error: Exception) -> None:
     async def fail() -> None:
         raise error
 
@@ -623,7 +621,7 @@ async def test_what_may_pass_is_unavailable(mongodb: MongoStore, error: Exceptio
     assert refusal.value.__cause__ is error
 
 
-async def test_indexes_that_cannot_be_made_are_an_outage_and_no_taken_name(
+async def test_indexes_that_cannot_be_created_are_an_outage_and_not_a_taken_name(
     mongodb: MongoStore, items: Collection
 ) -> None:
     await items.drop_indexes()
@@ -648,7 +646,7 @@ async def test_indexes_that_cannot_be_made_are_an_outage_and_no_taken_name(
         (f"{NOBODY_LISTENS}?tls=true", "Errno 111"),
     ],
 )
-def test_a_server_that_cannot_be_connected_to_is_one_that_is_down_and_the_log_says_why(
+def test_a_server_that_refuses_connections_is_down_and_the_log_has_the_cause(
     settings: Settings, caplog: pytest.LogCaptureFixture, url: str, cause: str
 ) -> None:
     changed = {"database_url": SecretStr(url), "database_timeout_seconds": 1.0}
@@ -663,7 +661,7 @@ def test_a_server_that_cannot_be_connected_to_is_one_that_is_down_and_the_log_sa
     assert cause in line
 
 
-def test_processes_that_make_the_indexes_at_once_all_end_well(environment: dict[str, str]) -> None:
+def test_processes_that_create_the_indexes_concurrently_all_succeed(environment: dict[str, str]) -> None:
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     making = [subprocess.Popen(MIGRATE, env=environment, cwd=PROJECT, **pipes) for _ in range(4)]
     outputs = [process.communicate(timeout=300)[0] for process in making]

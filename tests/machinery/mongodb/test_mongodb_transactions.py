@@ -1,4 +1,4 @@
-"""Transactions on MongoDB: a server may have none, and operations join the session by themselves."""
+"""Transactions on MongoDB: a server may have none, and operations join the session automatically."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -43,18 +43,14 @@ def inserting(name: str) -> Work:
     return work
 
 
-async def test_a_standalone_server_is_named_with_what_to_do_about_it(
-    database: Database, items: Collection
-) -> None:
+async def test_a_standalone_server_is_named_with_the_next_step(database: Database, items: Collection) -> None:
     database._operations._has_transactions = False
     with pytest.raises(TransactionsNotSupported, match="--replSet"):
         await database.transact(inserting("a"))
     assert await items.count_documents({}) == 0
 
 
-async def test_what_does_not_name_the_session_takes_part_all_the_same(
-    database: Database, items: Collection
-) -> None:
+async def test_operations_without_the_session_still_take_part(database: Database, items: Collection) -> None:
     async def work(transaction: Transaction) -> None:
         await inserting("a")(transaction)
         await transaction.database["items"].insert_one(
@@ -84,7 +80,7 @@ async def test_a_transaction_is_on_the_primary_whatever_the_url_prefers(settings
         assert await database.transact(work) == 1
 
 
-async def test_errors_of_the_database_are_its_own(database: Database, items: Collection) -> None:
+async def test_errors_of_the_database_are_raised_unchanged(database: Database, items: Collection) -> None:
     await database.transact(inserting("taken"))
     with pytest.raises(DuplicateKeyError):
         await database.transact(inserting("taken"))
@@ -98,7 +94,7 @@ async def test_errors_of_the_database_are_its_own(database: Database, items: Col
     assert await items.count_documents({}) == 2
 
 
-async def test_a_plain_function_and_a_transaction_inside_of_another_are_refused(database: Database) -> None:
+async def test_a_plain_function_and_a_nested_transaction_are_refused(database: Database) -> None:
     async def work(_transaction: Transaction) -> None:
         await database.transact(inserting("a"))
 
@@ -108,7 +104,7 @@ async def test_a_plain_function_and_a_transaction_inside_of_another_are_refused(
         await database.transact(lambda _: None)  # type: ignore[arg-type, return-value]
 
 
-async def test_a_conflict_is_a_conflict_unless_retries_are_asked_for(
+async def test_a_conflict_is_a_conflict_unless_retries_are_allowed(
     database: Database, items: Collection
 ) -> None:
     await items.insert_one({"_id": uuid7(), "name": "a", "price_cents": 1})
@@ -120,7 +116,7 @@ async def test_a_conflict_is_a_conflict_unless_retries_are_asked_for(
             items = transaction.database["items"]
             await items.find_one({"name": "a"})
             if next(met) < times:
-                # In a task with a context of its own, as another request has.
+                # In a task with a separate context, like that of another request.
                 await asyncio.create_task(database.transact(other), context=outside)
             await items.update_one({"name": "a"}, {"$inc": {"price_cents": 10}})
 
@@ -138,7 +134,7 @@ async def test_a_conflict_is_a_conflict_unless_retries_are_asked_for(
     assert found["price_cents"] == 1 + 1 + 2 + 10
 
 
-async def test_a_server_that_is_down_is_waited_for_no_longer_than_said() -> None:
+async def test_a_server_that_is_down_is_waited_for_no_longer_than_the_timeout() -> None:
     settings = DatabaseSettings(
         _env_file=None, database_url="mongodb://127.0.0.1:9/items_test", database_timeout_seconds=0.3
     )
@@ -148,7 +144,7 @@ async def test_a_server_that_is_down_is_waited_for_no_longer_than_said() -> None
 
 
 @pytest.mark.usefixtures("_empty_database")
-async def test_no_more_transactions_wait_than_said(settings: Settings) -> None:
+async def test_the_queue_of_transactions_is_limited(settings: Settings) -> None:
     chosen = settings.model_copy(update={"database_pool_size": 1, "database_max_waiting_requests": 1})
     async with open_database(chosen, TABLES) as database:
         works = [database.transact(inserting(str(number)), retries=20) for number in range(5)]

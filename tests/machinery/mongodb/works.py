@@ -16,7 +16,7 @@ RETRIES: dict[str, Any] = {"retries": 50}
 def moving(
     source: UUID, target: UUID, cents: int, gate: Gate | None = None, error: BaseException | None = None
 ) -> Callable[[Transaction], Awaitable[int]]:
-    """Return a work that moves cents from one item to another, and what it meets between the two."""
+    """Return work that moves cents from one item to another, with a gate between the two updates."""
 
     async def work(transaction: Transaction) -> int:
         transaction.changed(TABLE, source, target)

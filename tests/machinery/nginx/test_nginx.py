@@ -1,4 +1,4 @@
-"""What Nginx adds in front of the service: its own errors, addresses, limits."""
+"""Behavior that Nginx adds in front of the service: its own errors, addresses, limits."""
 
 import json
 import signal
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from app.forge.server.nginx import DEPLOYMENT, CannotStart, find_nginx
+from app.forge.server.nginx_configuration import DEPLOYMENT, CannotStart, find_nginx
 
 AXES: tuple[str, ...] = ("compression",)
 
@@ -59,7 +59,7 @@ def nginx(port: int, environment: dict[str, str], log: Path) -> Iterator[int]:
 
 
 def answers(port: int) -> bool:
-    """To connect is not enough: `nginx -t` listens too, for a moment, and resets who came."""
+    """A connection is not enough: `nginx -t` also listens for a moment, and resets its connections."""
     connection = HTTPConnection("127.0.0.1", port, timeout=1)
     try:
         connection.request("GET", "/health/live")
@@ -111,14 +111,14 @@ def logged(log: Path, request_id: str) -> list[dict[str, Any]]:
     return []
 
 
-def test_the_access_log_has_what_nginx_answers_by_itself(ask: Ask, log: Path) -> None:
+def test_the_access_log_has_responses_of_nginx_itself(ask: Ask, log: Path) -> None:
     body = b" " * (MAX_BODY_BYTES + 1)
     ask("/api/v1/items?token=secret", method="POST", body=body, headers={"X-Request-ID": "too-large"})
     ask("/nowhere", headers={"X-Request-ID": "from-a-worker"})
     (refused,), (passed,) = logged(log, "too-large"), logged(log, "from-a-worker")
     assert (refused["logger"], refused["path"], refused["status"]) == ("nginx", "/api/v1/items", 413)
     assert 0 <= refused["milliseconds"] < 10_000
-    assert passed["logger"] == "app.forge.observability.access_log"
+    assert (passed["logger"], passed["status"], passed["upstream_status"]) == ("nginx", 404, "404")
 
 
 def test_a_body_over_the_limit_is_refused_with_a_problem(ask: Ask) -> None:
@@ -147,7 +147,7 @@ def test_a_body_over_the_limit_is_refused_with_a_problem(ask: Ask) -> None:
         (b"GET / HTTP/9.1\r\nHost: a\r\n\r\n", 505),
     ],
 )
-def test_what_is_no_request_is_refused_with_a_problem(
+def test_an_invalid_request_is_refused_with_a_problem(
     ask_raw: Callable[[bytes], bytes], request_: bytes, status: int
 ) -> None:
     head, _, body = ask_raw(request_).partition(b"\r\n\r\n")
@@ -173,7 +173,7 @@ def test_errors_of_the_service_pass_unchanged(ask: Ask) -> None:
     assert "Server-Timing" in response.headers
 
 
-def test_the_scheme_is_taken_from_a_trusted_proxy(ask: Ask) -> None:
+def test_the_scheme_of_a_trusted_proxy_is_used(ask: Ask) -> None:
     assert ask("/own/scheme", {"X-Forwarded-Proto": "https"})[1] == b'"https"'
     assert ask("/own/scheme", {"X-Forwarded-Proto": "gopher"})[1] == b'"http"'
 
@@ -184,7 +184,7 @@ def test_connections_are_kept_open_on_both_sides(ask: Ask) -> None:
         assert (response.status, response.headers["Connection"]) == (200, "keep-alive")
 
 
-def test_large_answers_are_compressed_where_that_was_chosen(ask: Ask) -> None:
+def test_large_responses_are_compressed_if_that_was_chosen(ask: Ask) -> None:
     chosen = "gzip" if (DEPLOYMENT / "compression").is_dir() else None
     response, _ = ask("/openapi.json", {"Accept-Encoding": "gzip"})
     assert response.headers["Content-Encoding"] == chosen
@@ -194,14 +194,13 @@ def test_large_answers_are_compressed_where_that_was_chosen(ask: Ask) -> None:
     assert response.headers["Content-Encoding"] is None
 
 
-def test_nothing_of_nginx_itself_can_be_asked_for(ask: Ask) -> None:
+def test_no_page_of_nginx_itself_can_be_requested(ask: Ask) -> None:
     assert ask("/nginx-problem")[0].status == 404
 
 
-def test_a_missing_nginx_is_named_with_the_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NGINX_PATH", "/nowhere/nginx")
+def test_a_missing_nginx_is_named_with_the_next_step() -> None:
     with pytest.raises(CannotStart, match=r"'/nowhere/nginx' is not on PATH\. Install Nginx .* NGINX_PATH"):
-        find_nginx()
+        find_nginx("/nowhere/nginx")
 
 
 def test_a_socket_path_that_is_too_long_is_refused(environment: dict[str, str], tmp_path: Path) -> None:

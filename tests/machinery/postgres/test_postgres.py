@@ -1,4 +1,4 @@
-"""What is particular to PostgreSQL: a pool whose connections and whose waiting have an end."""
+"""Features of PostgreSQL alone: a pool that limits connections and waiting."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -59,7 +59,7 @@ async def test_no_more_connections_are_opened_than_allowed(open_pool: OpenPool) 
     assert len({rows[0][0] for rows in sessions}) == 2
 
 
-async def test_a_queue_that_is_full_refuses_at_once(open_pool: OpenPool) -> None:
+async def test_a_full_queue_refuses_at_once(open_pool: OpenPool) -> None:
     pool = open_pool(size=1, max_waiting=1)
     began_at = monotonic()
     outcomes = await asyncio.gather(*(pool.fetch(SLEEP, 0.1) for _ in range(3)), return_exceptions=True)
@@ -67,7 +67,7 @@ async def test_a_queue_that_is_full_refuses_at_once(open_pool: OpenPool) -> None
     assert monotonic() - began_at < TIMEOUT_SECONDS
 
 
-async def test_the_wait_for_a_connection_and_the_statement_have_one_bound(open_pool: OpenPool) -> None:
+async def test_the_wait_for_a_connection_and_the_statement_share_a_timeout(open_pool: OpenPool) -> None:
     pool = open_pool(size=1)
     began_at = monotonic()
     outcomes = await asyncio.gather(*(pool.fetch(SLEEP, 10.0) for _ in range(3)), return_exceptions=True)
@@ -75,7 +75,7 @@ async def test_the_wait_for_a_connection_and_the_statement_have_one_bound(open_p
     assert monotonic() - began_at < 1.7 * TIMEOUT_SECONDS
 
 
-async def test_a_connection_whose_statement_was_given_up_is_not_used_again(open_pool: OpenPool) -> None:
+async def test_a_connection_whose_statement_timed_out_is_not_used_again(open_pool: OpenPool) -> None:
     pool = open_pool(size=1)
     ((session,),) = await pool.fetch(SESSION)
     with pytest.raises(Unavailable):
@@ -96,7 +96,7 @@ async def test_a_connection_whose_request_was_cancelled_is_not_used_again(open_p
     assert other != session
 
 
-async def test_a_connection_that_the_server_hangs_up_on_is_replaced(
+async def test_a_connection_that_the_server_closes_is_replaced(
     open_pool: OpenPool, settings: Settings
 ) -> None:
     pool = open_pool(size=1)
@@ -116,7 +116,7 @@ async def test_a_connection_that_the_server_hangs_up_on_is_replaced(
 
 @pytest.fixture
 async def outside(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
-    """Yield a connection beside the service's."""
+    """Yield a connection that is not the service's."""
     connection = await settings.server.connect(timeout_seconds=5, server_settings={})
     yield connection
     await connection.close()
@@ -124,7 +124,7 @@ async def outside(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
 
 @pytest.fixture
 async def take_no_changes(outside: asyncpg.Connection) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """Yield what makes every new session of the database a read-only one, until the end of the test."""
+    """Yield a function that makes every new session of the database read-only until the end of the test."""
     name = await outside.fetchval("SELECT quote_ident(current_database())")
 
     async def take_no_changes() -> None:
@@ -143,7 +143,7 @@ async def test_no_session_that_has_become_read_only_is_used_again(open_pool: Ope
     sessions = await asyncio.gather(*(pool.fetch(f"{SESSION}, pg_sleep(0.1)") for _ in range(4)))
     for _ in sessions:
         await pool.fetch(READ_ONLY)
-    with pytest.raises(Unavailable, match="takes no changes"):
+    with pytest.raises(Unavailable, match="is read-only"):
         await pool.fetch("INSERT INTO items DEFAULT VALUES")
     after = await asyncio.gather(*(pool.fetch(f"{SESSION}, pg_sleep(0.1)") for _ in range(4)))
     assert not {rows[0][0] for rows in sessions} & {rows[0][0] for rows in after}
@@ -161,13 +161,13 @@ async def test_a_connection_in_use_is_retired_with_the_others(open_pool: OpenPoo
     assert session not in {rows[0][0] for rows in [await pool.fetch(SESSION) for _ in range(2)]}
 
 
-async def test_a_database_that_takes_no_changes_is_not_ready_until_it_does(
+async def test_a_read_only_database_is_not_ready_until_it_accepts_writes(
     settings: Settings, outside: asyncpg.Connection, take_no_changes: Callable[[], Awaitable[None]]
 ) -> None:
     await take_no_changes()
     async with open_database(settings, [RESOURCE.table]) as database:
         for _ in range(3):
-            with pytest.raises(Unavailable, match="takes no changes"):
+            with pytest.raises(Unavailable, match="is read-only"):
                 await database.ping()
         await outside.execute("SET default_transaction_read_only = off")
         name = await outside.fetchval("SELECT quote_ident(current_database())")
@@ -175,7 +175,7 @@ async def test_a_database_that_takes_no_changes_is_not_ready_until_it_does(
         await database.ping()
 
 
-async def test_after_an_answer_that_did_not_come_no_idle_connection_is_trusted(open_pool: OpenPool) -> None:
+async def test_after_a_missing_response_no_idle_connection_is_trusted(open_pool: OpenPool) -> None:
     pool = open_pool(size=3)
     await asyncio.gather(*(pool.fetch(f"{SESSION}, pg_sleep(0.1)") for _ in range(3)))
     assert len(pool._idle) == 3
@@ -185,7 +185,7 @@ async def test_after_an_answer_that_did_not_come_no_idle_connection_is_trusted(o
 
 
 @pytest.mark.parametrize("pooler", ["none", "transaction", "prepared"])
-async def test_a_statement_that_was_given_up_is_cancelled(
+async def test_a_statement_that_timed_out_is_cancelled(
     open_pool: OpenPool, outside: asyncpg.Connection, pooler: str
 ) -> None:
     pool = open_pool(size=1, pooler=pooler)
@@ -207,7 +207,7 @@ async def test_a_statement_that_was_given_up_is_cancelled(
         ("SELECT 1 / 0", (), asyncpg.DivisionByZeroError),
     ],
 )
-async def test_a_mistake_is_not_called_an_outage(
+async def test_a_mistake_is_not_an_outage(
     open_pool: OpenPool, sql: LiteralString, values: tuple[object, ...], error: type[Exception]
 ) -> None:
     pool = open_pool(size=1)
@@ -217,7 +217,7 @@ async def test_a_mistake_is_not_called_an_outage(
 
 
 @pytest.mark.usefixtures("_empty_database")
-async def test_a_database_without_its_tables_says_that_it_has_not_been_migrated(
+async def test_a_database_without_tables_is_reported_as_not_migrated(
     open_pool: OpenPool, database_url: str
 ) -> None:
     pool = open_pool(size=1)
@@ -241,7 +241,7 @@ async def test_an_outage_has_its_cause(open_pool: OpenPool) -> None:
     assert isinstance(failure.value.__cause__, ConnectionRefusedError)
 
 
-async def test_a_deadlock_is_answered_as_unavailable_and_costs_no_connection(open_pool: OpenPool) -> None:
+async def test_a_deadlock_is_unavailable_and_costs_no_connection(open_pool: OpenPool) -> None:
     pool = open_pool(size=1)
     before = await pool.fetch(SESSION)
     with pytest.raises(Unavailable, match="at the same time"):
@@ -250,7 +250,7 @@ async def test_a_deadlock_is_answered_as_unavailable_and_costs_no_connection(ope
 
 
 @pytest.mark.usefixtures("_empty_database")
-async def test_only_a_value_that_must_be_unique_is_called_taken(settings: Settings) -> None:
+async def test_only_a_value_that_must_be_unique_is_reported_as_taken(settings: Settings) -> None:
     async with open_database(settings, [RESOURCE.table]) as database:
         store = items_of(database)
         row = secret_item("a")
@@ -265,7 +265,7 @@ async def test_only_a_value_that_must_be_unique_is_called_taken(settings: Settin
 
 
 @pytest.mark.usefixtures("_empty_database")
-async def test_a_pooler_without_prepared_statements_is_given_none(settings: Settings) -> None:
+async def test_no_prepared_statements_are_used_with_a_pooler_that_lacks_them(settings: Settings) -> None:
     behind = settings.model_copy(update={"database_pooler": "transaction"})
     async with open_database(behind, [RESOURCE.table]) as database:
         store = items_of(database)
@@ -293,7 +293,7 @@ async def test_a_statement_whose_description_is_outdated_is_described_again(
         await outside.execute("DROP TABLE described")
 
 
-async def test_the_descriptions_that_a_connection_keeps_have_a_limit(
+async def test_the_descriptions_kept_per_connection_are_limited(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgres_pooler, "MAX_DESCRIBED", 3)
@@ -357,15 +357,15 @@ async def test_slow_statements_are_logged_with_their_plan_and_without_values(
     assert str(row["id"]) not in told
 
 
-async def test_a_slow_statement_without_a_plan_is_logged_and_hurts_nobody(
+async def test_a_slow_statement_without_a_plan_is_logged_without_an_error(
     watched: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert await watched._pool.fetch("SHOW timezone") == [("UTC",)]
     await watched.ping()
-    assert "PostgreSQL does not tell" in caplog.records[0].plan  # type: ignore[attr-defined]
+    assert "PostgreSQL returned no plan" in caplog.records[0].plan  # type: ignore[attr-defined]
 
 
-async def test_a_slow_statement_that_was_given_up_is_logged(
+async def test_a_slow_statement_that_timed_out_is_logged(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     hasty = {"slow_query_ms": 100, "database_timeout_seconds": 0.2}
@@ -376,7 +376,7 @@ async def test_a_slow_statement_that_was_given_up_is_logged(
     assert (record.statement, record.plan) == (SLEEP, postgres_slow_queries.NOT_FINISHED)  # type: ignore[attr-defined]
 
 
-async def test_statements_are_not_timed_unless_asked_for(settings: Settings) -> None:
+async def test_statements_are_not_timed_by_default(settings: Settings) -> None:
     async with open_database(settings, [RESOURCE.table]) as database:
         await database.ping()
         assert type(database._pool._idle[0]) is asyncpg.Connection

@@ -24,7 +24,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def start(environment: dict[str, str]) -> Start:
-    """Return what starts a command in the project's folder."""
+    """Return a function that starts a command in the project's directory."""
 
     def start(*command: str, **variables: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
@@ -39,7 +39,7 @@ def start(environment: dict[str, str]) -> Start:
     return start
 
 
-def test_migrations_at_once_all_end_well(start: Start, database_url: str, settings: Settings) -> None:
+def test_concurrent_migrations_all_succeed(start: Start, database_url: str, settings: Settings) -> None:
     migrate(database_url, "base")
     upgrades = [start(*UPGRADE) for _ in range(AT_ONCE)]
     told = [upgrade.communicate(timeout=SECONDS)[1] for upgrade in upgrades]
@@ -52,7 +52,7 @@ async def ping(settings: Settings) -> None:
         await database.ping()
 
 
-def test_a_migration_waits_for_another_and_says_so(start: Start, database_url: str) -> None:
+def test_a_migration_waits_for_another_and_prints_that(start: Start, database_url: str) -> None:
     async def locked() -> str:
         connection = await parse_url(database_url).connect(timeout_seconds=5, server_settings={})
         try:
@@ -71,7 +71,7 @@ def test_a_migration_waits_for_another_and_says_so(start: Start, database_url: s
     assert "Another process migrates the database" in asyncio.run(locked())
 
 
-def test_migrations_are_written_as_sql_without_asking_a_server(start: Start) -> None:
+def test_migrations_are_written_as_sql_without_a_server(start: Start) -> None:
     for variables in ({"DATABASE_URL": "postgresql://127.0.0.1:9/nowhere"}, {"DATABASE_URL": ""}):
         upgrade = start(*UPGRADE, "--sql", **variables)
         sql, told = upgrade.communicate(timeout=SECONDS)
@@ -79,7 +79,7 @@ def test_migrations_are_written_as_sql_without_asking_a_server(start: Start) -> 
         assert 'CREATE TABLE "items"' in sql
 
 
-def test_migrations_take_the_options_that_the_service_takes(start: Start, database_url: str) -> None:
+def test_migrations_accept_the_options_of_the_service(start: Start, database_url: str) -> None:
     options = "sslmode=prefer&application_name=a%25b&connect_timeout=5&options=-cstatement_timeout=60s"
     url = f"{database_url}{'&' if '?' in database_url else '?'}{options}&target_session_attrs=read-write"
     upgrade = start(*UPGRADE, DATABASE_URL=url)

@@ -1,4 +1,4 @@
-"""Statements on a large table use its indexes, whatever the values are."""
+"""Statements on a large table use its indexes, for any values."""
 
 import asyncio
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from tests.database import empty_database
 
 AXES: tuple[str, ...] = ()
 ROWS = 200_000
-# The sixth is the first that may have a plan for any values.
+# The sixth is the first that may have a generic plan.
 EXECUTIONS = 8
 TABLES = {resource.table.name: resource.table for resource in RESOURCES}
 LINES = Statements(TABLES["order_lines"], TABLES)
@@ -69,7 +69,7 @@ def large(database_url: str) -> Iterator[str]:
 
 
 async def plan_of(url: str, sql: str, values: str) -> str:
-    """Return how PostgreSQL executes a prepared statement once it has chosen between a plan for these values and one for any."""
+    """Return how PostgreSQL executes a prepared statement after its choice between a custom and a generic plan."""
     connection: asyncpg.Connection = await parse_url(url).connect(timeout_seconds=30, server_settings={})
     try:
         async with connection.transaction():
@@ -137,11 +137,11 @@ def test_a_statement_finds_its_rows_by_an_index(large: str, sql: str, values: st
     plan = asyncio.run(plan_of(large, sql, values))
     assert index in plan
     assert "Seq Scan" not in plan
-    # The order of the pages is that of the index; a list's index has none.
+    # Pages are in the order of the index; the index of a list has no order.
     assert "Sort" not in plan or "links" in sql
 
 
-def test_what_rows_refer_to_is_looked_up_for_the_rows_shown_only(large: str) -> None:
+def test_references_are_looked_up_only_for_the_rows_of_the_page(large: str) -> None:
     relations = ("item", "buyer", "keeper", "parent")
     plan = asyncio.run(plan_of(large, LINES.page((), relations), f"{LAST}, 100"))
     assert "Seq Scan" not in plan

@@ -1,4 +1,4 @@
-"""What is particular to tables in PostgreSQL: their SQL, how often the server is asked, and what others change meanwhile."""
+"""Features of tables in PostgreSQL alone: their SQL, the number of statements, and concurrent changes by others."""
 
 import asyncio
 import json
@@ -45,13 +45,13 @@ async def filled(database: Database) -> Shop:
 
 @pytest.fixture
 async def outside(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
-    """Yield a connection beside the service's."""
+    """Yield a connection that is not the service's."""
     connection = await settings.server.connect(timeout_seconds=5, server_settings={})
     yield connection
     await connection.close()
 
 
-# How often the server is asked.
+# The number of statements.
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ async def test_everything_but_a_change_with_an_entity_tag_is_one_statement(
         (1, lambda: shop.items.update(shop.item["id"], {"price_cents": 5}, LATER)),
         (1, shop.database.ping),
     ]
-    # asyncpg asks once for each connection what it does not know of the types.
+    # asyncpg queries unknown types once per connection.
     await lines.insert(shop.line("before", **{**FULL, "token": None}))
     await lines.page(1, None, {"links": UUID(int=1)}, ())
     await lines.summary()
@@ -101,7 +101,7 @@ async def test_everything_but_a_change_with_an_entity_tag_is_one_statement(
         assert counter.statements - before == statements, f"step {number}"
 
 
-async def test_a_removal_that_takes_no_other_rows_is_one_statement(counted: tuple[Shop, Counter]) -> None:
+async def test_a_removal_without_dependent_rows_is_one_statement(counted: tuple[Shop, Counter]) -> None:
     shop, counter = counted
     other = item("other")
     await shop.items.insert(other)
@@ -135,7 +135,7 @@ Amount = Annotated[Decimal, Exact(digits=18, places=8)]
 
 
 class OrderDraft(Body):
-    """Words of SQL as names, and every kind in a list."""
+    """SQL keywords as names, and a list of every kind."""
 
     select: Annotated[str, text(max=50)]
     group: list[float]
@@ -221,7 +221,7 @@ def order(select: str, **values: Any) -> dict[str, Any]:
     }
 
 
-async def test_words_of_sql_are_names_of_tables_and_columns(orders: PostgresStore) -> None:
+async def test_sql_keywords_can_be_names_of_tables_and_columns(orders: PostgresStore) -> None:
     first, second = order("a"), order("b", check=["x", 1e-7])
     second["table_id"] = first["id"]
     inserted = await orders.insert(first)
@@ -250,7 +250,7 @@ async def test_words_of_sql_are_names_of_tables_and_columns(orders: PostgresStor
 
 
 @pytest.mark.parametrize("amount", ["0.00000001", "-0.00000000", "-0.00000001", "9999999999.99999999"])
-async def test_a_decimal_is_written_alike_in_the_response_and_by_the_database(
+async def test_a_decimal_is_written_alike_by_the_service_and_the_database(
     orders: PostgresStore, amount: str
 ) -> None:
     row = order("a", amount=Decimal(amount))
@@ -259,7 +259,7 @@ async def test_a_decimal_is_written_alike_in_the_response_and_by_the_database(
 
 
 async def test_a_mean_is_exact_before_it_is_rounded(orders: PostgresStore) -> None:
-    # A little less than a half above the lower amount; `avg` rounds it to a half.
+    # Slightly less than midway between the amounts; `avg` rounds it to midway.
     amounts = ["99990000.00000000"] * 5_001 + ["99990000.00000001"] * 5_000
     await orders.insert_many([order(str(n), amount=Decimal(amount)) for n, amount in enumerate(amounts)])
     assert (await orders.summary())["amount"]["mean"] == "99990000.00000000"
@@ -321,7 +321,7 @@ async def test_the_mean_of_the_largest_numbers_is_one_of_them(database: Database
     "missing", [Table("absent", "absent", ()), Table("order", "order", (Column("absent", "str"),))]
 )
 @pytest.mark.usefixtures("orders")
-async def test_a_table_or_column_that_a_migration_is_to_make_is_waited_for(
+async def test_a_table_or_column_of_a_pending_migration_is_an_outage(
     settings: Settings, outside: asyncpg.Connection, missing: Table
 ) -> None:
     async with open_database(settings, [*TABLES, missing]) as database:
@@ -338,7 +338,7 @@ async def test_a_table_or_column_that_a_migration_is_to_make_is_waited_for(
             await outside.execute("DROP TABLE absent")
 
 
-async def test_a_database_without_tables_answers(settings: Settings) -> None:
+async def test_a_database_without_tables_responds(settings: Settings) -> None:
     async with open_database(settings, []) as database:
         await database.ping()
 
@@ -363,7 +363,7 @@ async def test_a_table_behind_a_pooler_is_like_any_other(settings: Settings, poo
         assert (await shop.order_lines.summary())["count"] == 0
 
 
-# What others change meanwhile.
+# Concurrent changes by others.
 
 
 async def waiting_for_a_lock(outside: asyncpg.Connection) -> None:
@@ -410,7 +410,7 @@ def store(database: Database) -> PostgresStore:
         ("DELETE FROM items", "ROLLBACK", None),
     ],
 )
-async def test_a_change_with_an_entity_tag_waits_for_another_and_looks_again(
+async def test_a_change_with_an_entity_tag_waits_for_another_and_checks_again(
     store: PostgresStore,
     outside: asyncpg.Connection,
     another: asyncpg.Connection,
@@ -431,7 +431,7 @@ async def test_a_change_with_an_entity_tag_waits_for_another_and_looks_again(
     ]
 
 
-async def test_a_row_that_comes_to_refer_to_one_that_is_removed_goes_too_and_caches_are_told(
+async def test_a_new_reference_to_a_row_being_removed_is_removed_too_and_caches_are_notified(
     database: Database, outside: asyncpg.Connection, another: asyncpg.Connection
 ) -> None:
     shop = await filled(database)
@@ -453,7 +453,7 @@ async def test_a_row_that_comes_to_refer_to_one_that_is_removed_goes_too_and_cac
     assert await another.fetchval("SELECT count(*) FROM order_lines") == 0
 
 
-async def test_rows_that_refer_to_each_other_in_a_circle_go_together(database: Database) -> None:
+async def test_rows_that_refer_to_each_other_in_a_circle_are_deleted_together(database: Database) -> None:
     shop = await filled(database)
     first, second = shop.line("a"), shop.line("b")
     await shop.order_lines.insert_many([first, second])
@@ -464,7 +464,7 @@ async def test_rows_that_refer_to_each_other_in_a_circle_go_together(database: D
     assert (await shop.order_lines.summary())["count"] == 0
 
 
-async def test_removals_at_once_that_meet_all_end(database: Database) -> None:
+async def test_concurrent_removals_of_related_rows_all_end(database: Database) -> None:
     shop = await filled(database)
     customers = [customer(f"{number}@customer") for number in range(6)]
     await shop.customers.insert_many(customers)
@@ -485,7 +485,7 @@ async def test_a_refused_removal_names_what_refers_to_the_row(database: Database
         await shop.items.delete(shop.item["id"])
 
 
-async def test_a_constraint_with_a_long_name_is_known_by_what_postgresql_keeps_of_it(
+async def test_a_constraint_with_a_long_name_is_recognized_by_its_truncated_name(
     outside: asyncpg.Connection,
 ) -> None:
     kept = await outside.fetchval(f"SELECT '{'t' * 40}_{'c' * 40}_key'::name::text")

@@ -1,4 +1,4 @@
-"""Transactions on PostgreSQL: sessions that are left as they were, and commits in doubt."""
+"""Transactions on PostgreSQL: sessions that stay unchanged, and commits in doubt."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
@@ -30,7 +30,7 @@ Act = Callable[[Transaction], Any]
 
 
 class Line:
-    """A port that leads to the server, and what it does with a COMMIT."""
+    """A proxy port of the server, and its treatment of a COMMIT."""
 
     def __init__(self, host: str, port: int) -> None:
         self._server_address = host, port
@@ -103,7 +103,7 @@ def bounds() -> dict[str, Any]:
 async def database(
     settings: Settings, line: Line, _empty_database: None, bounds: dict[str, Any]
 ) -> AsyncIterator[Database]:
-    """Yield the database behind the line, over one connection unless a test says otherwise."""
+    """Yield the database behind the proxy, over one connection unless a test overrides it."""
     url = urlsplit(settings.database_url.get_secret_value())
     credentials, at, _ = url.netloc.rpartition("@")
     through = url._replace(netloc=f"{credentials}{at}127.0.0.1:{await line.open()}").geturl()
@@ -115,7 +115,7 @@ async def database(
 
 @pytest.fixture
 async def beside(settings: Settings) -> AsyncIterator[Any]:
-    """Yield a connection of someone else."""
+    """Yield a connection of another client."""
     connection = await asyncpg.connect(settings.database_url.get_secret_value())
     yield connection
     await connection.close()
@@ -139,7 +139,9 @@ def executing(sql: Any) -> Act:
     return work
 
 
-async def test_errors_of_the_database_are_its_own_and_leave_the_session_to_others(database: Database) -> None:
+async def test_errors_of_the_database_are_raised_unchanged_and_the_session_is_reused(
+    database: Database,
+) -> None:
     session = await database.transact(inserting("taken"))
     with pytest.raises(asyncpg.UniqueViolationError):
         await database.transact(inserting("taken"))
@@ -149,7 +151,7 @@ async def test_errors_of_the_database_are_its_own_and_leave_the_session_to_other
     assert await database.transact(inserting("b")) == session
 
 
-async def test_mistakes_in_the_use_of_the_driver_are_not_taken_for_a_server_that_is_down(
+async def test_mistakes_in_the_use_of_the_driver_are_not_an_outage(
     database: Database,
 ) -> None:
     async def work(transaction: Transaction) -> None:
@@ -167,9 +169,7 @@ async def test_a_plain_function_is_refused(database: Database) -> None:
         await database.transact(work)  # type: ignore[arg-type]
 
 
-async def test_a_savepoint_undoes_what_is_inside_of_it_and_nothing_else(
-    database: Database, beside: Any
-) -> None:
+async def test_a_savepoint_undoes_only_what_is_inside_it(database: Database, beside: Any) -> None:
     async def work(transaction: Transaction) -> None:
         await inserting("kept")(transaction)
         with suppress(asyncpg.UniqueViolationError):
@@ -184,7 +184,7 @@ async def test_a_savepoint_undoes_what_is_inside_of_it_and_nothing_else(
     assert names == ["also kept", "kept"]
 
 
-async def test_a_work_that_goes_on_after_a_failed_statement_is_told_that_nothing_was_committed(
+async def test_work_that_continues_after_a_failed_statement_raises_because_nothing_was_committed(
     database: Database, beside: Any
 ) -> None:
     async def work(transaction: Transaction) -> None:
@@ -201,22 +201,24 @@ async def test_a_work_that_goes_on_after_a_failed_statement_is_told_that_nothing
     "sql",
     ["COMMIT", "rollback", " -- a\n END", "/* a */ BEGIN", "SELECT 1; COMMIT", "start transaction", "ABORT"],
 )
-async def test_a_work_cannot_end_its_transaction(database: Database, beside: Any, sql: Any) -> None:
+async def test_work_cannot_end_its_transaction(database: Database, beside: Any, sql: Any) -> None:
     async def work(transaction: Transaction) -> None:
         await inserting("a")(transaction)
         await transaction.execute(sql)
 
-    with pytest.raises(RuntimeError, match="inside of a transaction"):
+    with pytest.raises(RuntimeError, match="inside a transaction"):
         await database.transact(work)
     assert await beside.fetchval(COUNT) == 0
 
 
-async def test_what_only_looks_like_the_end_of_a_transaction_is_executed(database: Database) -> None:
+async def test_statements_that_only_look_like_the_end_of_a_transaction_are_executed(
+    database: Database,
+) -> None:
     for sql in ("SELECT 'a; COMMIT'", "DO $$ BEGIN PERFORM 1; END; $$", "SELECT 1 -- ; COMMIT"):
         await database.transact(executing(sql))
 
 
-async def test_a_transaction_inside_of_another_is_refused(database: Database) -> None:
+async def test_a_nested_transaction_is_refused(database: Database) -> None:
     async def work(_transaction: Transaction) -> None:
         await database.transact(inserting("a"))
 
@@ -225,7 +227,7 @@ async def test_a_transaction_inside_of_another_is_refused(database: Database) ->
 
 
 @pytest.mark.parametrize("fails", [False, True])
-async def test_a_session_is_handed_on_as_it_was(database: Database, fails: bool) -> None:
+async def test_a_session_is_reset_before_it_is_reused(database: Database, fails: bool) -> None:
     async def alter(transaction: Transaction) -> None:
         await transaction.execute("SET work_mem = '1MB'")
         await transaction.execute("SELECT pg_advisory_lock(1)")
@@ -242,7 +244,7 @@ async def test_a_session_is_handed_on_as_it_was(database: Database, fails: bool)
     assert await database.transact(look) == before
 
 
-async def test_a_transaction_may_have_another_isolation_level_or_change_nothing(database: Database) -> None:
+async def test_a_transaction_may_have_another_isolation_level_or_be_read_only(database: Database) -> None:
     async def level(transaction: Transaction) -> Any:
         return await transaction.fetchval("SHOW transaction_isolation")
 
@@ -254,7 +256,7 @@ async def test_a_transaction_may_have_another_isolation_level_or_change_nothing(
 
 
 def raising(beside: Any, name: str, times: int) -> Act:
-    """Return a work that meets another change of what it has read, this many times."""
+    """Return work that conflicts with another change of the rows it has read, this many times."""
     met = count()
 
     async def work(transaction: Transaction) -> None:
@@ -266,7 +268,7 @@ def raising(beside: Any, name: str, times: int) -> Act:
     return work
 
 
-async def test_a_serialization_failure_is_a_conflict_unless_retries_are_asked_for(
+async def test_a_serialization_failure_is_a_conflict_unless_retries_are_allowed(
     database: Database, beside: Any
 ) -> None:
     await database.transact(inserting("a"))
@@ -275,7 +277,7 @@ async def test_a_serialization_failure_is_a_conflict_unless_retries_are_asked_fo
     with pytest.raises(TransactionConflict):
         await database.transact(raising(beside, "a", 3), isolation="repeatable read", retries=2)
     await database.transact(raising(beside, "a", 2), isolation="repeatable read", retries=2)
-    # 1, and what the other session added six times, and ten.
+    # 1, plus the six additions of the other session, plus ten.
     assert await beside.fetchval(PRICE, "a") == 1 + 1 + 3 + 2 + 10
 
 
@@ -290,7 +292,7 @@ async def test_a_statement_that_takes_too_long_ends_with_its_transaction(
     await database.transact(inserting("a"))
 
 
-async def test_a_request_that_is_cancelled_leaves_its_session_to_others(database: Database) -> None:
+async def test_a_cancelled_request_releases_its_session(database: Database) -> None:
     session = await database.transact(inserting("a"))
     sleeping = asyncio.create_task(database.transact(executing("SELECT pg_sleep(10)")))
     await asyncio.sleep(0.1)
@@ -316,7 +318,7 @@ async def test_no_session_is_left_over_or_in_a_transaction(database: Database, b
 
 
 @pytest.mark.parametrize(("at_commit", "committed"), [("hold", 1), ("lose", 0)])
-async def test_a_commit_that_is_not_answered_is_in_doubt_and_what_changed_is_forgotten(
+async def test_a_commit_without_a_response_is_in_doubt_and_the_cache_drops_its_changes(
     database: Database, line: Line, beside: Any, at_commit: str, committed: int
 ) -> None:
     told: list[UUID] = []
@@ -334,12 +336,12 @@ async def test_a_commit_that_is_not_answered_is_in_doubt_and_what_changed_is_for
     assert item_id in told
     assert await beside.fetchval(COUNT) == committed
     await database.close()
-    # When its caller gave up, and once more when the commit has ended.
+    # When its caller gave up, and again when the commit has ended.
     assert told.count(item_id) >= (2 if at_commit == "hold" else 1)
     await database.transact(inserting("b"))
 
 
-async def test_a_request_cancelled_at_its_commit_is_committed_and_what_changed_is_forgotten(
+async def test_a_request_cancelled_at_its_commit_is_committed_and_the_cache_drops_its_changes(
     database: Database, beside: Any
 ) -> None:
     await beside.execute(

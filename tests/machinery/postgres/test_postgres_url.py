@@ -1,4 +1,4 @@
-"""DATABASE_URL: what it may say reaches PostgreSQL, and what it may not is refused by name at the start."""
+"""DATABASE_URL: valid options reach PostgreSQL, and others are refused by name at startup."""
 
 from collections.abc import Callable
 from typing import Any
@@ -39,7 +39,7 @@ NO_CERTIFICATE = "-----BEGIN CERTIFICATE-----\n"
         ("postgresql://h/d?ssl=true", [("h", None)], {"dsn": "postgresql://?sslmode=require"}),
     ],
 )
-def test_a_url_is_understood_as_libpq_does(url: str, hosts: list[Any], arguments: dict[str, str]) -> None:
+def test_a_url_is_parsed_as_by_libpq(url: str, hosts: list[Any], arguments: dict[str, str]) -> None:
     server = parse_url(url)
     assert server.hosts == tuple(hosts)
     assert arguments.items() <= server.arguments.items()
@@ -81,14 +81,14 @@ def test_a_url_is_understood_as_libpq_does(url: str, hosts: list[Any], arguments
         ("postgresql://a,b/d?port=1,2,3", "3 ports for 2 hosts"),
     ],
 )
-def test_what_is_not_understood_is_refused_by_name_without_secrets(url: str, named: str) -> None:
+def test_unknown_options_are_refused_by_name_without_secrets(url: str, named: str) -> None:
     with pytest.raises(ValidationError, match=named) as refusal:
         DatabaseSettings(_env_file=None, database_url=url)
     assert "database_url" in str(refusal.value)
     assert "secret" not in str(refusal.value)
 
 
-def test_a_certificate_that_is_none_is_refused(tmp_path: Any) -> None:
+def test_a_file_that_is_not_a_certificate_is_refused(tmp_path: Any) -> None:
     path = tmp_path / "ca 1%.pem"
     path.write_text(NO_CERTIFICATE)
     with pytest.raises(InvalidUrl, match="sslrootcert="):
@@ -128,7 +128,7 @@ async def test_an_option_reaches_the_server(
     assert await value_of(server_with(options), f"SELECT current_setting('{setting}')") == value
 
 
-async def test_a_host_that_is_not_there_is_passed_over(settings: Settings) -> None:
+async def test_an_unreachable_host_is_skipped(settings: Settings) -> None:
     there = settings.server
     several = parse_url(f"postgresql://127.0.0.1:9,{there.hosts[0][0]}:{there.hosts[0][1]}/")
     several.arguments = {**several.arguments, **there.arguments}
@@ -136,14 +136,14 @@ async def test_a_host_that_is_not_there_is_passed_over(settings: Settings) -> No
     assert several._last == 1
 
 
-async def test_none_of_several_hosts_is_named_with_what_each_said() -> None:
+async def test_if_all_hosts_fail_each_is_named_with_its_error() -> None:
     server = parse_url("postgresql://u:secret@127.0.0.1:9,localhost:9/d")
     with pytest.raises(ConnectionError, match=r"127\.0\.0\.1: .*; localhost: ") as failure:
         await server.connect(timeout_seconds=5, server_settings={})
     assert "secret" not in str(failure.value)
 
 
-async def test_a_server_for_reading_only_need_not_take_changes(settings: Settings) -> None:
+async def test_a_server_for_reading_need_not_accept_writes(settings: Settings) -> None:
     url = settings.database_url.get_secret_value()
     read_only = f"options=-cdefault_transaction_read_only=on{'&' if '?' in url else ''}"
     first, _, options = url.partition("?")
@@ -154,5 +154,5 @@ async def test_a_server_for_reading_only_need_not_take_changes(settings: Setting
             if is_ready:
                 await database.ping()
             else:
-                with pytest.raises(Unavailable, match="takes no changes"):
+                with pytest.raises(Unavailable, match="is read-only"):
                     await database.ping()

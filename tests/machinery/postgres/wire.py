@@ -1,4 +1,4 @@
-"""A port that leads to PostgreSQL and counts the statements that it is asked to execute."""
+"""A proxy port of PostgreSQL that counts the executed statements."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,14 +11,14 @@ STATEMENTS = (b"Q", b"E")
 
 
 class Counter:
-    """Statements so far, over all connections."""
+    """The statements so far, over all connections."""
 
     def __init__(self, host: str, port: int) -> None:
         self.statements = 0
         self._server_address = host, port
 
     async def connect(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
-        """Pass on what a connection sends and receives."""
+        """Forward the data of a connection in both directions."""
         server, forth = await asyncio.open_connection(*self._server_address)
         with suppress(OSError, asyncio.IncompleteReadError):
             await asyncio.gather(self._ask(client, forth), self._answer(server, back))
@@ -45,7 +45,7 @@ class Counter:
 
 @asynccontextmanager
 async def counting(url: str) -> AsyncIterator[tuple[str, Counter]]:
-    """Yield the URL that leads to the same database through a counter, and the counter."""
+    """Yield a URL of the same database through a counter, and the counter."""
     parts = urlsplit(url)
     counter = Counter(parts.hostname or "127.0.0.1", parts.port or 5432)
     server = await asyncio.start_server(counter.connect, "127.0.0.1", 0)

@@ -18,7 +18,7 @@ GIVE = "UPDATE items SET price_cents = price_cents + $2 WHERE id = $1"
 def moving(
     source: UUID, target: UUID, cents: int, gate: Gate | None = None, error: BaseException | None = None
 ) -> Callable[[Transaction], Awaitable[int]]:
-    """Return a work that moves cents from one item to another, and what it meets between the two."""
+    """Return work that moves cents from one item to another, with a gate between the two updates."""
 
     async def work(transaction: Transaction) -> int:
         transaction.changed(TABLE, source, target)

@@ -1,6 +1,6 @@
-"""The cache in Redis is right for all workers, and nobody waits for it when it is down.
+"""The cache in Redis is correct for all workers, and no request waits for it when it is down.
 
-Each `RedisCache` is what another worker would have. They reach Redis through a line that a test can cut.
+Each `RedisCache` stands for another worker. They reach Redis through a proxy that a test can cut off.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ OpenCache = Callable[..., Awaitable[RedisCache]]
 
 
 class Line:
-    """A port that leads to Redis, unless it is cut or held up."""
+    """A proxy port of Redis, which can be cut off or frozen."""
 
     def __init__(self, host: str, port: int) -> None:
         self._redis = host, port
@@ -62,11 +62,11 @@ class Line:
         await self._server.wait_closed()
 
     def hold(self) -> None:
-        """Keep what is sent from arriving, as a Redis that hangs does."""
+        """Hold data back, as a hanging Redis does."""
         self._flows.clear()
 
     def release(self) -> None:
-        """Let through what was held up."""
+        """Forward the data that was held back."""
         self._flows.set()
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -94,7 +94,7 @@ async def line(redis_url: str) -> AsyncIterator[Line]:
 
 @pytest.fixture
 async def open_cache(line: Line, redis_url: str) -> AsyncIterator[OpenCache]:
-    """Yield a function that opens one more worker's cache, over a line of its own choice."""
+    """Yield a function that opens one more worker's cache, over any proxy."""
     async with AsyncExitStack() as stack:
 
         async def open_one(over: Line = line, ttl_seconds: float = 60) -> RedisCache:
@@ -142,13 +142,13 @@ async def until_it_answers(cache: RedisCache) -> None:
                 await asyncio.sleep(0.05)
 
 
-async def test_what_one_worker_keeps_is_a_hit_for_another(open_cache: OpenCache) -> None:
+async def test_a_document_cached_by_one_worker_is_a_hit_for_another(open_cache: OpenCache) -> None:
     one, other, item_id = await open_cache(), await open_cache(), uuid4()
     await keep(one, item_id, NEW)
     assert await one.of(ITEMS).get(item_id) == await other.of(ITEMS).get(item_id) == NEW._replace(headers=HIT)
 
 
-async def test_a_document_is_kept_for_its_time_only(open_cache: OpenCache) -> None:
+async def test_a_document_is_kept_only_for_its_ttl(open_cache: OpenCache) -> None:
     cache, item_id = await open_cache(ttl_seconds=0.5), uuid4()
     await keep(cache, item_id, OLD)
     assert await read(cache, item_id) == OLD.body
@@ -156,7 +156,7 @@ async def test_a_document_is_kept_for_its_time_only(open_cache: OpenCache) -> No
     assert await read(cache, item_id) is None
 
 
-async def test_what_one_worker_forgets_is_forgotten_for_all(open_cache: OpenCache) -> None:
+async def test_a_document_dropped_by_one_worker_is_dropped_for_all(open_cache: OpenCache) -> None:
     one, other, item_id = await open_cache(), await open_cache(), uuid4()
     await keep(one, item_id, OLD)
     await other.of(ITEMS).forget(item_id)
@@ -164,7 +164,7 @@ async def test_what_one_worker_forgets_is_forgotten_for_all(open_cache: OpenCach
     assert await read(other, item_id) == NEW.body
 
 
-async def test_what_was_read_before_another_worker_changed_it_is_not_kept(open_cache: OpenCache) -> None:
+async def test_a_read_from_before_another_workers_change_is_not_cached(open_cache: OpenCache) -> None:
     one, other, item_id = await open_cache(), await open_cache(), uuid4()
     before = await lease(one, item_id)
     await other.of(ITEMS).forget(item_id)
@@ -172,7 +172,7 @@ async def test_what_was_read_before_another_worker_changed_it_is_not_kept(open_c
     assert await read(other, item_id) is None
 
 
-async def test_what_was_read_before_a_change_does_not_replace_what_was_read_after_it(
+async def test_a_read_from_before_a_change_does_not_replace_one_from_after_it(
     open_cache: OpenCache,
 ) -> None:
     one, other, item_id = await open_cache(), await open_cache(), uuid4()
@@ -186,14 +186,14 @@ async def test_what_was_read_before_a_change_does_not_replace_what_was_read_afte
 async def test_a_lease_is_in_redis_before_anything_is_read_under_it(
     open_cache: OpenCache, redis_url: str
 ) -> None:
-    # Else a change could come before it, and what was read before the change would be kept after it.
+    # Otherwise a change could come first, and a read from before the change would be cached after it.
     async with another_line(redis_url) as slow_line:
         slow, quick, item_id = await open_cache(slow_line), await open_cache(), uuid4()
         slow_line.delay_seconds = 0.02
         assert await slow.of(ITEMS).get(item_id) == await quick.of(ITEMS).get(item_id)
 
 
-async def test_a_read_that_failed_does_not_keep_the_next_one_from_being_kept(open_cache: OpenCache) -> None:
+async def test_a_failed_read_does_not_prevent_caching_the_next_one(open_cache: OpenCache) -> None:
     cache, item_id = await open_cache(), uuid4()
     await lease(cache, item_id)
     await keep(cache, item_id, NEW)
@@ -214,7 +214,7 @@ async def test_without_redis_reads_miss_at_once_and_nothing_is_raised(
         await cache.ping()
 
 
-async def test_redis_that_hangs_holds_all_requests_up_once_and_briefly(
+async def test_a_hanging_redis_delays_all_requests_once_and_briefly(
     open_cache: OpenCache, line: Line
 ) -> None:
     cache = await open_cache()
@@ -227,15 +227,13 @@ async def test_redis_that_hangs_holds_all_requests_up_once_and_briefly(
 
 
 @pytest.mark.parametrize("rounds", range(4))
-def test_a_command_on_a_connection_that_has_just_closed_is_one_that_redis_does_not_answer(
-    redis_url: str, rounds: int
-) -> None:
+def test_a_command_on_a_connection_that_has_just_closed_gets_no_response(redis_url: str, rounds: int) -> None:
     async def send_after_the_end() -> None:
         async with open_connection(redis_url) as connection:
             writer = connection._connection._writer
             assert writer is not None
             writer.transport.abort()
-            # Until the loop has closed it, and before the connection is told.
+            # After the loop has closed it, and before the connection is notified.
             for _ in range(rounds):
                 await asyncio.sleep(0)
             await connection.execute("GET", "a")
@@ -244,7 +242,7 @@ def test_a_command_on_a_connection_that_has_just_closed_is_one_that_redis_does_n
         runner.run(send_after_the_end())
 
 
-async def test_redis_that_comes_back_is_used_again(open_cache: OpenCache, line: Line) -> None:
+async def test_a_redis_that_comes_back_is_used_again(open_cache: OpenCache, line: Line) -> None:
     cache, item_id = await open_cache(), uuid4()
     await line.cut()
     await line.restore()
@@ -253,7 +251,7 @@ async def test_redis_that_comes_back_is_used_again(open_cache: OpenCache, line: 
     assert await read(cache, item_id) == NEW.body
 
 
-async def test_what_could_not_be_forgotten_is_forgotten_before_redis_is_used_again(
+async def test_failed_invalidations_are_repeated_before_redis_is_used_again(
     open_cache: OpenCache, line: Line, redis_url: str
 ) -> None:
     cache, item_id = await open_cache(), uuid4()
@@ -267,7 +265,7 @@ async def test_what_could_not_be_forgotten_is_forgotten_before_redis_is_used_aga
         assert await read(await open_cache(unbroken), item_id) is None
 
 
-async def test_a_change_while_redis_hangs_is_caught_up_on(open_cache: OpenCache, line: Line) -> None:
+async def test_a_change_while_redis_hangs_is_invalidated_later(open_cache: OpenCache, line: Line) -> None:
     cache, item_id = await open_cache(), uuid4()
     await keep(cache, item_id, OLD)
     line.hold()
@@ -278,7 +276,7 @@ async def test_a_change_while_redis_hangs_is_caught_up_on(open_cache: OpenCache,
     assert await read(cache, item_id) is None
 
 
-async def test_who_missed_too_many_changes_waits_until_all_has_expired(
+async def test_after_too_many_missed_changes_the_cache_waits_until_everything_has_expired(
     open_cache: OpenCache, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.forge.cache.redis_cache.MAX_UNCONFIRMED", 10)
@@ -294,7 +292,7 @@ async def test_who_missed_too_many_changes_waits_until_all_has_expired(
     assert await read(cache, item_ids[0]) is None
 
 
-async def test_a_request_that_is_cancelled_does_not_mix_up_the_answers(open_cache: OpenCache) -> None:
+async def test_a_cancelled_request_does_not_mix_up_the_responses(open_cache: OpenCache) -> None:
     cache, kept, others = await open_cache(), uuid4(), [uuid4() for _ in range(50)]
     await keep(cache, kept, NEW)
     reads = [asyncio.create_task(cache.of(ITEMS).get(item_id)) for item_id in others]
@@ -307,7 +305,7 @@ async def test_a_request_that_is_cancelled_does_not_mix_up_the_answers(open_cach
 
 
 class SharedStore:
-    """The database of two workers; it answers a read when it is told to, with what was there at its start."""
+    """The database of two workers. A read completes when a test allows it, with the state at its start."""
 
     def __init__(self) -> None:
         self.document = OLD
@@ -320,7 +318,7 @@ class SharedStore:
         self.asked.set()
         document = self.document
         await self.answer.wait()
-        # As long as any query takes at least: others have their turn meanwhile.
+        # The minimum time of any query, in which other tasks run.
         await asyncio.sleep(0.01)
         return document
 
@@ -332,7 +330,7 @@ class SharedStore:
 
 
 @pytest.mark.parametrize("redis_is_there", [True, False])
-async def test_a_read_after_another_workers_change_does_not_answer_what_was_before(
+async def test_a_read_after_another_workers_change_does_not_return_the_old_state(
     open_cache: OpenCache, line: Line, redis_is_there: bool
 ) -> None:
     if not redis_is_there:
@@ -349,7 +347,7 @@ async def test_a_read_after_another_workers_change_does_not_answer_what_was_befo
 
 
 @pytest.mark.parametrize("redis_is_there", [True, False])
-async def test_reads_one_after_the_other_share_the_query_that_is_under_way(
+async def test_successive_reads_share_the_query_in_progress(
     open_cache: OpenCache, line: Line, redis_is_there: bool
 ) -> None:
     """Without Redis they wait for it and share the one after it."""
@@ -366,7 +364,7 @@ async def test_reads_one_after_the_other_share_the_query_that_is_under_way(
     assert store.reads == (1 if redis_is_there else 2)
 
 
-async def test_a_read_whose_lookup_was_under_way_when_the_query_ended_makes_none(
+async def test_a_read_whose_lookup_was_in_progress_when_the_query_ended_makes_none(
     open_cache: OpenCache, line: Line
 ) -> None:
     store, item_id = SharedStore(), uuid4()
@@ -433,7 +431,7 @@ def test_a_url_that_cannot_work_is_refused_by_name_without_being_repeated(url: s
 
 @pytest.fixture
 def outage_lines(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
-    """Yield a function that returns what the log says of outages so far."""
+    """Yield a function that returns the log lines about outages so far."""
     caplog.set_level("INFO", "app.forge.database.outages")
     outages._outages.clear()
     yield lambda: [
@@ -467,7 +465,7 @@ async def test_a_redis_that_goes_away_is_logged_once_and_its_return_too(
     first, second = outage_lines()
     assert first.startswith("Outage of the cache: ")
     assert "Error" in first
-    assert second.startswith("The cache answers again after ")
+    assert second.startswith("The cache is available again after ")
 
 
 @pytest.mark.parametrize(
@@ -480,7 +478,7 @@ async def test_a_redis_that_goes_away_is_logged_once_and_its_return_too(
     ],
     ids=["no such host", "no TLS", "wrong password", "impossible host"],
 )
-async def test_a_redis_that_cannot_be_connected_to_is_one_that_is_down_and_the_log_says_why(
+async def test_a_redis_that_refuses_connections_is_down_and_the_log_has_the_cause(
     redis_url: str, outage_lines: Callable[[], list[str]], change: dict[str, str], cause: str
 ) -> None:
     where = urlsplit(redis_url)

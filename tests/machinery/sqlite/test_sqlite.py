@@ -44,7 +44,7 @@ AXES: tuple[str, ...] = ("serializer",)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TIMEOUT_SECONDS = 0.4
 
-# A table with words of SQL for names.
+# A table with SQL keywords as names.
 GROUP = Table(
     "group",
     "group",
@@ -56,7 +56,7 @@ GROUP = Table(
         Column("parent_id", "uuid", is_optional=True, reference=Reference("group", "cascade")),
     ),
 )
-# One with more columns than a function of SQLite takes arguments.
+# A table with more columns than the maximum number of arguments of an SQLite function.
 WIDE = Table("wide", "wide row", tuple(Column(f"column_{number:03}", "int") for number in range(200)))
 # Two filters, each with an index.
 PAIRS = Table("pairs", "pair", tuple(Column(name, "int", is_filter=True) for name in ("first", "second")))
@@ -96,7 +96,7 @@ needs_items = pytest.mark.skipif(
 
 
 class Anything(BaseModel, extra="allow"):
-    """What a serializer that checks lets pass."""
+    """A model that accepts any fields."""
 
 
 def group(order: str, **values: Any) -> Row:
@@ -138,12 +138,12 @@ async def count_of(store: SqliteStore) -> int:
     return int((await store.summary())["count"])
 
 
-async def test_no_write_waits_longer_than_the_timeout_and_none_is_done_after_it(
+async def test_no_write_waits_longer_than_the_timeout_or_happens_after_it(
     groups: SqliteStore, other_writer: sqlite3.Connection
 ) -> None:
     other_writer.execute("BEGIN IMMEDIATE")
     first = asyncio.create_task(groups.insert(group("first")))
-    # The others come when the first, alone in its group, waits for the lock already.
+    # The others arrive when the first, alone in its group, is already waiting for the lock.
     await asyncio.sleep(TIMEOUT_SECONDS / 8)
     began_at = monotonic()
     others = (groups.insert(group(str(number))) for number in range(4))
@@ -181,7 +181,7 @@ async def test_slow_statements_are_logged_with_their_plan_and_without_values(
     assert "secret" not in str([vars(record) for record in caplog.records])
 
 
-async def test_statements_are_not_timed_unless_asked_for(impatient: Database) -> None:
+async def test_statements_are_not_timed_by_default(impatient: Database) -> None:
     await impatient.ping()
     assert type(impatient.connections._on_loop) is sqlite3.Connection
 
@@ -189,7 +189,7 @@ async def test_statements_are_not_timed_unless_asked_for(impatient: Database) ->
 @pytest.mark.parametrize(
     "missing", [Table("missing", "missing", ()), Table("group", "group", (Column("missing", "str"),))]
 )
-async def test_a_table_or_column_that_a_migration_is_to_make_is_waited_for(
+async def test_a_table_or_column_of_a_pending_migration_is_an_outage(
     in_a_hurry: DatabaseSettings, missing: Table
 ) -> None:
     async with open_database(in_a_hurry, [WIDE, missing]) as database:
@@ -199,13 +199,13 @@ async def test_a_table_or_column_that_a_migration_is_to_make_is_waited_for(
             await database.store(missing, Serializer(Anything, Anything)).page(1, None, {}, ())
 
 
-async def test_a_ping_without_tables_asks_the_database_all_the_same(
+async def test_a_ping_without_tables_still_queries_the_database(
     in_a_hurry: DatabaseSettings, tmp_path: Path
 ) -> None:
     async with open_database(in_a_hurry, []) as database:
         await database.ping()
     (tmp_path / "no database").write_text(
-        "This is no SQLite file, and a ping that reads nothing would not see it."
+        "This is not an SQLite file, and a ping that reads nothing would not notice."
     )
     url = f"sqlite:///{quote(str(tmp_path))}/no database"
     async with open_database(in_a_hurry.model_copy(update={"database_url": url}), []) as database:
@@ -213,7 +213,7 @@ async def test_a_ping_without_tables_asks_the_database_all_the_same(
             await database.ping()
 
 
-async def test_words_of_sql_may_be_names(groups: SqliteStore) -> None:
+async def test_sql_keywords_may_be_names(groups: SqliteStore) -> None:
     top = group("the top", values=["a"], select=Decimal("-1.500"))
     row = group("a", values=["a", "b"], parent_id=top["id"])
     await groups.insert(top)
@@ -237,7 +237,7 @@ async def test_words_of_sql_may_be_names(groups: SqliteStore) -> None:
     assert await count_of(groups) == 0
 
 
-async def test_rows_that_go_with_another_leave_nothing_in_the_table_of_elements(groups: SqliteStore) -> None:
+async def test_rows_that_are_deleted_with_another_leave_no_list_elements(groups: SqliteStore) -> None:
     top = group("top", values=["a"])
     await groups.insert(top)
     middle = group("middle", values=["a", "b"], parent_id=top["id"])
@@ -291,7 +291,7 @@ async def test_a_table_may_have_more_columns_than_a_function_takes_arguments(imp
     assert list(json.loads(document.body).items())[1:-2] == list(values.items())
 
 
-async def test_a_row_in_another_order_is_answered_in_the_order_of_the_columns(impatient: Database) -> None:
+async def test_fields_are_returned_in_the_order_of_the_columns(impatient: Database) -> None:
     store = impatient.store(WIDE, Serializer(Anything, Anything))
     values = {column.name: 1 for column in WIDE.columns}
     row: Row = {
@@ -318,7 +318,7 @@ async def pairs(in_a_hurry: DatabaseSettings, other_writer: sqlite3.Connection) 
 
 
 async def turns_of_the_loop_during(work: Awaitable[Any]) -> int:
-    """Return how often the event loop came to others while this was done."""
+    """Return how often the event loop ran other tasks during this."""
     turns, task = 0, asyncio.ensure_future(work)
     while not task.done():
         turns += 1
@@ -327,14 +327,14 @@ async def turns_of_the_loop_during(work: Awaitable[Any]) -> int:
     return turns
 
 
-async def test_filters_that_no_row_matches_together_do_not_hold_up_the_event_loop(pairs: SqliteStore) -> None:
+async def test_filters_that_no_row_matches_together_do_not_block_the_event_loop(pairs: SqliteStore) -> None:
     assert await turns_of_the_loop_during(pairs.page(20, None, {"first": 1, "second": 1}, ())) > 10
     assert json.loads(await pairs.page(20, None, {"first": 1, "second": 1}, ()))["items"] == []
-    # With one filter, a page is read at once.
+    # With one filter, a page is read on the event loop.
     assert await turns_of_the_loop_during(pairs.page(20, None, {"first": 1}, ())) == 1
 
 
-async def test_filters_that_take_too_long_together_are_given_up(
+async def test_filters_that_take_too_long_together_time_out(
     pairs: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pairs._connections, "timeout_seconds", 0.001)
@@ -354,14 +354,14 @@ async def test_a_delete_with_more_dependents_than_there_is_time_for_is_undone(
         INSERT INTO "group" SELECT hex(i), hex(i), '[]', NULL, NULL, '{top["id"]}', '', '' FROM n
         """
     )
-    # Without an index on parent_id, each of them is looked for in all.
+    # Without an index on parent_id, each lookup scans all rows.
     with pytest.raises(Unavailable):
         await groups.delete(top["id"])
     await groups.insert(group("later"))
     assert await count_of(groups) == 30_002
 
 
-async def test_what_another_program_refers_to_is_not_called_a_resource(
+async def test_a_table_of_another_program_is_not_reported_as_a_resource(
     groups: SqliteStore, other_writer: sqlite3.Connection
 ) -> None:
     row = group("a")
@@ -372,7 +372,7 @@ async def test_what_another_program_refers_to_is_not_called_a_resource(
         await groups.delete(row["id"])
 
 
-async def test_what_goes_with_the_row_does_not_keep_it(tmp_path: Path) -> None:
+async def test_a_row_deleted_by_cascade_does_not_prevent_the_delete(tmp_path: Path) -> None:
     """A row refers to another by a reference that restricts, and both belong to the one that is deleted."""
     tops = Table("tops", "top", ())
     leaves = Table(
@@ -511,7 +511,7 @@ def tables(url: str) -> set[str]:
         return {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
 
 
-def test_processes_that_migrate_at_once_all_end_well(
+def test_processes_that_migrate_concurrently_all_succeed(
     with_migration: Callable[[str], str], tmp_path: Path
 ) -> None:
     url = with_migration('import time\nop.execute("CREATE TABLE slow (id)")\ntime.sleep(0.5)\n')
@@ -523,7 +523,7 @@ def test_processes_that_migrate_at_once_all_end_well(
     assert "slow" in tables(url)
 
 
-def test_a_migration_that_fails_is_undone_and_those_before_it_stay(
+def test_a_failed_migration_is_undone_and_earlier_ones_are_kept(
     with_migration: Callable[[str], str],
 ) -> None:
     url = with_migration('op.execute("CREATE TABLE half (id)")\nop.execute("CREATE TABLE")\n')
@@ -547,7 +547,7 @@ def unmigrated(settings: Settings, tmp_path: Path) -> Settings:
 
 
 @needs_items
-def test_before_its_migrations_a_service_responds_503_and_says_so_and_recovers(
+def test_a_service_returns_503_before_its_migrations_and_then_recovers(
     unmigrated: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "app.forge.database.outages")
@@ -582,7 +582,7 @@ def test_a_mistake_in_sql_is_500_with_its_stack_and_request_id(
 @pytest.mark.parametrize(
     "sql", ['SELECT colour FROM "group"', "SELECT * FROM grp", "SELEC", "SELECT json('{')"]
 )
-async def test_no_mistake_in_sql_is_taken_for_an_outage(impatient: Database, sql: str) -> None:
+async def test_mistakes_in_sql_are_not_outages(impatient: Database, sql: str) -> None:
     with pytest.raises(sqlite3.OperationalError):
         impatient.connections.read(sql, ())
     with pytest.raises(sqlite3.OperationalError):
@@ -591,14 +591,16 @@ async def test_no_mistake_in_sql_is_taken_for_an_outage(impatient: Database, sql
         await impatient.connections.write(lambda connection: connection.execute(sql))
 
 
-async def test_what_takes_too_long_is_unavailable_with_its_cause(impatient: Database) -> None:
+async def test_a_statement_that_takes_too_long_is_unavailable_with_its_cause(impatient: Database) -> None:
     endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
     with pytest.raises(Unavailable) as refusal:
         await impatient.connections.scan(endless)
     assert outages.cause_of(refusal.value).endswith("OperationalError: interrupted")
 
 
-async def test_a_full_disk_is_unavailable_and_reads_go_on(impatient: Database, groups: SqliteStore) -> None:
+async def test_a_full_disk_is_unavailable_and_reads_continue(
+    impatient: Database, groups: SqliteStore
+) -> None:
     full = "PRAGMA max_page_count = 1"
     await impatient.connections.write(lambda connection: connection.execute(full).fetchall())
     with pytest.raises(Unavailable) as refusal:
@@ -607,7 +609,7 @@ async def test_a_full_disk_is_unavailable_and_reads_go_on(impatient: Database, g
     assert await count_of(groups) == 0
 
 
-async def test_a_broken_rule_that_is_no_taken_value_is_not_called_one(groups: SqliteStore) -> None:
+async def test_other_violated_constraints_are_not_reported_as_taken_values(groups: SqliteStore) -> None:
     for broken in ({"order": "broken"}, {"order": None}):
         row: Any = {**group("a"), **broken}
         with pytest.raises(sqlite3.IntegrityError):

@@ -1,4 +1,4 @@
-"""How SQLite goes about the statements of each resource, with the indexes that the migrations made."""
+"""SQLite's plans for the statements of each resource, with the indexes of the migrations."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from app.settings import Settings
 AXES: tuple[str, ...] = ()
 
 TABLES = {resource.table.name: resource.table for resource in RESOURCES}
-# Rows that were found before, by other lines of the same plan, and none of a table.
+# Rows found earlier by other lines of the same plan, and not rows of a table.
 FOUND = ("SCAN gone", "SCAN other", "SCAN CONSTANT ROW", "SCAN 1 CONSTANT ROW")
 STEPS = ("SEARCH", "SCAN", "USE TEMP B-TREE FOR ORDER BY")
 
@@ -29,7 +29,7 @@ def connection(settings: Settings, _empty_database: None) -> Iterator[sqlite3.Co
 
 
 def steps_of(connection: sqlite3.Connection, sql: str) -> list[str]:
-    """Return how SQLite looks for rows, and whether it sorts them."""
+    """Return how SQLite finds rows, and whether it sorts them."""
     found = connection.execute(f"EXPLAIN QUERY PLAN {sql}", [None] * sql.count("?")).fetchall()
     return [detail for *_, detail in found if detail.startswith(STEPS) and detail not in FOUND]
 
@@ -55,9 +55,7 @@ def test_a_row_is_found_by_its_key(connection: sqlite3.Connection, table: Table)
 
 
 @each_table
-def test_a_page_walks_an_index_whatever_one_filter_it_has(
-    connection: sqlite3.Connection, table: Table
-) -> None:
+def test_a_page_with_any_single_filter_walks_an_index(connection: sqlite3.Connection, table: Table) -> None:
     sql = Statements(table, TABLES)
     relations = tuple(column.relation for column in table.references)
     assert_bounded(connection, sql.page_of((), relations))
@@ -70,7 +68,7 @@ def test_a_page_walks_an_index_whatever_one_filter_it_has(
 
 
 @each_table
-def test_a_row_is_found_with_those_that_it_refers_to(connection: sqlite3.Connection, table: Table) -> None:
+def test_a_row_is_found_with_its_references(connection: sqlite3.Connection, table: Table) -> None:
     relations = tuple(column.relation for column in table.references)
     assert_bounded(connection, Statements(table, TABLES).get_expanded(relations))
 
@@ -84,7 +82,7 @@ def test_pages_with_two_filters_are_never_sorted(connection: sqlite3.Connection,
 
 
 @each_table
-def test_a_delete_finds_what_refers_to_the_row_by_an_index(
+def test_a_delete_finds_references_to_the_row_by_an_index(
     connection: sqlite3.Connection, table: Table
 ) -> None:
     assert_bounded(connection, Dependents(table, TABLES).delete)
@@ -94,7 +92,7 @@ def test_a_delete_finds_what_refers_to_the_row_by_an_index(
 
 
 @each_table
-def test_what_has_a_unique_value_is_found_by_an_index(connection: sqlite3.Connection, table: Table) -> None:
+def test_a_unique_value_is_found_by_an_index(connection: sqlite3.Connection, table: Table) -> None:
     for column in table.columns:
         for statement in [another_with(table, column)] * column.is_unique:
             assert_bounded(connection, statement)

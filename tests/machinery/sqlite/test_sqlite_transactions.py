@@ -77,7 +77,7 @@ async def in_one_group(database: Database, *works: Work) -> list[Any]:
     return await asyncio.gather(*others, return_exceptions=True)
 
 
-async def test_errors_in_a_group_undo_their_own_transaction_only(database: Database) -> None:
+async def test_errors_in_a_group_undo_only_their_own_transaction(database: Database) -> None:
     works = [inserting("a"), raising(ValueError()), inserting("a"), executing("SELEC 1"), inserting("b")]
     outcomes = await in_one_group(database, *works)
     kinds = [type(outcome) for outcome in outcomes]
@@ -85,7 +85,7 @@ async def test_errors_in_a_group_undo_their_own_transaction_only(database: Datab
     assert await counted(database) == 2
 
 
-async def test_a_transaction_that_is_interrupted_undoes_no_other_of_its_group(database: Database) -> None:
+async def test_an_interrupted_transaction_undoes_no_other_of_its_group(database: Database) -> None:
     """SQLite itself undoes everything when a statement that writes is interrupted."""
     gate = Gate()
     first = asyncio.create_task(database.transact(lambda _: gate.pass_in_thread(), timeout_seconds=5))
@@ -102,7 +102,7 @@ async def test_a_transaction_that_is_interrupted_undoes_no_other_of_its_group(da
 
 
 @pytest.mark.parametrize("sql", [READ_FOREVER, WRITE_FOREVER])
-async def test_a_statement_without_an_end_keeps_the_writer_for_its_time_only(
+async def test_an_endless_statement_blocks_the_writer_only_until_the_timeout(
     database: Database, sql: str
 ) -> None:
     with pytest.raises(Unavailable):
@@ -111,7 +111,7 @@ async def test_a_statement_without_an_end_keeps_the_writer_for_its_time_only(
     assert await counted(database) == 1
 
 
-async def test_a_work_of_many_statements_ends_when_its_time_is_over(database: Database) -> None:
+async def test_work_of_many_statements_ends_at_the_timeout(database: Database) -> None:
     def work(transaction: Transaction) -> None:
         while True:
             with suppress(Exception):
@@ -126,7 +126,7 @@ async def test_a_work_of_many_statements_ends_when_its_time_is_over(database: Da
     assert await counted(database) == 1
 
 
-async def test_a_read_only_work_sees_one_moment_and_holds_up_no_writer(database: Database) -> None:
+async def test_read_only_work_sees_a_snapshot_and_blocks_no_writer(database: Database) -> None:
     gate = Gate()
 
     def work(transaction: Transaction) -> list[int]:
@@ -142,7 +142,7 @@ async def test_a_read_only_work_sees_one_moment_and_holds_up_no_writer(database:
     assert await counted(database) == 1
 
 
-async def test_a_read_only_work_cannot_write_and_is_bounded(database: Database) -> None:
+async def test_read_only_work_cannot_write_and_is_bounded(database: Database) -> None:
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         await database.transact(inserting("a"), read_only=True)
     with pytest.raises(Unavailable):
@@ -150,7 +150,7 @@ async def test_a_read_only_work_cannot_write_and_is_bounded(database: Database) 
     assert await counted(database) == 0
 
 
-async def test_a_savepoint_undoes_what_is_inside_of_it_and_nothing_else(database: Database) -> None:
+async def test_a_savepoint_undoes_only_what_is_inside_it(database: Database) -> None:
     def work(transaction: Transaction) -> None:
         inserting("kept")(transaction)
         with suppress(sqlite3.IntegrityError), transaction.savepoint():
@@ -174,9 +174,7 @@ async def test_a_savepoint_undoes_what_is_inside_of_it_and_nothing_else(database
         "CREATE TEMP TABLE t (a)",
     ],
 )
-async def test_a_work_cannot_end_its_transaction_or_alter_the_connection(
-    database: Database, sql: str
-) -> None:
+async def test_work_cannot_end_its_transaction_or_alter_the_connection(database: Database, sql: str) -> None:
     def work(transaction: Transaction) -> None:
         inserting("undone")(transaction)
         executing(sql)(transaction)

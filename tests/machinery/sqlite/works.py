@@ -10,7 +10,7 @@ from app.forge.table import Table
 from app.items.queries import TABLE
 from tests.machinery.gates import Gate
 
-# One writer meets no other.
+# A single writer has no conflicts.
 RETRIES: dict[str, Any] = {}
 TAKE = "UPDATE items SET price_cents = price_cents - ? WHERE id = ?"
 GIVE = "UPDATE items SET price_cents = price_cents + ? WHERE id = ?"
@@ -19,7 +19,7 @@ GIVE = "UPDATE items SET price_cents = price_cents + ? WHERE id = ?"
 def moving(
     source: UUID, target: UUID, cents: int, gate: Gate | None = None, error: BaseException | None = None
 ) -> Callable[[Transaction], int]:
-    """Return a work that moves cents from one item to another, and what it meets between the two."""
+    """Return work that moves cents from one item to another, with a gate between the two updates."""
 
     def work(transaction: Transaction) -> int:
         transaction.changed(TABLE, source, target)

@@ -1,12 +1,13 @@
 """A store that caches single rows. Routes and rules use it like any other store."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+from app.forge.observability.readings import Reading
 from app.forge.store import Document, Row, Store
 
 HIT = ((b"x-cache", b"hit"),)
@@ -27,6 +28,9 @@ class DocumentCache(Protocol):
 
     async def forget(self, row_id: UUID) -> None:
         """Drop the document, and reject any read before now that has not been stored yet."""
+
+    def readings(self, labels: Mapping[str, str]) -> Iterable[Reading]:
+        """Yield the metrics of the cache itself."""
 
 
 class _GivenUp(Exception):
@@ -50,11 +54,25 @@ class CachedStore:
         self._cache = cache
         self._flights: dict[UUID, _Flight] = {}
         self._begun = 0
+        self._hits = 0
+        self._joined = 0
+
+    def readings(self, resource: str) -> Iterable[Reading]:
+        """Yield the metrics of this resource's cache."""
+        labels = {"resource": resource}
+        yield Reading("cache_hits_total", "Reads answered from the cache.", self._hits, labels)
+        yield Reading("cache_misses_total", "Reads that queried the database.", self._begun, labels)
+        yield Reading(
+            "cache_flight_joins_total", "Reads that waited for the query of another.", self._joined, labels
+        )
+        yield Reading("cache_flights", "Queries for the cache that are running.", len(self._flights), labels)
+        yield from self._cache.readings(labels)
 
     async def get(self, row_id: UUID) -> Document:
         begun_before = self._begun
         found = await self._cache.get(row_id)
         if isinstance(found, Document):
+            self._hits += 1
             return found
         while (flight := self._flights.get(row_id)) is not None:
             # An older query may have missed a change that another worker made before this read. Wait for it anyway:
@@ -65,6 +83,7 @@ class CachedStore:
             with suppress(_GivenUp):
                 document = await asyncio.shield(flight.document)
                 if is_new_enough:
+                    self._joined += 1
                     return document
         return await self._load(row_id, found)
 

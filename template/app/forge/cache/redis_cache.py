@@ -5,7 +5,7 @@ Redis again. Until then, but at most for CACHE_TTL_SECONDS, other workers may se
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from secrets import token_hex
 from uuid import UUID
@@ -20,6 +20,7 @@ from app.forge.cache.redis_url import connection_options
 from app.forge.database import outages
 from app.forge.environment import Environment
 from app.forge.errors import Unavailable
+from app.forge.observability.readings import Reading
 from app.forge.store import Document
 
 # Its name in /health/ready.
@@ -144,11 +145,11 @@ class RedisCache:
     async def ping(self) -> None:
         """Check that Redis responds, or raise `Unavailable`."""
         if self._connection is None:
-            raise Unavailable("Redis does not answer.", DEPENDENCY) from self._failure
+            raise Unavailable("Redis does not respond.", DEPENDENCY) from self._failure
         try:
             await self._connection.execute("PING")
         except RedisError as error:
-            raise Unavailable("Redis does not answer.", DEPENDENCY) from error
+            raise Unavailable("Redis does not respond.", DEPENDENCY) from error
 
     async def wait_for_first_attempt(self) -> None:
         """Wait until the first attempt to connect has succeeded or failed."""
@@ -208,3 +209,7 @@ class RedisDocumentCache:
 
     async def forget(self, row_id: UUID) -> None:
         await self._cache.forget(f"{self._prefix}{row_id}")
+
+    def readings(self, _labels: Mapping[str, str]) -> Iterable[Reading]:
+        # Redis counts its keys and evictions for all workers: INFO.
+        return ()

@@ -3,7 +3,7 @@
 Other workers see a change once their own copy expires, at most CACHE_TTL_SECONDS later.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from time import monotonic
 from uuid import UUID
@@ -12,6 +12,7 @@ from pydantic import PositiveFloat, PositiveInt
 
 from app.forge.cache.cached_store import HIT, Lease
 from app.forge.environment import Environment
+from app.forge.observability.readings import Reading
 from app.forge.store import Document
 
 # All reads share one lease. Changes by this worker end its running reads; changes by others show up late anyway.
@@ -50,6 +51,7 @@ class TtlDocumentCache:
         self._max_items = max_items
         # Ordered by expiry, because all entries have the same lifetime.
         self._documents: dict[UUID, tuple[float, Document]] = {}
+        self._evictions = 0
 
     async def get(self, row_id: UUID) -> Document | Lease:
         kept = self._documents.get(row_id)
@@ -65,7 +67,12 @@ class TtlDocumentCache:
         self._documents.pop(row_id, None)
         if len(self._documents) >= self._max_items:
             del self._documents[next(iter(self._documents))]
+            self._evictions += 1
         self._documents[row_id] = monotonic() + self._ttl_seconds, document._replace(headers=HIT)
 
     async def forget(self, row_id: UUID) -> None:
         self._documents.pop(row_id, None)
+
+    def readings(self, labels: Mapping[str, str]) -> Iterable[Reading]:
+        yield Reading("cache_items", "Rows in the cache.", len(self._documents), labels)
+        yield Reading("cache_evictions_total", "Rows dropped for lack of space.", self._evictions, labels)

@@ -1,6 +1,6 @@
-"""MongoDB, over the driver that was chosen: one pool of connections for all tables, each of them a collection.
+"""MongoDB, on the chosen driver: one connection pool for all tables, which are collections.
 
-Unique indexes are what keeps a value from being taken twice, so nothing is written before they are there.
+Unique indexes prevent duplicate values, so nothing is written before they exist.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 # Cut to 128 bytes: https://www.mongodb.com/docs/manual/reference/limits/#mongodb-limit-Application-Name
 APPLICATION_NAME = NAME.encode()[:128].decode(errors="ignore")
-# What the store depends on, whatever the URL says.
+# The store depends on these, whatever the URL sets.
 OPTIONS: dict[str, Any] = {
-    # A write is acknowledged when it is on disk; without, a crash may lose the last tenth of a second.
+    # A write is acknowledged when it is on disk; otherwise a crash may lose the last tenth of a second.
     "journal": True,
     "uuidRepresentation": "standard",
     "tz_aware": True,
@@ -35,20 +35,20 @@ OPTIONS: dict[str, Any] = {
 
 
 class DatabaseSettings(ServerSettings, SlowQuerySettings):
-    """Where the rows live, and how much of the database this service may take."""
+    """The address of the database, and the limits for this service."""
 
     database_url: SecretStr
     database_timeout_seconds: PositiveFloat = 5.0
-    # What this service may take of the server's connections, over all workers. The smallest clusters of MongoDB
+    # The service's limit of connections to the server, over all workers. The smallest clusters of MongoDB
     # Atlas allow 500, of which every worker needs two more for watching each server.
     database_max_connections: PositiveInt = 400
-    # What one worker opens at most. More than the server has CPUs for only makes queries wait in the server.
+    # The maximum per worker. With more than the server has CPUs for, queries only wait in the server.
     database_pool_size: PositiveInt = 10
     database_max_waiting_requests: PositiveInt = 1_000
 
     @property
     def connections_per_worker(self) -> int:
-        """The size of each worker's pool, so that all workers together keep to the limit."""
+        """The size of each worker's pool, so that all workers together stay within the limit."""
         return share(self.database_max_connections, self.workers, self.database_pool_size)
 
     @field_validator("database_url")
@@ -60,7 +60,7 @@ class DatabaseSettings(ServerSettings, SlowQuerySettings):
 
 @asynccontextmanager
 async def open_database(settings: DatabaseSettings, tables: Sequence[Table]) -> AsyncIterator[Database]:
-    """Yield the database of these tables and close its connections in the end. It may be down meanwhile."""
+    """Yield the database of these tables, and close its connections on exit. It need not be running."""
     url = settings.database_url.get_secret_value()
     timeout_seconds = settings.database_timeout_seconds
     milliseconds = round(timeout_seconds * 1_000)
@@ -70,7 +70,7 @@ async def open_database(settings: DatabaseSettings, tables: Sequence[Table]) -> 
             url,
             **({} if names_application(url) else {"appname": APPLICATION_NAME}),
             maxPoolSize=settings.connections_per_worker,
-            # Bounds a whole operation, with its wait for a connection, and tells the server the bound too.
+            # Limits a whole operation, including its wait for a connection, and passes the limit to the server.
             timeoutMS=milliseconds,
             serverSelectionTimeoutMS=milliseconds,
             connectTimeoutMS=milliseconds,
@@ -81,8 +81,8 @@ async def open_database(settings: DatabaseSettings, tables: Sequence[Table]) -> 
         for listener in listeners:
             listener.explain_through(opened)
             stack.push_async_callback(listener.close)
-        max_under_way = settings.connections_per_worker + settings.database_max_waiting_requests
-        database = Database(Operations(opened, tables, timeout_seconds, max_under_way))
+        pool_size, max_waiting = settings.connections_per_worker, settings.database_max_waiting_requests
+        database = Database(Operations(opened, tables, timeout_seconds, pool_size, max_waiting))
         stack.push_async_callback(database.close)
         yield database
 
@@ -90,7 +90,7 @@ async def open_database(settings: DatabaseSettings, tables: Sequence[Table]) -> 
 def _listeners(slow_query_ms: int | None) -> list["SlowQueryListener"]:
     if slow_query_ms is None:
         return []
-    # Here, so that nothing of it is loaded where it is not wanted.
+    # Imported lazily: only needed if SLOW_QUERY_MS is set.
     from app.forge.database.mongodb_slow_queries import SlowQueryListener
 
     return [SlowQueryListener(slow_query_ms / 1_000)]

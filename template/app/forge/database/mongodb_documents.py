@@ -1,4 +1,4 @@
-"""Rows as MongoDB's documents: what BSON has no type for is kept as text, and a row's `id` is the document's `_id`."""
+"""Rows as MongoDB's documents: types that BSON lacks are stored as text, and a row's `id` is the document's `_id`."""
 
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -18,7 +18,7 @@ Convert = Callable[[Any], Any]
 
 
 class Conversion(NamedTuple):
-    """How a value that is not None is stored, and how it is read back."""
+    """The conversions of a value that is not None, for storing and for reading."""
 
     stored: Convert
     read: Convert
@@ -29,7 +29,7 @@ class Documents:
 
     def __init__(self, table: Table) -> None:
         self._names = ("_id", *(column.name for column in table.columns), "created_at", "updated_at")
-        # Of lists, how one element is converted.
+        # For lists: the conversion of one element.
         self._elements: dict[str, Conversion] = {}
         self._conversions: dict[str, Conversion] = {}
         for column in table.columns:
@@ -38,7 +38,7 @@ class Documents:
                 self._elements[column.name] = conversion
                 self._conversions[column.name] = _of_each(conversion) if column.is_list else conversion
         self._reads = [(name, conversion.read) for name, conversion in self._conversions.items()]
-        # What a document has that was stored before its table had all columns.
+        # For documents that were stored before the table had all columns.
         self.defaults = self.stored({column.name: column.default for column in table.columns})
 
     def row(self, document: Document) -> Row:
@@ -54,18 +54,18 @@ class Documents:
         return row
 
     def _in_order(self, document: Document) -> Row:
-        """Return what the row has of a document with fewer or more fields, or in another order."""
+        """Return the row of a document with fewer or more fields, or in another order."""
         values = {**self.defaults, **document}
         return {"id": document["_id"], **{name: values[name] for name in self._names[1:]}}
 
     def document(self, row: Row) -> Document:
-        """Return the row as it is stored."""
+        """Return the document of the row."""
         document: Document = {"_id": row["id"], **self.stored(row)}
         del document["id"]
         return document
 
     def stored(self, values: Mapping[str, Any]) -> Document:
-        """Return the columns' values as they are stored."""
+        """Return the stored form of the columns' values."""
         stored = dict(values)
         for name, conversion in self._conversions.items():
             if stored.get(name) is not None:
@@ -80,24 +80,24 @@ class Documents:
         }
 
     def read(self, name: str, value: Any) -> Any:
-        """Return what is stored of a column, or of one element of its lists, as a row has it."""
+        """Return the row's form of a stored column, or of one element of its lists."""
         return self._elements[name].read(value) if name in self._elements and value is not None else value
 
     def same(self, document: Document) -> Document:
-        """Return the query for this document, as long as it is stored as it is here."""
-        # What is None may also be missing.
+        """Return the query for this document, if it is still stored in this form."""
+        # A value that is None may also be missing.
         values = {name: {"$eq": document.get(name)} for name in self._names[1:]}
         return {"_id": document["_id"], **values}
 
 
 def conversion_of(column: Column) -> Conversion | None:
-    """Return how one value of the column, or one element of its lists, is stored, or None if it is stored as it is."""
+    """Return the conversion of the column, or of one element of its lists, or None if it is stored unchanged."""
     if column.kind == "decimal":
         return Conversion(Decimal128, partial(_decimal, Decimal(1).scaleb(-column.places)))
     if column.kind == "date":
         return Conversion(date.isoformat, date.fromisoformat)
     if column.kind == "json":
-        # Not every name of a JSON object may be one of a document.
+        # Some names of a JSON object cannot be names of a document.
         return Conversion(json_text, from_json)
     return None
 

@@ -1,4 +1,4 @@
-"""MongoDB's errors told apart: outages, taken values, and mistakes in a statement."""
+"""MongoDB's errors by kind: outages, taken values, and mistakes in a statement."""
 
 import re
 from collections.abc import Mapping
@@ -13,9 +13,9 @@ BULK_FAULTS = ("writeErrors", "writeConcernErrors")
 # The name may follow that of the collection: "index: shop.items.$name_1 dup key: {…}".
 INDEX_NAME = re.compile(r" index: (?:\S*\$)?(\S+)")
 
-# What PyMongo and Motor raise if the server cannot be reached: a name that is not found is a `ConfigurationError`.
+# Raised by PyMongo and Motor if the server cannot be reached; for an unknown host name it is a `ConfigurationError`.
 UNREACHABLE_ERRORS = (TimeoutError, ConnectionFailure, ConfigurationError)
-# What a server responds with if it is starting, stopping, stepping down, overloaded or closed to this user:
+# Responses of a server that is starting, stopping, stepping down, overloaded or closed to this user:
 # https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml
 UNAVAILABLE_CODES = frozenset(
     {
@@ -69,13 +69,13 @@ def _codes(error: OperationFailure) -> set[int | None]:
 
 
 def taken_field(table: Table, fault: Mapping[str, Any] | None) -> str | None:
-    """Return the unique field whose value another row has, or None if what the server says is something else."""
+    """Return the unique field whose value another row has, or None if the server reports another error."""
     fault = fault or {}
     if fault.get("code") != DUPLICATE_KEY:
         return None
     unique = [column.name for column in table.columns if column.is_unique]
     if "keyPattern" in fault:
         return next((name for name in unique if list(fault["keyPattern"]) == [name]), None)
-    # Servers that only speak MongoDB's protocol may name the index in the message alone.
+    # Other servers that speak MongoDB's protocol may name the index only in the message.
     index = INDEX_NAME.search(fault.get("errmsg", ""))
     return next((name for name in unique if index is not None and index[1] == f"{name}_1"), None)

@@ -21,7 +21,7 @@ BSON_TYPES: dict[Kind, str] = {
 def indexes_of(table: Table) -> list[IndexModel]:
     """Return the indexes that make values unique, and those for filters and references."""
     unique = [_unique(column) for column in table.columns if column.is_unique]
-    # Ids are UUIDv7, whose order is the order of creation: pages need no further index, and filtered ones these.
+    # UUIDv7 ids are in the order of creation, so pages need no further index, and filtered pages need these.
     filters = [
         IndexModel([(column.name, ASCENDING), ("_id", DESCENDING)])
         for column in table.columns
@@ -33,8 +33,8 @@ def indexes_of(table: Table) -> list[IndexModel]:
 def _unique(column: Column) -> IndexModel:
     key = [(column.name, ASCENDING)]
     if not column.is_optional:
-        # Sparse, so that rows without the field do not meet after a resource has lost it.
+        # Sparse, so that rows without the field do not conflict after it was removed from the resource.
         return IndexModel(key, unique=True, sparse=True)
-    # Any number of rows may have no value, and a sparse index has those where it is null.
+    # Any number of rows may have no value, and a sparse index contains rows with null.
     has_value = {column.name: {"$type": BSON_TYPES[column.kind]}}
     return IndexModel(key, unique=True, partialFilterExpression=has_value)

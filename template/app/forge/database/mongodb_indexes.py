@@ -1,6 +1,6 @@
-"""`python -m app.forge.database.mongodb_indexes app.resources`: what a change of the resources asks of the database.
+"""`python -m app.forge.database.mongodb_indexes app.resources`: update the database after a change of the resources.
 
-The indexes are made, as the service does when it starts, and documents from before a field are given its default.
+It creates the indexes, as the service does when it starts, and adds defaults of new fields to older documents.
 """
 
 import asyncio
@@ -16,14 +16,14 @@ from app.forge.resource import Resource
 
 
 async def migrate(resources: list[Resource]) -> None:
-    """Return when the database is as these resources are. Raises `Unavailable` or `PyMongoError`."""
+    """Return when the database matches these resources. Raises `Unavailable` or `PyMongoError`."""
     tables = [resource.table for resource in resources]
     async with open_database(DatabaseSettings(), tables) as database:
         await database.migrate()
 
 
 def main() -> None:
-    """Migrate to the RESOURCES of the module that is named. Raises `SystemExit` that says why this failed."""
+    """Migrate to the RESOURCES of the named module. Raises `SystemExit` with the reason for a failure."""
     if len(sys.argv) != 2:
         sys.exit(
             "Name the module that has RESOURCES, as in: python -m app.forge.database.mongodb_indexes app.resources"

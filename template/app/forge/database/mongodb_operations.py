@@ -1,7 +1,7 @@
-"""How operations on MongoDB are run: so many at once, each in time, and changes only where the indexes are."""
+"""Operations on MongoDB: limited in number and time, and changes only after the indexes exist."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import ParamSpec, TypeVar
 
 import pymongo
@@ -13,6 +13,7 @@ from app.forge.database.mongodb_driver import DriverDatabase, Session, in_time, 
 from app.forge.database.mongodb_errors import is_unavailable
 from app.forge.database.mongodb_index_models import indexes_of
 from app.forge.errors import Unavailable
+from app.forge.observability.readings import Reading
 from app.forge.table import Table
 
 Result = TypeVar("Result")
@@ -23,21 +24,37 @@ class Operations:
     """Runs the operations of all tables, which share the connections."""
 
     def __init__(
-        self, database: DriverDatabase, tables: Sequence[Table], timeout_seconds: float, max_under_way: int
+        self,
+        database: DriverDatabase,
+        tables: Sequence[Table],
+        timeout_seconds: float,
+        pool_size: int,
+        max_waiting: int,
     ) -> None:
         self.database = database
-        # For what a change depends on: a secondary may not have it yet.
+        # For reads that a change depends on: a secondary may lag behind.
         self.primary: DriverDatabase = database.with_options(read_preference=ReadPreference.PRIMARY)
         self.tables = {table.name: table for table in tables}
         self.timeout_seconds = timeout_seconds
         # The drivers let any number of operations wait for a connection.
-        self.max_under_way = max_under_way
+        self.max_under_way = pool_size + max_waiting
+        self._pool_size = pool_size
         self._under_way = 0
-        # The driver gives up first, and says why.
+        # The driver times out first, with a better error.
         self._patience_seconds = timeout_seconds * 1.2
         self._prepared = False
         self._preparing: asyncio.Task[None] | None = None
         self._has_transactions = False
+
+    def readings(self) -> Iterable[Reading]:
+        """Yield the metrics of the pool: https://opentelemetry.io/docs/specs/semconv/database/database-metrics/."""
+        waiting = max(0, self._under_way - self._pool_size)
+        used = {"db_client_connection_state": "used"}
+        yield Reading("db_client_connection_count", "Connections in use.", self._under_way - waiting, used)
+        yield Reading("db_client_connection_max", "Connections that may be opened.", self._pool_size)
+        yield Reading(
+            "db_client_connection_pending_requests", "Requests that wait for a connection.", waiting
+        )
 
     async def answer(
         self,
@@ -45,7 +62,7 @@ class Operations:
         *arguments: Arguments.args,
         **named: Arguments.kwargs,
     ) -> Result:
-        """Return what the operation returns, or raise `Unavailable` if it does not in time."""
+        """Return the result of the operation, or raise `Unavailable` if it takes too long."""
         if self._under_way >= self.max_under_way:
             raise Unavailable("Too many requests are waiting for the database.")
         self._under_way += 1
@@ -54,14 +71,14 @@ class Operations:
         except (PyMongoError, TimeoutError) as error:
             if not is_unavailable(error):
                 raise
-            raise Unavailable("The database did not answer in time.") from error
+            raise Unavailable("The database did not respond in time.") from error
         finally:
             self._under_way -= 1
 
     async def write_together(
         self, write: Callable[[Session | None], Coroutine[None, None, Result]]
     ) -> Result:
-        """Return what the write returns, all of it done or nothing if the server has transactions."""
+        """Return the result of the write, which is atomic if the server has transactions."""
         await self.prepare()
         if self._has_transactions:
             return await in_transaction(self.database, write, self.timeout_seconds)
@@ -73,8 +90,8 @@ class Operations:
         return self._has_transactions
 
     async def prepare(self) -> None:
-        """Return once the indexes are made, or raise `Unavailable`: unique values depend on them."""
-        # One attempt for all who wait: queueing for attempts of their own would take hours while MongoDB is down.
+        """Return when the indexes exist, or raise `Unavailable`: unique values depend on them."""
+        # All callers share one attempt: separate attempts in a queue would take hours while MongoDB is down.
         if self._prepared:
             return
         if self._preparing is None or self._preparing.done():
@@ -82,16 +99,16 @@ class Operations:
         await asyncio.shield(self._preparing)
 
     async def ping(self) -> None:
-        """Return once the indexes are made and the server has answered, or raise `Unavailable`."""
+        """Return when the indexes exist and the server has responded, or raise `Unavailable`."""
         await self.answer(self._ping)
 
     async def migrate(self) -> None:
-        """Make the indexes, and give documents from before a field its default, however long that takes.
+        """Create the indexes, and add defaults of new fields to older documents, without a time limit.
 
         Filters and summaries do not find a default that is not stored.
         """
         await self.answer(self.database.command, "ping")
-        # No bound.
+        # No time limit.
         with pymongo.timeout(0):
             await self.prepare()
             for table in self.tables.values():
@@ -117,7 +134,7 @@ class Operations:
         except OperationFailure as error:
             if is_unavailable(error):
                 raise
-            # What is in the database is in the way: two rows with a value that must be unique, or another index.
+            # The contents of the database prevent it: a duplicate of a unique value, or a different index.
             raise Unavailable("The database's indexes could not be made.") from error
         hello = await self.database.command("hello")
         # Members of a replica set, and the routers of a sharded cluster.

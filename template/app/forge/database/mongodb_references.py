@@ -1,4 +1,4 @@
-"""References between rows. MongoDB checks none, so the service does: in a transaction, if the server has them."""
+"""References between rows. MongoDB does not check them, so the service does, in a transaction if the server has them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from app.forge.table import Referrer, Table, referrers_in
 
 
 class Emptied(NamedTuple):
-    """Rows whose reference becomes null, and what it referred to."""
+    """Rows whose reference becomes null, and the rows that it referred to."""
 
     referrer: Referrer
     row_ids: set[UUID]
@@ -18,7 +18,7 @@ class Emptied(NamedTuple):
 
 
 class Together(NamedTuple):
-    """What goes or changes when a row is removed."""
+    """The rows that are deleted or changed when a row is removed."""
 
     # By table; the row itself is one of them.
     going: dict[str, set[UUID]]
@@ -33,7 +33,7 @@ class Together(NamedTuple):
 
 
 class References:
-    """Which tables refer to which, and what follows from that."""
+    """The references between tables, and their consequences."""
 
     def __init__(self, database: DriverDatabase, tables: Mapping[str, Table]) -> None:
         """Raises `ValueError` if a column refers to a table that is not one of these."""
@@ -81,7 +81,7 @@ class References:
             raise MissingReference(noun, name, rows[index][name], index if is_batch else None)
 
     async def together(self, table: Table, row_id: UUID, session: Session | None) -> Together:
-        """Return what goes or changes with the row, or raise `Referenced` if it has to stay."""
+        """Return the rows that are deleted or changed with the row, or raise `Referenced` if it must be kept."""
         together = Together({table.name: {row_id}}, [])
         await self._gather_going(together, session)
         await self._refuse_if_held(table, row_id, together, session)
@@ -113,7 +113,7 @@ class References:
             gone = together.going.get(referrer.to)
             if referrer.on_delete != "restrict" or not gone:
                 continue
-            # What goes as well holds nothing.
+            # A row that is deleted, too, does not prevent the delete.
             going = together.going.get(referrer.table.name, set())
             others = {**_to(referrer, gone), "_id": {"$nin": list(going)}}
             found = await self._database[referrer.table.name].find_one(others, ["_id"], session=session)
@@ -121,10 +121,10 @@ class References:
                 raise Referenced.of(table.noun, row_id, referrer.table.noun)
 
     async def remove(self, table: Table, row_id: UUID, together: Together, session: Session | None) -> None:
-        """Let references to what goes be null, and delete all that goes but the row itself."""
+        """Set references to deleted rows to null, and delete all rows except the row itself."""
         for emptied in together.emptied:
             if emptied.row_ids:
-                # Without transactions, a reference may have changed meanwhile.
+                # Without transactions, a reference may have changed since.
                 still = {
                     "_id": {"$in": list(emptied.row_ids)},
                     **_to(emptied.referrer, emptied.referred_ids),
@@ -133,7 +133,7 @@ class References:
                 await collection.update_many(
                     still, {"$set": {emptied.referrer.column.name: None}}, session=session
                 )
-        # What was found last refers to what was found before.
+        # Rows that were found later refer to rows that were found earlier.
         for name, row_ids in reversed(together.going.items()):
             others = row_ids - {row_id} if name == table.name else row_ids
             if others:

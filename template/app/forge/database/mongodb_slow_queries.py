@@ -1,4 +1,4 @@
-"""Watches MongoDB's commands, and logs the slow ones with what `explain` says of them."""
+"""A listener that logs MongoDB's slow commands with their plans from `explain`."""
 
 import asyncio
 import json
@@ -13,11 +13,11 @@ from app.forge.database.slow_queries import log_slow_query
 
 # https://www.mongodb.com/docs/manual/reference/command/explain/
 EXPLAINED = frozenset({"aggregate", "count", "delete", "distinct", "find", "findAndModify", "update"})
-# What belongs to the session, not to the statement.
+# Parts that belong to the session, not to the statement.
 SESSION_FIELDS = frozenset(
     {"autocommit", "lsid", "maxTimeMS", "readConcern", "startTransaction", "txnNumber", "writeConcern"}
 )
-# Where plans are in the answer of `explain`; the rest repeats the command, values included.
+# The location of plans in the response of `explain`; the rest repeats the command, including values.
 PLAN_FIELDS = (
     "queryPlanner",
     "winningPlan",
@@ -32,7 +32,7 @@ EXPLAIN_SECONDS = 5.0
 
 
 class SlowQueryListener(CommandListener):
-    """Made where the event loop runs; its methods may be called in any thread."""
+    """Created on the event loop; its methods may be called in any thread."""
 
     def __init__(self, slow_seconds: float) -> None:
         self._slow_seconds = slow_seconds
@@ -42,15 +42,15 @@ class SlowQueryListener(CommandListener):
         self._database: DriverDatabase | None = None
 
     def explain_through(self, database: DriverDatabase) -> None:
-        """Ask the server of this database for plans."""
+        """Use the server of this database for plans."""
         self._database = database
 
     async def close(self) -> None:
-        """Return when all that was slow is logged."""
+        """Return when all slow commands are logged."""
         await asyncio.gather(*self._logging)
 
     def started(self, event: CommandStartedEvent) -> None:
-        """Keep the command until it is known how long it took."""
+        """Keep the command until its duration is known."""
         if event.command_name != "explain":
             self._commands[event.request_id] = statement_of(event.command)
 
@@ -80,17 +80,17 @@ class SlowQueryListener(CommandListener):
     async def _plan(self, command: Document) -> str:
         assert self._database is not None
         explain = {"explain": command, "verbosity": "queryPlanner"}
-        # Without them, a command does not know how ids are written.
+        # Without them, ids in the command cannot be encoded.
         options = self._database.codec_options
         try:
             told = await in_time(self._database.command(explain, codec_options=options), EXPLAIN_SECONDS)
         except (PyMongoError, TimeoutError) as error:
-            return f"MongoDB does not tell: {type(error).__name__}"
+            return f"MongoDB returned no plan: {type(error).__name__}"
         return " < ".join(stages_of(told))
 
 
 def statement_of(command: Mapping[str, Any]) -> Document:
-    """Return the command as it was asked for."""
+    """Return the command as the application sent it."""
     return {
         name: value
         for name, value in command.items()
@@ -99,7 +99,7 @@ def statement_of(command: Mapping[str, Any]) -> Document:
 
 
 def without_values(command: Document) -> Document:
-    """Return the command with "?" in the place of each value but its first, which names the collection."""
+    """Return the command with "?" instead of each value except the first, which names the collection."""
     (name, collection), *others = command.items()
     first = collection if isinstance(collection, str) else "?"
     return {name: first, **{field: _shape(value) for field, value in others}}

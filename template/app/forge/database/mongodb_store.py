@@ -27,7 +27,7 @@ Tell = Callable[[TransactionScope], Awaitable[None]]
 
 NEWEST_FIRST = {"_id": DESCENDING}
 EXPORT_CHUNK_ROWS = 1_000
-# Begins like no column's name.
+# No column's name starts like this.
 EXPANDED = "_expanded_"
 
 
@@ -61,7 +61,7 @@ class MongoStore:
         self._summary = summary_pipeline(table)
 
     async def get(self, row_id: UUID) -> Answer:
-        # The whole document: a projection costs more to send than it spares.
+        # The whole document: a projection costs more to send than it saves.
         found = await self._answer(self._rows.find_one, {"_id": row_id})
         if found is None:
             raise NotFound.of(self._table.noun, row_id)
@@ -103,7 +103,7 @@ class MongoStore:
         self, limit: int, after: UUID | None, filters: Mapping[str, Any], expand: Sequence[str]
     ) -> bytes:
         wanted = self._documents.wanted(filters)
-        # There is a next page if there is one row more than asked for.
+        # One row more than requested shows whether there is a next page.
         if expand:
             found = await self._newest_expanded(wanted, after, limit + 1, expand)
             rows = [self._expanded(document, expand) for document in found[:limit]]
@@ -116,7 +116,7 @@ class MongoStore:
 
     async def export(self) -> AsyncIterator[bytes]:
         last: UUID | None = None
-        # Page by page, because a cursor that a slow client leaves alone for ten minutes is closed by the server.
+        # Page by page, because the server closes a cursor that a slow client leaves idle for ten minutes.
         while found := await self._newest({}, last, EXPORT_CHUNK_ROWS):
             rows = map(self._documents.row, found)
             yield b"".join([self._serializer.one(row) + b"\n" for row in rows])
@@ -161,7 +161,7 @@ class MongoStore:
         except DuplicateKeyError:
             if session is not None:
                 raise
-            # The drivers repeat a write whose connection failed. MongoDB knows it again; a server that speaks
+            # The drivers repeat a write whose connection failed. MongoDB recognizes it; another server that speaks
             # its protocol may not, and then it is this very row that has the value.
             if await self._on_primary.find_one({"_id": document["_id"]}, ["_id"]) is None:
                 raise
@@ -176,8 +176,8 @@ class MongoStore:
         await self._operations.write_together(write)
 
     async def _insert_documents(self, documents: list[Document], session: Session | None) -> None:
-        # A standalone server has no transactions, and stops at the first value that is taken. What it inserted
-        # before is deleted again; others may see it meanwhile, and it stays if the server dies at this moment.
+        # A standalone server has no transactions, and stops at the first duplicate value. The rows that it inserted
+        # before are deleted again; others may see them until then, and they stay if the server dies at this moment.
         try:
             await self._rows.insert_many(documents, session=session)
         except PyMongoError:
@@ -215,7 +215,7 @@ class MongoStore:
             self._refuse_unless_conditional(row_id, if_match)
 
     async def _wanted(self, row_id: UUID, if_match: str | None, session: Session | None) -> Document:
-        """Return the query for the row, as long as it is the one that `if_match` names."""
+        """Return the query for the row, if it is still the one that `if_match` names."""
         if if_match is None:
             return {"_id": row_id}
         found = await self._on_primary.find_one({"_id": row_id}, session=session)
@@ -237,7 +237,7 @@ class MongoStore:
         others = TransactionScope()
 
         async def write(session: Session | None) -> None:
-            # Before anything else goes: without transactions it would not come back.
+            # Before anything else is deleted: without transactions it could not be restored.
             await self._wanted(row_id, if_match, session)
             together = await self._references.together(self._table, row_id, session)
             others.changed_rows += together.rows()
@@ -247,7 +247,7 @@ class MongoStore:
         try:
             await self._operations.write_together(write)
         finally:
-            # After a failure too: what was not confirmed may have been done.
+            # After a failure, too: a write without a confirmation may have succeeded.
             await self._tell(others)
 
     async def _remove(self, row_id: UUID, if_match: str | None, session: Session | None) -> None:

@@ -1,4 +1,4 @@
-"""All rows of a table in figures, by one aggregation that reads each document once."""
+"""Statistics of a table, by one aggregation that reads each document once."""
 
 from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
@@ -15,7 +15,7 @@ TOP = 10
 
 
 def summary_pipeline(table: Table) -> list[Document]:
-    """Return the stages whose one document `summary_of` understands."""
+    """Return the stages that result in the document for `summary_of`."""
     figures: Document = {"_id": None, "count": {"$sum": 1}}
     parts: Document = {FIGURES: [{"$group": figures}]}
     for column in table.columns:
@@ -24,7 +24,7 @@ def summary_pipeline(table: Table) -> list[Document]:
         if column.is_counted:
             parts[column.name] = _most_used(column)
     read = [column.name for column in table.columns if column.is_number or column.is_counted]
-    # Without, the stage holds whole documents.
+    # Without it, the stage keeps whole documents.
     return [{"$project": dict.fromkeys(read or ["_id"], 1)}, {"$facet": parts}]
 
 
@@ -39,7 +39,7 @@ def _figures(column: Column) -> Document:
 
 def _most_used(column: Column) -> list[Document]:
     value = f"${column.name}"
-    # A set, because a row that has a value twice in its list counts once.
+    # A set, because a row with a value twice in its list counts once.
     elements = [{"$project": {column.name: {"$setUnion": [value, []]}}}, {"$unwind": value}]
     return [
         *(elements if column.is_list else [{"$match": {column.name: {"$ne": None}}}]),

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -30,6 +30,7 @@ from app.forge.errors import (
     TransactionsNotSupported,
     Unavailable,
 )
+from app.forge.observability.readings import Reading
 from app.forge.serializer import Serializer
 from app.forge.table import Table
 
@@ -39,17 +40,17 @@ Result = TypeVar("Result")
 TRANSIENT = "TransientTransactionError"
 UNKNOWN = "UnknownTransactionCommitResult"
 FIRST_BACKOFF_SECONDS = 0.005
-# The driver gives up first, and says why.
+# The driver times out first, with a better error.
 PATIENCE_FACTOR = 1.2
 NO_TRANSACTIONS = (
     "This MongoDB is a standalone server, which has no transactions. Run it as a replica set, of one member if need "
     'be: start mongod with --replSet rs0 and run "rs.initiate()" once.'
 )
-IN_TIME = "The database did not answer in time."
+IN_TIME = "The database did not respond in time."
 
 
 class Transaction(TransactionScope):
-    """A session in a transaction. What `work` does with the driver takes part in it by itself."""
+    """A session in a transaction. Operations of `work` with the driver take part in it automatically."""
 
     def __init__(self, database: DriverDatabase, session: Session, references: References) -> None:
         super().__init__()
@@ -76,11 +77,11 @@ class Transaction(TransactionScope):
 
 
 class _GivenUp(Exception):
-    """The caller waits no longer: nothing may be committed."""
+    """The caller no longer waits, so nothing may be committed."""
 
 
 class _Attempt:
-    """Progress of a transaction, for when its time is over."""
+    """Progress of a transaction, for its timeout."""
 
     def __init__(self, seconds: float) -> None:
         self.deadline = time.monotonic() + seconds
@@ -93,11 +94,11 @@ class _Attempt:
         """The time that is left. Raises `_GivenUp` if the transaction is no longer wanted."""
         remaining = self.deadline - time.monotonic()
         if self.is_given_up or remaining <= 0:
-            raise _GivenUp("The time of the transaction was over.")
+            raise _GivenUp("The transaction timed out.")
         return remaining
 
     def begin_to_commit(self) -> None:
-        """Let it be committed, or raise `_GivenUp`: from here on there is no way back."""
+        """Allow the commit, or raise `_GivenUp`; after this it cannot be stopped."""
         self.is_committing = self.remaining_seconds > 0
 
 
@@ -112,15 +113,19 @@ class Database(ChangeListener):
         self._background = Background()
 
     def store(self, table: Table, serializer: Serializer) -> MongoStore:
-        """Return the rows of the table, which is one of those that the database was opened with."""
+        """Return the store of a table with which the database was opened."""
         return MongoStore(table, serializer, self._operations, self._references, self.tell)
 
+    def readings(self) -> Iterable[Reading]:
+        """Yield the metrics of the connections."""
+        return self._operations.readings()
+
     async def ping(self) -> None:
-        """Return if the database answers and has the indexes, or raise `Unavailable`."""
+        """Return if the database responds and has the indexes, or raise `Unavailable`."""
         await self._operations.ping()
 
     async def migrate(self) -> None:
-        """Make the indexes, and give documents from before a field its default, however long that takes."""
+        """Create the indexes, and add defaults of new fields to older documents, without a time limit."""
         await self._operations.migrate()
 
     async def transact(
@@ -130,15 +135,15 @@ class Database(ChangeListener):
         timeout_seconds: float | None = None,
         retries: int = 0,
     ) -> Result:
-        """Return what `await work(transaction)` returns, once it is committed; what it raises undoes it.
+        """Return the result of `await work(transaction)` after the commit; if it raises, undo its changes.
 
-        The time is for the wait for a connection, the work and the commit together; by default it is
-        DATABASE_TIMEOUT_SECONDS. With `retries`, the work is run again where MongoDB says that the error is
-        transient, so it must have no effect but on the database.
+        The timeout covers the wait for a connection, the work and the commit; by default it is
+        DATABASE_TIMEOUT_SECONDS. With `retries`, the work is run again if MongoDB reports that the error is
+        transient, so it must have no effects outside the database.
 
         Raises `TransactionsNotSupported` on a standalone server, `TransactionConflict` if another transaction changed
-        the same documents, `Unavailable` if the database did not answer in time and nothing was committed, and its
-        subclass `OutcomeUnknown` if it did not answer the commit.
+        the same documents, `Unavailable` if the database did not respond in time and nothing was committed, and its
+        subclass `OutcomeUnknown` if it did not confirm the commit.
         """
         refuse_nesting("Pass `transaction` on to what takes part in it; MongoDB has no savepoints.")
         if self._under_way >= self._operations.max_under_way:
@@ -164,7 +169,7 @@ class Database(ChangeListener):
             raise Unavailable(IN_TIME) from error
 
     async def close(self) -> None:
-        """Return when what no one waited for any more has ended."""
+        """Return when abandoned transactions have ended."""
         await self._background.close()
 
     async def _run(
@@ -185,7 +190,7 @@ class Database(ChangeListener):
             raise
         finally:
             self._under_way -= 1
-            # After the commit: what is read from now on is new.
+            # After the commit, so that reads from now on see the change.
             await self.tell(attempt.changes)
 
     async def _with_retries(
@@ -197,14 +202,14 @@ class Database(ChangeListener):
             except PyMongoError as error:
                 if not error.has_error_label(TRANSIENT):
                     raise
-                # At random, so that those that met do not meet again.
+                # At random, so that conflicting transactions do not conflict again.
                 await asyncio.sleep(FIRST_BACKOFF_SECONDS * 2**number * random.uniform(0.5, 1.5))  # noqa: S311
         return await self._once(work, attempt)
 
     async def _once(self, work: Callable[[Transaction], Awaitable[Result]], attempt: _Attempt) -> Result:
         async with transaction_of(self._operations.database, self._operations.timeout_seconds) as session:
             scope = Transaction(self._operations.database, session, self._references)
-            # Both note the same changes, also those of an attempt that failed.
+            # Both record the same changes, including those of a failed attempt.
             scope.changed_rows = attempt.changes.changed_rows
             try:
                 with pymongo.timeout(attempt.remaining_seconds):
@@ -223,7 +228,7 @@ class Database(ChangeListener):
                 if not error.has_error_label(UNKNOWN):
                     attempt.is_committing = False
                     raise
-                # To commit twice is to commit once.
+                # A repeated commit has no further effect.
                 if time.monotonic() > attempt.deadline or attempt.is_given_up:
                     raise _unknown() from error
                 await asyncio.sleep(FIRST_BACKOFF_SECONDS)
@@ -232,4 +237,4 @@ class Database(ChangeListener):
 
 
 def _unknown() -> OutcomeUnknown:
-    return OutcomeUnknown("The database did not say in time whether it committed.")
+    return OutcomeUnknown("The database did not confirm the commit in time.")

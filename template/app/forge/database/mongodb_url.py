@@ -1,4 +1,4 @@
-"""The server that DATABASE_URL names, and its options, each of them honoured or refused by its name."""
+"""The server that DATABASE_URL names, and its options, each of which is honored or refused by name."""
 
 import warnings
 from typing import Any
@@ -10,7 +10,7 @@ from pymongo.errors import PyMongoError
 SCHEMES = ("mongodb", "mongodb+srv")
 EXAMPLE = "Use mongodb://host:port/database or mongodb+srv://host/database"
 
-# Options whose place is a setting, by their names in lower case.
+# Options that are settings instead, by their names in lower case.
 SETTINGS = {
     "connecttimeoutms": "DATABASE_TIMEOUT_SECONDS",
     "maxpoolsize": "DATABASE_POOL_SIZE",
@@ -21,9 +21,9 @@ SETTINGS = {
     "waitqueuetimeoutms": "DATABASE_TIMEOUT_SECONDS",
     "wtimeoutms": "DATABASE_TIMEOUT_SECONDS",
 }
-# Options that the service depends on, with the only value that they may have.
+# Options that the service depends on, with their only allowed value.
 FIXED = {"journal": "true", "tz_aware": "true", "uuidrepresentation": "standard"}
-# The service reads and writes in ways that these would break.
+# Options that would break the service's reads and writes.
 UNSUPPORTED = frozenset({"datetime_conversion", "fsync", "unicode_decode_error_handler"})
 SECRET = frozenset({"authmechanismproperties", "proxypassword", "tlscertificatekeyfilepassword"})
 
@@ -35,7 +35,7 @@ def check_url(url: str, **options: Any) -> None:
     database, _, query = behind.partition("?")
     if scheme not in SCHEMES:
         raise ValueError(f"it is not the URL of a MongoDB server. {EXAMPLE}")
-    # Before anything is repeated: what follows an unescaped character may be the rest of a password.
+    # Checked before any message quotes the URL: text after an unescaped character may belong to a password.
     if "@" in behind or "?" in authority:
         raise ValueError(
             "special characters in the user name, the password and options must be percent-encoded, "
@@ -76,7 +76,7 @@ def _check_client(url: str, named: dict[str, str], options: dict[str, Any]) -> N
         with warnings.catch_warnings():
             # PyMongo only warns about an option that it does not know.
             warnings.simplefilter("error", UserWarning)
-            # Nothing is connected, and no name is looked up, before the first operation.
+            # It does not connect or look up names before the first operation.
             AsyncMongoClient[dict[str, Any]](url, **options)
     except OSError as error:
         names = [name for name, value in named.items() if value == error.filename]

@@ -1,16 +1,18 @@
-"""Outages of the dependencies, in the log: one line when one begins, one when it ends, few in between.
+"""Log lines about outages of the dependencies: one at the start, one at the end, few in between.
 
-Each worker keeps its own account. Requests that succeed never come here.
+Each worker counts separately. Successful requests do not run this code.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
 
 from app.forge.errors import ServiceError
+from app.forge.observability.readings import Reading
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +20,7 @@ Ping = Callable[[], Awaitable[None]]
 
 # The least time between two lines about one outage.
 REPEAT_SECONDS = 30.0
-# An answered ping alone does not end an outage: on a full disk, reads succeed while writes fail.
+# A successful ping alone does not end an outage: on a full disk, reads succeed while writes fail.
 QUIET_SECONDS = 5.0
 PROBE_SECONDS = 1.0
 
@@ -33,11 +35,13 @@ class _Outage:
 
 
 _outages: dict[str, _Outage] = {}
+_failures: Counter[str] = Counter()
 
 
 def report(dependency: str, error: BaseException) -> None:
     """Log that the dependency failed, with the cause: the first time at once, then a count every 30 seconds."""
     now = monotonic()
+    _failures[dependency] += 1
     outage = _outages.get(dependency)
     if outage is None:
         _outages[dependency] = _Outage(began_at=now, failed_at=now, logged_at=now)
@@ -48,7 +52,7 @@ def report(dependency: str, error: BaseException) -> None:
     outage.unlogged += 1
     seconds = now - outage.logged_at
     if seconds >= REPEAT_SECONDS:
-        message = "Outage of the %s goes on (failures in the last %.0f s: %d): %s"
+        message = "Outage of the %s continues (failures in the last %.0f s: %d): %s"
         logger.error(message, dependency, seconds, outage.unlogged, cause_of(error))
         outage.logged_at, outage.unlogged = now, 0
 
@@ -62,17 +66,28 @@ async def report_if_down(dependency: str, ping: Ping) -> None:
 
 
 def recovered(dependency: str) -> None:
-    """Log that the dependency answers again, unless it failed in the last few seconds or never did."""
+    """Log that the dependency is available again, unless it failed in the last few seconds or never did."""
     outage = _outages.get(dependency)
     if outage is None or monotonic() - outage.failed_at < QUIET_SECONDS:
         return
     del _outages[dependency]
     seconds = outage.failed_at - outage.began_at
-    logger.info("The %s answers again after %.1f s (failures: %d).", dependency, seconds, outage.failures)
+    logger.info(
+        "The %s is available again after %.1f s (failures: %d).", dependency, seconds, outage.failures
+    )
+
+
+def readings(dependencies: Iterable[str]) -> Iterable[Reading]:
+    """Yield the state of each dependency, and how often it failed."""
+    for name in dependencies:
+        labels = {"dependency": name}
+        is_up = name not in _outages
+        yield Reading("dependency_up", "0 during an outage that any worker sees.", is_up, labels, "livemin")
+        yield Reading("dependency_failures_total", "Failed uses of a dependency.", _failures[name], labels)
 
 
 def cause_of(error: BaseException) -> str:
-    """Return what failed and why on one line, without a stack."""
+    """Return the error and its cause on one line, without a stack."""
     if not isinstance(error, ServiceError):
         return _described(error)
     if error.__cause__ is None:
@@ -88,7 +103,7 @@ def _described(error: BaseException) -> str:
 
 @asynccontextmanager
 async def watched(pings: Mapping[str, Ping]) -> AsyncIterator[None]:
-    """Notice when a dependency that failed answers again; pings are sent during outages only."""
+    """Detect the end of outages by pings, which are only sent during outages."""
     watching = asyncio.create_task(_watch(pings))
     try:
         yield
@@ -96,6 +111,7 @@ async def watched(pings: Mapping[str, Ping]) -> AsyncIterator[None]:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
         _outages.clear()
+        _failures.clear()
 
 
 async def _watch(pings: Mapping[str, Ping]) -> None:

@@ -16,20 +16,20 @@ from app.forge.database.slow_queries import SlowQuerySettings
 from app.forge.server.settings import ServerSettings, share
 from app.forge.table import Table
 
-# Of one table: more are in use if pages are filtered in many ways.
+# Per table; more are in use if pages are filtered in many ways.
 STATEMENTS_KEPT = 20
 
 
 class DatabaseSettings(ServerSettings, SlowQuerySettings):
-    """Where the database is, and how much of it this service may take."""
+    """The address of the database, and the limits for this service."""
 
     database_url: SecretStr
-    # What stands between this service and PostgreSQL, see app/forge/database/postgres_pooler.py.
+    # The pooler between this service and PostgreSQL, see app/forge/database/postgres_pooler.py.
     database_pooler: Pooler = "none"
     database_timeout_seconds: PositiveFloat = 5.0
-    # What this service may take of the server's max_connections (100 unless changed), over all workers.
+    # The service's share of the server's max_connections (100 by default), over all workers.
     database_max_connections: PositiveInt = 80
-    # What one worker opens at most. More than the server has CPUs for only makes queries wait in the server.
+    # The maximum per worker. With more than the server has CPUs for, queries only wait in the server.
     database_pool_size: PositiveInt = 10
     database_max_waiting_requests: PositiveInt = 1_000
 
@@ -46,13 +46,13 @@ class DatabaseSettings(ServerSettings, SlowQuerySettings):
 
     @property
     def connections_per_worker(self) -> int:
-        """The size of each worker's pool, so that all workers together keep to the limit."""
+        """The size of each worker's pool, so that all workers together stay within the limit."""
         return share(self.database_max_connections, self.workers, self.database_pool_size)
 
 
 @asynccontextmanager
 async def open_database(settings: DatabaseSettings, tables: Sequence[Table]) -> AsyncIterator[Database]:
-    """Yield the database and close its connections in the end. It may be down meanwhile."""
+    """Yield the database, and close its connections on exit. It need not be running."""
     pool = ConnectionPool(
         settings.server,
         size=settings.connections_per_worker,
@@ -77,7 +77,7 @@ def _connection_class(settings: DatabaseSettings) -> type[asyncpg.Connection]:
     has_statements = settings.database_pooler != "transaction"
     connection_class: type[asyncpg.Connection] = asyncpg.Connection if has_statements else UnnamedStatements
     if settings.slow_query_ms is not None:
-        # Here, so that nothing of it is loaded where it is not wanted.
+        # Imported lazily: only needed if SLOW_QUERY_MS is set.
         from app.forge.database.postgres_slow_queries import slow_query_connection
 
         connection_class = slow_query_connection(settings.slow_query_ms / 1_000, connection_class)

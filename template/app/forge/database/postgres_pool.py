@@ -1,14 +1,16 @@
 """Connections to PostgreSQL for single statements.
 
-asyncpg's own pool makes a task and a query of its own for every connection that comes back, which is more than
+asyncpg's own pool runs a task and an extra query for every connection that is released, which is more than
 half of the cost of a read. Statements that neither open a transaction nor alter their session leave nothing to
-clean up, so here a connection is handed on as it is, and one that failed in any other way than by PostgreSQL's
-own error is thrown away.
+clean up, so here a connection is reused unchanged, and one that failed in any other way than by PostgreSQL's
+own error is discarded.
 """
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 from contextlib import suppress
+from time import monotonic
 from typing import Any, LiteralString
 
 import asyncpg
@@ -25,8 +27,9 @@ from app.forge.database.postgres_errors import (
 from app.forge.database.postgres_pooler import Pooler
 from app.forge.database.postgres_url import CONNECT_ERRORS, PostgresServer
 from app.forge.errors import Unavailable
+from app.forge.observability.readings import Reading
 
-# How long a statement that was given up is tried to be cancelled before its connection is cut.
+# The time to cancel an abandoned statement before its connection is cut.
 CANCEL_SECONDS = 1.0
 MIGRATIONS_SECONDS = 1.0
 MIGRATIONS = "SELECT FROM alembic_version"
@@ -53,36 +56,56 @@ class ConnectionPool:
         self._server = server
         self._connection_class = connection_class
         self._schema = schema
+        self._size = size
         self._unopened = size
         self._max_waiting = max_waiting
         self._timeout_seconds = timeout_seconds
-        # There a session is not the service's own: the pooler resets it.
+        # Behind a pooler, sessions are shared, and the pooler resets them.
         self.is_behind_pooler = pooler != "none"
         self._statement_cache_size = 0 if pooler == "transaction" else statements_kept
         self._session = {"application_name": application_name, "timezone": "UTC"}
         if not self.is_behind_pooler:
-            # The server gives up a little later than the client, for when the client could not tell it to. A
-            # pooler refuses this setting: there the client's word has to do.
+            # The server times out a little later than the client, in case the client could not cancel the statement. A
+            # pooler refuses this setting; then only the client cancels.
             self._session["statement_timeout"] = str(round(timeout_seconds * 1_100))
         self._idle: list[asyncpg.Connection] = []
         self._open_connections: set[asyncpg.Connection] = set()
-        # To be closed as soon as they come back.
+        # To be closed when they are released.
         self._retired: set[asyncpg.Connection] = set()
         self._closing: set[asyncio.Task[None]] = set()
-        # Each waits for a connection, or for None: leave to open one.
+        # Each waits for a connection, or for None: the permission to open one.
         self._waiting: deque[asyncio.Future[asyncpg.Connection | None]] = deque()
+        self._waits = 0
+        self._waited_seconds = 0.0
+
+    def readings(self) -> Iterable[Reading]:
+        """Yield the metrics of the pool: https://opentelemetry.io/docs/specs/semconv/database/database-metrics/."""
+        count = "db_client_connection_count", "Open connections."
+        used = self._size - self._unopened - len(self._idle)
+        yield Reading(*count, len(self._idle), {"db_client_connection_state": "idle"})
+        yield Reading(*count, used, {"db_client_connection_state": "used"})
+        yield Reading("db_client_connection_max", "Connections that may be opened.", self._size)
+        yield Reading(
+            "db_client_connection_pending_requests",
+            "Requests that wait for a connection.",
+            len(self._waiting),
+        )
+        yield Reading("db_client_connection_waits_total", "Requests that had to wait.", self._waits)
+        yield Reading(
+            "db_client_connection_wait_seconds_total", "Time that they waited.", self._waited_seconds
+        )
 
     async def fetch(self, sql: LiteralString, *values: object) -> list[Any]:
         """Return the rows of one statement, which must not alter its session.
 
-        Raises `Unavailable`, or asyncpg's error where the statement is wrong or breaks a rule of the database.
+        Raises `Unavailable`, or asyncpg's error if the statement is wrong or violates a constraint.
         """
         try:
-            # One bound for the whole: the wait for a connection, opening it, and the statement.
+            # One timeout for everything: the wait for a connection, opening it, and the statement.
             async with asyncio.timeout(self._timeout_seconds):
                 return await self._fetch(sql, values)
         except TimeoutError as error:
-            # If the server has gone silently, idle connections are useless too.
+            # If the server has disappeared silently, idle connections are useless, too.
             self._close_idle()
             raise Unavailable(NOT_IN_TIME) from error
         except UNAVAILABLE_ERRORS as error:
@@ -97,11 +120,11 @@ class ConnectionPool:
         return await self._acquire()
 
     def take_back(self, connection: asyncpg.Connection) -> None:
-        """Let others use a connection that was lent, as it is; one that is closed is replaced."""
+        """Release a connection that was lent, unchanged; a closed one is replaced."""
         self._release(connection)
 
     async def close(self) -> None:
-        """Close the connections; nothing may be under way."""
+        """Close the connections; none may be in use."""
         for connection in self._idle:
             await connection.close(timeout=self._timeout_seconds)
         await asyncio.gather(*self._closing)
@@ -125,9 +148,9 @@ class ConnectionPool:
         return rows
 
     def note_failure(self, connection: asyncpg.Connection, error: BaseException) -> None:
-        """Retire the connection, and all others, if the error says so; it is still to be released.
+        """Retire the connection, and all others, if the error requires it; it must still be released.
 
-        Raises `Unavailable` where asyncpg's own error would not say that the connection is closed.
+        Raises `Unavailable` if asyncpg's own error would not show that the connection is closed.
         """
         if isinstance(error, LOST_ERRORS):
             self._close_idle()
@@ -173,13 +196,17 @@ class ConnectionPool:
             raise Unavailable("Too many requests are waiting for the database.")
         handed = asyncio.get_running_loop().create_future()
         self._waiting.append(handed)
+        self._waits += 1
+        waits_since = monotonic()
         try:
             return await handed
         except BaseException:
-            # Whoever gives up in the moment in which it is served lets the next one have it.
+            # A request that gives up at the moment when it gets a connection passes it to the next one.
             if handed.done() and not handed.cancelled():
                 self._hand_on(handed.result())
             raise
+        finally:
+            self._waited_seconds += monotonic() - waits_since
 
     def _release(self, connection: asyncpg.Connection) -> None:
         if connection.is_closed() or connection in self._retired:
@@ -225,7 +252,7 @@ def _explained(error: Exception) -> Exception:
 
 
 async def _cancel_and_close(connection: asyncpg.Connection) -> None:
-    # asyncpg first waits until the server has been asked to cancel what was given up. If that takes too long, it
+    # asyncpg first waits until the server has been asked to cancel the abandoned statement. If that takes too long, it
     # cuts the connection.
     with suppress(Exception):
         await connection.close(timeout=CANCEL_SECONDS)

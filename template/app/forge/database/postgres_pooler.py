@@ -14,7 +14,7 @@ MAX_DESCRIBED = 500
 
 
 class UnnamedStatements(asyncpg.Connection):  # type: ignore[misc]
-    """A connection that keeps no statement in its session, for which `statement_cache_size` has to be 0.
+    """A connection that keeps no statement in its session, which requires `statement_cache_size=0`.
 
     asyncpg then describes each statement before it is run: a second round trip, in which the server parses it a
     first time. Here the description is kept, and the statement is parsed and run in one.

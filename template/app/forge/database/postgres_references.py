@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     # It uses this module.
     from app.forge.database.postgres_transactions import Transaction
 
-# PostgreSQL 18 has a class of its own for ON DELETE RESTRICT.
+# PostgreSQL 18 has a separate class for ON DELETE RESTRICT.
 REFERENCE_ERRORS = (asyncpg.ForeignKeyViolationError, asyncpg.RestrictViolationError)
 
 

@@ -10,10 +10,10 @@ import asyncpg
 
 from app.forge.database.slow_queries import log_slow_query
 
-# What EXPLAIN takes; of the others, such as COMMIT, only their time is known.
+# Statements that EXPLAIN accepts; for others, such as COMMIT, only the time is logged.
 EXPLAINED = re.compile(r"\s*(?:SELECT|INSERT|UPDATE|DELETE|MERGE|WITH|VALUES|SHOW)\b", re.IGNORECASE)
 SAVEPOINT = "SAVEPOINT slow_query"
-# Not released only: what is SET LOCAL would stay.
+# Not only RELEASE: the effect of SET LOCAL would stay.
 UNDO_SAVEPOINT = "ROLLBACK TO slow_query; RELEASE slow_query"
 NOT_FINISHED = "The statement was not finished."
 
@@ -21,7 +21,7 @@ _numbers = count()
 
 
 def slow_query_connection(slow_seconds: float, base: type[asyncpg.Connection]) -> type[asyncpg.Connection]:
-    """Return a subclass of `base` whose connections log what takes this long or longer."""
+    """Return a subclass of `base` whose connections log statements that take this long or longer."""
 
     class Connection(SlowQueryConnection, base):  # type: ignore[misc]
         pass
@@ -31,7 +31,7 @@ def slow_query_connection(slow_seconds: float, base: type[asyncpg.Connection]) -
 
 
 class SlowQueryConnection(asyncpg.Connection):  # type: ignore[misc]
-    """A connection on which a slow statement is explained before its rows are handed out."""
+    """A connection on which a slow statement is explained before its rows are returned."""
 
     slow_seconds: ClassVar[float]
 
@@ -82,14 +82,14 @@ class SlowQueryConnection(asyncpg.Connection):  # type: ignore[misc]
         try:
             return await self._generic_plan(sql, parameters)
         except asyncpg.PostgresError as error:
-            return f"PostgreSQL does not tell: {error}"
+            return f"PostgreSQL returned no plan: {error}"
         finally:
             await super().execute(undo)
 
     async def _generic_plan(self, sql: str, parameters: int) -> str:
-        # A statement that was prepared outlives the transaction, so a name that could not be freed is not used again.
+        # A prepared statement outlives the transaction, so a name that could not be freed is not used again.
         name = f"slow_query_{next(_numbers)}"
-        # The plan for any values: the one for these would have them in it, and they may be secrets.
+        # The generic plan: a plan for these values would contain them, and they may be secrets.
         await super().execute("SET LOCAL plan_cache_mode = force_generic_plan")
         await super().execute(f"PREPARE {name} AS {sql}")
         nulls = f"({', '.join(['NULL'] * parameters)})" if parameters else ""

@@ -1,4 +1,4 @@
-"""The SQL of a table, made once from its columns: every identifier is quoted, every value is a parameter."""
+"""The SQL of a table, built once from its columns: every identifier is quoted, every value is a parameter."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -10,7 +10,7 @@ from app.forge.table import Column, Kind, Table
 
 Convert = Callable[[Any], Any]
 
-# Of one element, if the column is a list. Words compare by code point, so that sorting is the same under every locale.
+# Of one element, if the column is a list. Words compare by code point, so that sorting does not depend on the locale.
 TYPES: Mapping[Kind, str] = {
     "str": "text",
     "int": "bigint",
@@ -26,17 +26,17 @@ TYPES: Mapping[Kind, str] = {
 WRITTEN_OTHERWISE = frozenset[Kind]({"float", "decimal"})
 # Kinds whose values JSON has as their text.
 AS_TEXT = frozenset[Kind]({"date", "decimal", "uuid"})
-# asyncpg takes the first and the last of these for infinity.
+# asyncpg reads the first and the last of these as infinity.
 SENT_AS_TEXT = frozenset[Kind]({"date", "datetime"})
 # The form in which both serializers write times: without a fraction if it is zero.
 TIME = "replace(to_char({0} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), '.000000Z', 'Z')"
-# A power of two, so that nothing is rounded: sums of the largest numbers would overflow.
+# A power of two, so that nothing is rounded. Without it, sums of the largest numbers would overflow.
 SCALE = "1152921504606846976::float8"
 
 TOP = 10
-# All that PostgreSQL keeps of a name.
+# The maximum length of a name in PostgreSQL.
 MAX_NAME_BYTES = 63
-# Texts of pages that are kept, for each table: one for each set of filters and relations that is asked for.
+# Page statements that are kept per table: one for each requested set of filters and relations.
 MAX_PAGES = 256
 
 
@@ -46,19 +46,19 @@ def quoted(name: str) -> str:
 
 
 def constraint_name(table: str, column: str, suffix: str) -> str:
-    """Return the name that migrations give to a constraint of a column, as PostgreSQL keeps it."""
+    """Return the name that migrations give to a constraint of a column, as PostgreSQL truncates it."""
     return f"{table}_{column}_{suffix}"[:MAX_NAME_BYTES]
 
 
 def parameter(number: int, column: Column) -> str:
-    """Return the place of a value of the column."""
+    """Return the placeholder of a value of the column."""
     suffix = "[]" if column.is_list else ""
     through = f"::text{suffix}" if column.kind in SENT_AS_TEXT else ""
     return f"${number}{through}::{TYPES[column.kind]}{suffix}"
 
 
 def converter(column: Column) -> Convert | None:
-    """Return what makes a parameter of a value, or None if they are the same."""
+    """Return the conversion of a value to a parameter, or None if none is needed."""
     convert = {"date": _iso, "datetime": _iso, "json": json_text}.get(column.kind)
     if convert is None:
         return None
@@ -70,7 +70,7 @@ def converter(column: Column) -> Convert | None:
 
 
 def one_of(column: Column) -> Column:
-    """Return the column of one element of a list; other columns as they are."""
+    """Return the column of one element of a list; other columns unchanged."""
     return replace(column, is_list=False)
 
 
@@ -79,7 +79,7 @@ def _iso(value: Any) -> str:
 
 
 def _written(column: Column) -> str:
-    """Return the column as it is in JSON."""
+    """Return the expression for the column in JSON."""
     name = quoted(column.name)
     if column.kind == "decimal":
         return f"{name}::text{'[]' if column.is_list else ''} AS {name}"
@@ -96,13 +96,13 @@ def _time(name: str) -> str:
 
 
 def fields_of(table: Table) -> str:
-    """Return the columns of a row as they are in JSON."""
+    """Return the expressions for the columns of a row in JSON."""
     times = [f"{_time(quoted(name))} AS {quoted(name)}" for name in ("created_at", "updated_at")]
     return ", ".join([quoted("id"), *map(_written, table.columns), *times])
 
 
 class Statements:
-    """The statements of a table. Names of their own begin with `_`, which no column's name does."""
+    """The statements of a table. Their own names start with `_`, which no column's name does."""
 
     def __init__(self, table: Table, tables: Mapping[str, Table]) -> None:
         self._table = table
@@ -116,11 +116,11 @@ class Statements:
         row = self._row(f"SELECT {self._fields} FROM {self._name} WHERE id = $1")
         self.get = row
         columns = ", ".join(map(quoted, self.names))
-        # Whether the response to an insert comes from the database; else it is known before.
+        # True if the response to an insert comes from the database; otherwise it is known before.
         self.insert_returns = any(column.kind in WRITTEN_OTHERWISE for column in table.columns)
         self.insert = self._insert(columns)
         populated = ", ".join([quoted("id"), *map(_populated, table.columns), '"created_at"', '"updated_at"'])
-        # One JSON document carries all rows, in one round trip and all or nothing.
+        # One JSON document contains all rows: one round trip, all or nothing.
         self.insert_many = (
             f"INSERT INTO {self._name} ({columns}) SELECT {populated} "
             f"FROM json_populate_recordset(NULL::{self._name}, $1::json)"
@@ -148,12 +148,12 @@ class Statements:
         )
 
     def missing(self, column: Column) -> str:
-        """Return the statement that finds the first of many values that refers to nothing, counted from 0."""
+        """Return the statement that finds the first of many values that refers to no row, counted from 0."""
         assert column.reference is not None
         return _first(column, f"NOT EXISTS (SELECT FROM {quoted(column.reference.to)} WHERE id = _value)")
 
     def taken(self, column: Column) -> str:
-        """Return the statement that finds the first of many values that a row has, counted from 0."""
+        """Return the statement that finds the first of many values that is taken, counted from 0."""
         return _first(column, f"EXISTS (SELECT FROM {self._name} WHERE {quoted(column.name)} = _value)")
 
     def _row(self, rows: str) -> str:
@@ -171,7 +171,7 @@ class Statements:
         return f"WITH _new AS ({insert} RETURNING *) {self._row(f'SELECT {self._fields} FROM _new')}"
 
     def _update(self, condition: str) -> str:
-        # Fields that the JSON document of changes does not have keep their value.
+        # Fields that are not in the JSON document of changes keep their value.
         names = ", ".join([*(quoted(column.name) for column in self._table.columns), '"updated_at"'])
         values = ", ".join(
             [*(_populated(column, "_new.") for column in self._table.columns), "$3::timestamptz"]
@@ -189,11 +189,11 @@ class Statements:
             for number, name in enumerate(filters, start=3)
         )
         if filters:
-            # Always true for a limit. Not knowing it, PostgreSQL takes a plan for any values to be expensive, so it plans
+            # Always true for a limit. PostgreSQL does not know that and considers a generic plan expensive, so it plans
             # for these: a rare value is found by its index, a common one in the order of the pages.
             conditions += f" AND ($2::int > 0 OR id IN (SELECT id FROM {self._name}))"
-        # Ids are UUIDv7, whose order is the order of creation, so the primary key serves the pages too. With one row
-        # more than asked for, there is a next page.
+        # UUIDv7 ids are in the order of creation, so the primary key serves the pages, too. With one row
+        # more than requested, there is a next page.
         return (
             f"WITH _found AS MATERIALIZED (SELECT * FROM {self._name} WHERE id < $1{conditions} "
             "ORDER BY id DESC LIMIT $2::int + 1), "
@@ -219,7 +219,7 @@ class Statements:
         return f"(SELECT row_to_json(_row) FROM ({rows}) AS _row)"
 
     def _summary(self) -> str:
-        """Return the statement whose values are the count, three of each number, and two lists of each counted column."""
+        """Return the statement for the count, three values of each number, and two lists of each counted column."""
         columns = self._table.columns
         figures = [", ".join(_figures(column)) for column in columns if column.is_number]
         parts = [f"(SELECT {', '.join(['count(*)', *figures])} FROM {self._name}) AS _all"]
@@ -251,7 +251,7 @@ def _first(column: Column, condition: str) -> str:
 
 def _populated(column: Column, of: str = "") -> str:
     name = f"{of}{quoted(column.name)}"
-    # There null means that a column has no value, and not that its value is JSON's null.
+    # There null means that a column has no value, not that its value is JSON's null.
     is_json = column.kind == "json" and not column.is_list and not column.is_optional
     return f"coalesce({name}, 'null')" if is_json else name
 
@@ -278,8 +278,8 @@ def _figures(column: Column) -> Sequence[str]:
 
 
 def ping(tables: Sequence[Table], *, for_changes: bool) -> str:
-    """Return a statement that fails if a table or column is missing, or, `for_changes`, if the server takes none."""
-    # The first changes nothing, but is refused by a server that takes no changes.
+    """Return a statement that fails if a table or column is missing, or, with `for_changes`, if the server is read-only."""
+    # The first changes nothing, but a read-only server refuses it.
     rows = "WHERE false FOR UPDATE" if for_changes else "LIMIT 1"
     looks = []
     for table in tables:

@@ -1,4 +1,4 @@
-"""A table in PostgreSQL. The database writes the JSON, at a third of what Python needs for a page."""
+"""A table in PostgreSQL. The database writes the JSON, in a third of the time that Python needs for a page."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # Sorts after every UUIDv7: where the first page starts.
 AFTER_ALL_IDS = UUID(int=2**128 - 1)
 EXPORT_CHUNK_ROWS = 1_000
-# Of a removal that met another on the same rows.
+# Of a removal that conflicted with another on the same rows.
 DELETE_RETRIES = 3
 
 
@@ -129,7 +129,7 @@ class PostgresStore:
     async def export(self) -> AsyncIterator[bytes]:
         last = AFTER_ALL_IDS
         one = self._serializer.one
-        # Page by page, because a cursor would keep a connection for as long as a slow client reads.
+        # Page by page, because a cursor would occupy a connection for as long as a slow client reads.
         while rows := await self._pool.fetch(self._statements.export, last, EXPORT_CHUNK_ROWS):
             yield b"".join([one(row.encode()) + b"\n" for _, row in rows])
             last = rows[-1][0]
@@ -171,7 +171,7 @@ class PostgresStore:
             changed = await self._change(changes, sql, row_id, text, updated_at, version)
             if changed:
                 return document_of(self._serializer.one(changed[0][0].encode()))
-            # Another change came between: what the row is now decides.
+            # Another change came first: check the new state of the row.
 
     async def _delete_version(self, row_id: UUID, if_match: str) -> None:
         while True:
@@ -194,7 +194,7 @@ class PostgresStore:
 
     async def _delete_with_others(self, row_id: UUID, if_match: str | None) -> None:
         async def work(transaction: "Transaction") -> None:
-            # From here on no row can begin to refer to it.
+            # From here on no further row can refer to it.
             found = await transaction.fetch(self._statements.lock, row_id)
             self._checked(found, row_id, if_match)
             await delete(transaction, self._table, row_id, self._tables)
@@ -204,7 +204,7 @@ class PostgresStore:
     async def _refuse_many(
         self, error: asyncpg.IntegrityConstraintViolationError, rows: Sequence[Row]
     ) -> NoReturn:
-        """Raise what the violation means to clients, with the first row of the batch that is refused."""
+        """Raise the error for clients, with the first row of the batch that is refused."""
         name = error.constraint_name
         column = self._unique.get(name) or self._references.get(name)
         if column is None:
@@ -216,7 +216,7 @@ class PostgresStore:
         given = values if convert is None else [convert(value) for value in values]
         found = await self._pool.fetch(sql, given)
         if not found:
-            # The other row has come or gone since.
+            # The other row has appeared or disappeared since.
             raise Unavailable(CHANGED_AT_THE_SAME_TIME) from error
         index = found[0][0]
         if is_unique:
@@ -232,7 +232,7 @@ class PostgresStore:
     def _refuse(
         self, error: asyncpg.IntegrityConstraintViolationError, values: Mapping[str, Any]
     ) -> NoReturn:
-        """Raise what the violation means to clients; of a constraint that the table does not have, itself."""
+        """Raise the error for clients; for a constraint that the table does not have, the violation itself."""
         name = error.constraint_name
         if (column := self._unique.get(name)) is not None:
             raise Taken.of(column.name, values[column.name]) from None

@@ -24,25 +24,26 @@ from app.forge.database.transactions import (
     refuse_nesting,
 )
 from app.forge.errors import NotFound, OutcomeUnknown, TransactionConflict, Unavailable
+from app.forge.observability.readings import Reading
 from app.forge.serializer import Serializer
 from app.forge.table import Table
 
 Result = TypeVar("Result")
 Isolation = Literal["read committed", "repeatable read", "serializable"]
 
-# What PostgreSQL asks its clients to try again: https://www.postgresql.org/docs/current/mvcc-serialization-failure-handling.html
+# Errors after which PostgreSQL asks clients to retry: https://www.postgresql.org/docs/current/mvcc-serialization-failure-handling.html
 RETRIABLE_ERRORS = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
-# What says that the transaction is over, and not that its work is wrong.
+# Errors that mean that the transaction has ended, not that its work is wrong.
 UNAVAILABLE_ERRORS = (*LOST_ERRORS, *ENDED_ERRORS)
-# What a semicolon or a keyword inside of does not count.
+# Parts of a statement in which semicolons and keywords do not count.
 QUOTED = re.compile(r"\$(\w*)\$.*?\$\1\$|'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)
-# Statements that would end the transaction, or begin one that nothing ends. A text without values may hold several.
+# Statements that would end the transaction, or begin another. A text without values may contain several.
 CONTROL = re.compile(
     r"(?:\A|;)\s*(BEGIN|START\s+TRANSACTION|COMMIT|END|ABORT|PREPARE\s+TRANSACTION"
     r"|ROLLBACK(?!\s+(?:WORK\s+|TRANSACTION\s+)?TO\b))\b",
     re.IGNORECASE,
 )
-# A commit may take this much longer than the transaction to be answered; its caller has given up by then.
+# The additional time for the response to a commit; its caller has given up by then.
 ENDING_FACTOR = 1.2
 FIRST_BACKOFF_SECONDS = 0.005
 INSTEAD = "Use `async with transaction.savepoint()`."
@@ -57,14 +58,14 @@ def _control(sql: str) -> str | None:
 def _is_unavailable(error: BaseException, connection: asyncpg.Connection) -> bool:
     if isinstance(error, UNAVAILABLE_ERRORS):
         return True
-    # On a connection that works, asyncpg's own error is a mistake in the work.
+    # On a working connection, asyncpg's own error is a mistake in the work.
     return connection.is_closed() and isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError)
 
 
 class Transaction(TransactionScope):
-    """asyncpg's connection inside of a transaction, without what would end it or last longer.
+    """asyncpg's connection inside a transaction, without methods that would end it or outlast it.
 
-    Methods take and return what asyncpg's do, and raise its errors, or `Unavailable`.
+    Methods have the parameters and results of asyncpg's, and raise its errors, or `Unavailable`.
     """
 
     def __init__(
@@ -118,7 +119,7 @@ class Transaction(TransactionScope):
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
-        """Undo what is done inside if it raises, and nothing else of the transaction."""
+        """Undo the changes of the block if it raises, and nothing else of the transaction."""
         self._savepoints += 1
         name = f"savepoint_{self._savepoints}"
         await self._run(self._connection.execute, f"SAVEPOINT {name}")
@@ -133,14 +134,14 @@ class Transaction(TransactionScope):
         self._refuse_if_ended()
         if control := _control(sql):
             raise RuntimeError(
-                f"{control} inside of a transaction: it is committed when `work` returns and rolled back when it "
+                f"{control} inside a transaction: it is committed when `work` returns and rolled back when it "
                 f"raises. {INSTEAD}"
             )
         try:
             return await method(sql, *values)
         except Exception as error:
             if self._read_only and isinstance(error, asyncpg.ReadOnlySQLTransactionError):
-                # The work changes what it said it would only read.
+                # The work writes although it asked for `read_only`.
                 raise
             if _is_unavailable(error, self._connection):
                 self._pool.note_failure(self._connection, error)
@@ -149,7 +150,7 @@ class Transaction(TransactionScope):
 
 
 class _Attempt:
-    """Progress of a transaction, for when its time is over."""
+    """Progress of a transaction, for its timeout."""
 
     scope: Transaction | None = None
     is_committing = False
@@ -172,8 +173,12 @@ class Database(ChangeListener):
         self._background = Background()
 
     def store(self, table: Table, serializer: Serializer) -> PostgresStore:
-        """Return the rows of a table."""
+        """Return the store of a table."""
         return PostgresStore(table, serializer, self._pool, self, {**self._tables, table.name: table})
+
+    def readings(self) -> Iterable[Reading]:
+        """Yield the metrics of the connections."""
+        return self._pool.readings()
 
     async def ping(self) -> None:
         """Return if all tables can be read and changed, or raise `Unavailable`."""
@@ -191,14 +196,14 @@ class Database(ChangeListener):
         read_only: bool = False,
         retries: int = 0,
     ) -> Result:
-        """Return what `await work(transaction)` returns, once it is committed; what it raises undoes it.
+        """Return the result of `await work(transaction)` after the commit; if it raises, undo its changes.
 
-        The time is for the wait for a connection, the work and the commit together; by default it is
+        The timeout covers the wait for a connection, the work and the commit; by default it is
         DATABASE_TIMEOUT_SECONDS. With `retries`, the work is run again after a serialization failure or a
-        deadlock, so it must have no effect but on the database.
+        deadlock, so it must have no effects outside the database.
 
         Raises `TransactionConflict` if another transaction changed the same rows, `Unavailable` if the database did
-        not answer in time and nothing was committed, and its subclass `OutcomeUnknown` if it did not answer the commit.
+        not respond in time and nothing was committed, and its subclass `OutcomeUnknown` if it did not confirm the commit.
         """
         refuse_nesting(INSTEAD)
         seconds = timeout_seconds or self._timeout_seconds
@@ -216,7 +221,7 @@ class Database(ChangeListener):
             raise Unavailable(NOT_IN_TIME) from error
 
     async def close(self) -> None:
-        """Return when what was still being committed or rolled back has ended."""
+        """Return when running commits and rollbacks have ended."""
         await self._background.close()
 
     async def _with_retries(
@@ -231,7 +236,7 @@ class Database(ChangeListener):
             try:
                 return await self._once(work, begin, seconds, attempt)
             except RETRIABLE_ERRORS:
-                # At random, so that those that met do not meet again.
+                # At random, so that conflicting transactions do not conflict again.
                 await asyncio.sleep(FIRST_BACKOFF_SECONDS * 2**number * random.uniform(0.5, 1.5))  # noqa: S311
         try:
             return await self._once(work, begin, seconds, attempt)
@@ -254,7 +259,7 @@ class Database(ChangeListener):
             if not connection.is_in_transaction():
                 raise RuntimeError("A statement of the work has ended its transaction.")
         except BaseException as error:
-            # A request that was cancelled does not wait for it; the locks are gone as soon as can be.
+            # A cancelled request does not wait for it; the locks are released as soon as possible.
             ending = self._end(scope, connection, "ROLLBACK", seconds)
             if isinstance(error, Exception):
                 await asyncio.wait([ending])
@@ -274,20 +279,20 @@ class Database(ChangeListener):
         try:
             status = await asyncio.shield(self._end(scope, connection, "COMMIT", seconds))
         except asyncpg.QueryCanceledError as error:
-            # By statement_timeout, in what is checked last: PostgreSQL has rolled back.
+            # By statement_timeout, in the final checks: PostgreSQL has rolled back.
             raise Unavailable("The database did not commit in time.") from error
         except (*UNAVAILABLE_ERRORS, asyncpg.InterfaceError) as error:
             raise _unknown() from error
         if status != "COMMIT":
             raise RuntimeError(
-                "The transaction was rolled back, because the work went on after a statement that had failed. "
+                "The transaction was rolled back, because the work continued after a failed statement. "
                 f"{INSTEAD}"
             )
 
     def _end(
         self, scope: Transaction, connection: asyncpg.Connection, command: str, seconds: float
     ) -> asyncio.Future[str]:
-        """Return what will have the status of the command, which is carried out whatever becomes of the request."""
+        """Return a task with the status of the command, which is executed even if the request is cancelled."""
         scope.end()
         outcome: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._background.start(self._finish(scope, connection, command, seconds, outcome))
@@ -306,7 +311,7 @@ class Database(ChangeListener):
                 async with asyncio.timeout(seconds * ENDING_FACTOR):
                     status = await connection.execute(command)
             finally:
-                # After the commit: what is read from now on is new.
+                # After the commit, so that reads from now on see the change.
                 await self.tell(scope)
             outcome.set_result(status)
             if not self._pool.is_behind_pooler:
@@ -315,7 +320,7 @@ class Database(ChangeListener):
         except BaseException as error:
             if not outcome.done():
                 outcome.set_exception(error)
-                outcome.exception()  # If no one waits for it any more, that is no reason for a warning.
+                outcome.exception()  # If no caller waits for it any longer, no warning is needed.
             if not isinstance(error, RETRIABLE_ERRORS):
                 connection.terminate()
         finally:
@@ -323,18 +328,18 @@ class Database(ChangeListener):
 
 
 async def _reset(connection: asyncpg.Connection) -> None:
-    # The caller does not wait for it: what SET, LISTEN, pg_advisory_lock or a temporary table left behind.
+    # Resets the effects of SET, LISTEN, pg_advisory_lock and temporary tables. The caller does not wait for it.
     await connection.execute(f"{connection.get_reset_query()}\nDISCARD TEMP")
 
 
 def _unknown() -> OutcomeUnknown:
-    return OutcomeUnknown("The database did not say in time whether it committed.")
+    return OutcomeUnknown("The database did not confirm the commit in time.")
 
 
 def _begin(isolation: Isolation | None, seconds: float, *, read_only: bool) -> str:
     level = f" ISOLATION LEVEL {isolation}" if isolation else ""
     access = " READ ONLY" if read_only else ""
-    # In one round trip. A service that stands still must not keep its locks.
+    # In one round trip. A service that hangs must not keep its locks.
     milliseconds = round(seconds * 1_100)
     return (
         f"BEGIN{level}{access}; SET LOCAL statement_timeout = {milliseconds}; "

@@ -1,4 +1,4 @@
-"""DATABASE_URL, understood alike by the service and its migrations.
+"""DATABASE_URL, parsed in the same way for the service and its migrations.
 
 Options are those of libpq: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS.
 Each is honored, or refused by name when the service starts.
@@ -23,13 +23,13 @@ CHOICES = {
     "sslmode": SSL_MODES,
     "sslnegotiation": ("postgres", "direct"),
     "target_session_attrs": ("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
-    # asyncpg knows none of these; the values that ask for what it does anyway are accepted.
+    # asyncpg does not support these; values that request its behavior are accepted.
     "channel_binding": ("disable", "prefer"),
     "gssencmode": ("disable", "prefer"),
     "load_balance_hosts": ("disable",),
     "client_encoding": ("auto", "utf8", "UTF8", "utf-8", "UTF-8"),
 }
-# asyncpg reads these from a URL only.
+# asyncpg reads these only from a URL.
 TLS_OPTIONS = (
     "sslmode",
     "sslnegotiation",
@@ -58,7 +58,7 @@ HINTS = {
     "search_path": "Use options=-csearch_path=NAME instead.",
     "statement_timeout": "Set DATABASE_TIMEOUT_SECONDS, or use options=-cstatement_timeout=MILLISECONDS.",
 }
-# With these a server that takes no changes is what was asked for.
+# With these the URL asks for a read-only server.
 FOR_READING = ("any", "read-only", "standby", "prefer-standby")
 CONNECT_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
@@ -69,7 +69,7 @@ class InvalidUrl(ValueError):
 
 @dataclass
 class PostgresServer:
-    """The hosts of one database, of which one is to be connected to.
+    """The hosts of one database, to one of which the service connects.
 
     Without hosts, libpq's variables and defaults apply.
     """
@@ -84,15 +84,15 @@ class PostgresServer:
     async def connect(
         self, *, timeout_seconds: float, server_settings: Mapping[str, str], **more: Any
     ) -> asyncpg.Connection:
-        """Return a connection to the first host that answers and is as the URL asks.
+        """Return a connection to the first host that responds and meets the URL's requirements.
 
-        `server_settings` apply unless the URL has its own. Raises one of `CONNECT_ERRORS`.
+        `server_settings` apply unless the URL sets them. Raises one of `CONNECT_ERRORS`.
         """
         bounds = [timeout_seconds / len(self.hosts)]
         if self.connect_timeout_seconds is not None:
             bounds.append(self.connect_timeout_seconds)
         failures: list[tuple[str | None, Exception]] = []
-        # A host that is cut off costs its whole share of the time, so the one that worked last comes first.
+        # An unreachable host uses its whole share of the time, so the host that worked last comes first.
         for turn in range(len(self.hosts)):
             position = (self._last + turn) % len(self.hosts)
             host, port = self.hosts[position]
@@ -125,7 +125,7 @@ def parse_url(url: str) -> PostgresServer:
     before, _, query = rest.partition("?")
     authority, _, database = before.partition("/")
     if "@" in rest and "@" not in authority:
-        # What follows may be the rest of a password, so it is not repeated.
+        # The rest may belong to a password, so it is not repeated.
         raise InvalidUrl(f"There is an '@' after the first '/' or '?'. {ENCODE}")
     credentials, _, hosts = authority.rpartition("@")
     user, _, password = credentials.partition(":")
@@ -162,9 +162,9 @@ def _without_scheme(url: str) -> str:
     if not separator:
         raise InvalidUrl(f"It must begin with postgresql://, as in {EXAMPLE}.")
     if scheme not in SCHEMES:
-        # What does not look like a scheme may be a part of a password.
+        # Text that does not look like a scheme may belong to a password.
         told = f"{scheme}://" if re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme) else "Its beginning"
-        raise InvalidUrl(f"{told} does not lead to PostgreSQL. Use postgresql://, as in {EXAMPLE}.")
+        raise InvalidUrl(f"{told} is not a scheme of PostgreSQL. Use postgresql://, as in {EXAMPLE}.")
     return rest
 
 
@@ -199,12 +199,12 @@ def _unquoted(name: str, text: str) -> str:
         # Its own message would repeat the text.
         raise InvalidUrl(f"{name} is not UTF-8 once its percent signs are decoded.") from None
     if "\0" in decoded:
-        raise InvalidUrl(f"{name} has a NUL character, which PostgreSQL does not take.")
+        raise InvalidUrl(f"{name} has a NUL character, which PostgreSQL does not accept.")
     return decoded
 
 
 def _percent_decoded(text: str) -> str:
-    # A plus sign is itself there, as in libpq.
+    # A plus sign stays a plus sign, as in libpq.
     return unquote_plus(text.replace("+", "%2B"), errors="strict")
 
 
@@ -235,10 +235,8 @@ def _host(spec: str) -> tuple[str, int | None]:
 
 def _port(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text) or not 0 < int(text) < 65_536:
-        # Not repeated: it may be a part of a password.
-        raise InvalidUrl(
-            f"A port is not a number from 1 to 65535. An IPv6 address stands in brackets. {ENCODE}"
-        )
+        # Not repeated, because it may belong to a password.
+        raise InvalidUrl(f"A port is not a number from 1 to 65535. Put an IPv6 address in brackets. {ENCODE}")
     return int(text)
 
 
@@ -258,13 +256,13 @@ def _server_settings(options: str) -> dict[str, str]:
             word += words.pop(0)
         found = re.fullmatch(r"(?:-c|--)([A-Za-z_][\w.-]*)=(.*)", word, re.DOTALL)
         if found is None:
-            raise InvalidUrl("options has something else than '-c name=value'.")
+            raise InvalidUrl("options must consist of '-c name=value'.")
         settings[found[1].replace("-", "_")] = found[2]
     return settings
 
 
 def _check_tls(options: Mapping[str, str]) -> None:
-    """Refuse now what asyncpg would find out at each connection."""
+    """Refuse now what asyncpg would only find at each connection."""
     for name in ("ssl_min_protocol_version", "ssl_max_protocol_version"):
         if options.get(name, TLS_VERSIONS[0]) not in TLS_VERSIONS:
             raise InvalidUrl(f"{name}={options[name]} is not supported. Use {_one_of(TLS_VERSIONS)}.")

@@ -28,7 +28,7 @@ def _names_a_file(url: str) -> str:
 
 
 class DatabaseSettings(SlowQuerySettings):
-    """Where the database is, and how long it may take."""
+    """The address of the database, and its timeout."""
 
     database_url: Annotated[str, AfterValidator(_names_a_file)] = "sqlite:///var/app.db"
     database_timeout_seconds: PositiveFloat = 5.0
@@ -73,7 +73,7 @@ def _float_json(number: float | None) -> str | None:
 def _connection_class(slow_query_ms: int | None) -> type[sqlite3.Connection]:
     if slow_query_ms is None:
         return sqlite3.Connection
-    # Here, so that nothing of it is loaded where it is not wanted.
+    # Imported lazily: only needed if SLOW_QUERY_MS is set.
     from app.forge.database.sqlite_slow_queries import slow_query_connection
 
     return slow_query_connection(slow_query_ms / 1_000)
@@ -84,7 +84,7 @@ def _reader(settings: DatabaseSettings, busy_seconds: float) -> sqlite3.Connecti
 
 
 def _writer(settings: DatabaseSettings, busy_seconds: float) -> sqlite3.Connection:
-    # WAL lets readers go on while a write is under way. FULL survives a power cut; group commit pays for it.
+    # WAL does not block readers during a write. FULL survives a power cut; group commit makes up for its cost.
     pragmas: tuple[LiteralString, ...] = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON")
     return connect(settings, busy_seconds, *pragmas)
 

@@ -21,7 +21,7 @@ from app.forge.errors import Unavailable
 READER_THREADS = 4
 # The loop must not wait for locks; with WAL only recovery after a crash makes a reader wait at all.
 LOOP_BUSY_SECONDS = 0.05
-# How many of SQLite's steps (about a millisecond of them) pass between looks at the deadline.
+# The number of SQLite's steps (about a millisecond) between checks of the deadline.
 STEPS_BETWEEN_LOOKS = 10_000
 
 Result = TypeVar("Result")

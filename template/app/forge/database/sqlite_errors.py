@@ -1,6 +1,6 @@
 """SQLite's errors: outages, mistakes in a statement, and refused values.
 
-SQLite does not say which value was refused, nor in which reference. It is looked up within the same write.
+SQLite reports neither the refused value nor its reference. They are looked up within the same write.
 """
 
 import sqlite3
@@ -12,7 +12,7 @@ from app.forge.database.sqlite_values import Values
 from app.forge.errors import MissingReference, ServiceError, Taken
 from app.forge.table import Table
 
-# What opening the file or executing a statement raises during an outage, and for other reasons.
+# Raised by opening the file or executing a statement, during an outage or for other reasons.
 UNAVAILABLE_ERRORS = (OSError, sqlite3.OperationalError)
 # https://www.sqlite.org/rescode.html
 UNAVAILABLE_CODES = frozenset(

@@ -10,7 +10,7 @@ from app.forge.database.slow_queries import log_slow_query
 
 
 def slow_query_connection(slow_seconds: float) -> type[sqlite3.Connection]:
-    """Return a class of connections that log what takes this long or longer."""
+    """Return a class of connections that log statements that take this long or longer."""
 
     class Connection(SlowQueryConnection):
         pass
@@ -34,7 +34,7 @@ class SlowQueryConnection(sqlite3.Connection):
 
 
 class SlowQueryCursor(sqlite3.Cursor):
-    """Times a statement and the fetching of its rows: SQLite looks for most of them only then."""
+    """Times a statement and the fetching of its rows, because SQLite finds most rows only then."""
 
     connection: SlowQueryConnection
 
@@ -78,10 +78,10 @@ class SlowQueryCursor(sqlite3.Cursor):
             log_slow_query(self._sql, self._seconds, self._plan())
 
     def _plan(self) -> str:
-        # The plan does not depend on the values, so there is no need to have them in it.
+        # The plan does not depend on the values, so they are left out.
         explain = f"EXPLAIN QUERY PLAN {self._sql}"
         try:
             rows = sqlite3.Cursor(self.connection).execute(explain, [None] * self._parameters).fetchall()
         except sqlite3.Error as error:
-            return f"SQLite does not tell: {error}"
+            return f"SQLite returned no plan: {error}"
         return "\n".join(detail for *_, detail in rows)

@@ -18,12 +18,13 @@ from app.forge.database.sqlite_statements import presence
 from app.forge.database.sqlite_store import Removal, SqliteStore
 from app.forge.database.transactions import Background, ChangeListener, TransactionScope
 from app.forge.errors import OutcomeUnknown, Unavailable
+from app.forge.observability.readings import Reading
 from app.forge.serializer import Serializer
 from app.forge.table import Table
 
 Result = TypeVar("Result")
 
-# What is about the whole connection, which all writes share, or would end its transaction.
+# Statements that affect the whole connection, which all writes share, or would end its transaction.
 CONTROL = re.compile(
     r"(?:\s|;|--[^\n]*\n|/\*.*?\*/)*"
     r"(BEGIN|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE|ATTACH|DETACH|PRAGMA|VACUUM|CREATE\s+TEMP(?:ORARY)?)\b",
@@ -33,11 +34,11 @@ IN_TIME = "The database could not be {} in time."
 
 
 class _GivenUp(Exception):
-    """The caller waits no longer, or the time is over: nothing of it may be committed."""
+    """The caller no longer waits, or the timeout has passed: nothing may be committed."""
 
 
 class _Bound:
-    """Until when a transaction is wanted. The event loop and the writer's thread agree on it."""
+    """The deadline of a transaction, on which the event loop and the writer's thread agree."""
 
     def __init__(self, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds
@@ -46,31 +47,31 @@ class _Bound:
         self._is_finished = False
 
     def is_over(self) -> bool:
-        """Return whether there is nothing to do any more."""
+        """Return whether there is nothing left to do."""
         return self._is_given_up or time.monotonic() > self._deadline
 
     def check(self) -> None:
-        """Raise `_GivenUp` if the time is over or the caller has gone."""
+        """Raise `_GivenUp` if the deadline has passed or the caller is gone."""
         if self.is_over():
-            raise _GivenUp("The time of the transaction was over.")
+            raise _GivenUp("The transaction timed out.")
 
     def finish(self) -> None:
-        """Leave what was done to be committed, or raise `_GivenUp`."""
+        """Allow the commit, or raise `_GivenUp`."""
         with self._lock:
             self.check()
             self._is_finished = True
 
     def give_up(self) -> bool:
-        """Let nothing be committed; return False where that comes too late."""
+        """Prevent the commit; return False if it is too late."""
         with self._lock:
             self._is_given_up = True
             return not self._is_finished
 
 
 class Transaction(TransactionScope):
-    """SQLite's connection inside of a transaction, without what would end it or alter the connection.
+    """SQLite's connection inside a transaction, without methods that would end it or alter the connection.
 
-    Methods take and return what the driver's do, and raise its errors.
+    Methods have the parameters and results of the driver's, and raise its errors.
     """
 
     def __init__(self, connection: sqlite3.Connection, bound: _Bound, removals: "_Removals") -> None:
@@ -103,7 +104,7 @@ class Transaction(TransactionScope):
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """Undo what is done inside if it raises, and nothing else of the transaction."""
+        """Undo the changes of the block if it raises, and nothing else of the transaction."""
         self._savepoints += 1
         name = f"savepoint_{self._savepoints}"
         self._connection.execute(f"SAVEPOINT {name}")
@@ -120,11 +121,11 @@ class Transaction(TransactionScope):
         self._refuse_if_ended()
         self._bound.check()
         if not self._connection.in_transaction:
-            # A full disk, which the work has not passed on: what follows would be committed by itself.
+            # A full disk, whose error the work has swallowed: later statements would be committed on their own.
             raise _GivenUp("SQLite had undone the transaction.")
         if control := CONTROL.match(sql):
             raise RuntimeError(
-                f"{control[1].upper()} inside of a transaction: it is committed when `work` returns and rolled back "
+                f"{control[1].upper()} inside a transaction: it is committed when `work` returns and rolled back "
                 "when it raises, and its connection is shared. Use `with transaction.savepoint()`."
             )
 
@@ -157,6 +158,10 @@ class Database(ChangeListener):
         """Return the store of a table."""
         return SqliteStore(table, self._tables, serializer, self.connections, self.tell)
 
+    def readings(self) -> Iterable[Reading]:
+        """Yield the metrics of the connections."""
+        return self.connections.writer.readings()
+
     async def ping(self) -> None:
         """Return if the database responds and has all tables and columns, or raise `Unavailable`."""
         self.connections.read("SELECT 1 FROM sqlite_schema LIMIT 1", ())
@@ -170,13 +175,13 @@ class Database(ChangeListener):
         timeout_seconds: float | None = None,
         read_only: bool = False,
     ) -> Result:
-        """Return what `work(transaction)` returns, once it is on disk; what it raises undoes it and nothing else.
+        """Return the result of `work(transaction)` when it is on disk; if it raises, undo only its changes.
 
-        The work is a plain function that runs in the writer's thread, so it must not wait for anything but the
-        database: all other writes wait for it. In rare cases it is run again, so it must have no effect but on the
+        The work is a plain function that runs in the writer's thread, so it must wait for nothing but the
+        database: all other writes wait for it. In rare cases it is run again, so it must have no effects outside the
         database. With `read_only`, it runs in a reader's thread and sees the database at one moment.
 
-        The time is for the wait for its turn, the work and the commit together; by default it is
+        The timeout covers the wait for its turn, the work and the commit; by default it is
         DATABASE_TIMEOUT_SECONDS. Raises `Unavailable` if nothing was committed, and its subclass `OutcomeUnknown` if
         the commit did not end in time.
         """
@@ -195,10 +200,10 @@ class Database(ChangeListener):
                 raise
             if read_only or bound.give_up():
                 raise Unavailable(IN_TIME.format("read" if read_only else "written")) from error
-            raise OutcomeUnknown("The database did not say in time whether it committed.") from error
+            raise OutcomeUnknown("The database did not confirm the commit in time.") from error
 
     async def close(self) -> None:
-        """Return when what no one waited for any more has ended."""
+        """Return when abandoned transactions have ended."""
         await self._background.close()
 
     async def _write(self, work: Callable[[Transaction], Result], bound: _Bound) -> Result:
@@ -212,7 +217,7 @@ class Database(ChangeListener):
                 raise Unavailable(IN_TIME.format("written")) from error
             raise
         finally:
-            # After the commit: what is read from now on is new.
+            # After the commit, so that reads from now on see the change.
             await self.tell(scope)
 
     async def _read(self, work: Callable[[Transaction], Result], bound: _Bound) -> Result:
@@ -222,7 +227,7 @@ class Database(ChangeListener):
         except _GivenUp as error:
             raise Unavailable(IN_TIME.format("read")) from error
         except sqlite3.OperationalError as error:
-            # A reader's connection takes no changes, which is no outage but a mistake in the work.
+            # A reader's connection is read-only, so a write is a mistake in the work, not an outage.
             if may_pass(error) and error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY:
                 raise Unavailable(IN_TIME.format("read")) from error
             raise
@@ -250,14 +255,14 @@ def _run(
 ) -> Result:
     bound.check()
     transaction = Transaction(connection, bound, removals)
-    # Both note the same changes; the loop has to know them whatever becomes of the work.
+    # Both record the same changes; the loop needs them whatever the outcome of the work.
     transaction.changed_rows = changes.changed_rows
     connection.set_progress_handler(bound.is_over, STEPS_BETWEEN_LOOKS)
     try:
         result = _checked(work, work(transaction))
         bound.finish()
     except Exception as error:
-        # A future takes no StopIteration.
+        # A future does not accept StopIteration.
         if isinstance(error, StopIteration):
             raise RuntimeError(f"{work!r} raised StopIteration.") from error
         raise
@@ -276,5 +281,5 @@ def _checked(work: Callable[..., object], result: Result) -> Result:
             result.close()
         raise TypeError(f"{work!r} must be a plain function: on SQLite it runs in the writer's thread.")
     if isinstance(result, sqlite3.Cursor):
-        raise TypeError(f"{work!r} returned a cursor, which is of no use after the commit. Return its rows.")
+        raise TypeError(f"{work!r} returned a cursor, which is useless after the commit. Return its rows.")
     return result

@@ -37,7 +37,7 @@ def _refusal(options: str) -> str:
 
 
 def _path_of_a_file(path: str) -> Path:
-    # Every connection to a database in memory has one of its own, and the store has several.
+    # Every connection to memory opens a different database, and the store has several connections.
     if path in ("", ":memory:") or path.startswith("file:"):
         raise ValueError(f"it must name a file, not a database in memory or a file: URI. {EXAMPLE}")
     if "\0" in path:

@@ -1,4 +1,4 @@
-"""How values are stored in SQLite.
+"""The stored form of values in SQLite.
 
 Ids, dates and times are text, in the format of the serializers. Booleans are 0 and 1. Decimals are integers,
 scaled by their number of places. Lists and `json` values are JSON text.

@@ -1,16 +1,17 @@
-"""One thread that does all writing to SQLite and commits the writes that wait together."""
+"""One thread that does all writing to SQLite, and commits waiting writes together."""
 
 import asyncio
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
 from app.forge.database.sqlite_errors import UNAVAILABLE_ERRORS, may_pass
 from app.forge.errors import Unavailable
+from app.forge.observability.readings import Reading
 
-# Bounds how long one flush may make the others wait, and how much a crash can interrupt.
+# Limits the time that one flush delays the others, and the writes that a crash can interrupt.
 GROUP_MAX_WRITES = 256
 
 Result = TypeVar("Result")
@@ -29,7 +30,7 @@ class _Done(NamedTuple):
 
 
 class _GroupUndone(Exception):
-    """A failure so grave (a full disk, a deadline) that SQLite undid the whole group; the others are run again."""
+    """A failure so severe (a full disk, a deadline) that SQLite undid the whole group; the others are run again."""
 
     def __init__(self, by: _Waiting, error: Exception) -> None:
         super().__init__()
@@ -38,7 +39,7 @@ class _GroupUndone(Exception):
 
 
 class GroupCommitWriter:
-    """Runs writes one after the other; each is durable (synchronous=FULL) before its caller goes on.
+    """Runs writes one after the other; each is durable (synchronous=FULL) before its caller continues.
 
     The connection is opened for the first write; one that cannot be opened fails the writes that wait for it.
     """
@@ -48,13 +49,22 @@ class GroupCommitWriter:
         self._connection: sqlite3.Connection | None = None
         self._loop = asyncio.get_running_loop()
         self._waiting: queue.Queue[_Waiting | None] = queue.Queue(max_waiting)
+        self._commits = 0
+        self._writes = 0
         self._thread = threading.Thread(target=self._serve, name="sqlite-writer", daemon=True)
         self._thread.start()
 
-    async def run(self, write: Callable[[sqlite3.Connection], Result]) -> Result:
-        """Return what the write returns, once it is on disk.
+    def readings(self) -> Iterable[Reading]:
+        """Yield the metrics of group commit."""
+        waiting = self._waiting.qsize()
+        yield Reading("sqlite_pending_writes", "Writes that wait for their turn.", waiting)
+        yield Reading("sqlite_commits_total", "Commits, each of one or more writes.", self._commits)
+        yield Reading("sqlite_committed_writes_total", "Writes in these commits.", self._writes)
 
-        Raises what the write raises, which undoes this write only, or `Unavailable`.
+    async def run(self, write: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Return the result of the write when it is on disk.
+
+        Raises the error of the write, which undoes only this write, or `Unavailable`.
         """
         outcome: asyncio.Future[Result] = self._loop.create_future()
         try:
@@ -64,7 +74,7 @@ class GroupCommitWriter:
         return await outcome
 
     async def close(self) -> None:
-        """Return when all writes that wait are done and the thread has ended."""
+        """Return when all waiting writes are done and the thread has ended."""
         await asyncio.to_thread(self._waiting.put, None)
         await asyncio.to_thread(self._thread.join)
 
@@ -98,6 +108,8 @@ class GroupCommitWriter:
             connection.execute("BEGIN IMMEDIATE")
             done = [_attempt(connection, waiting) for waiting in group]
             connection.execute("COMMIT")
+            self._commits += 1
+            self._writes += len(group)
         except _GroupUndone as undone:
             rest = [waiting for waiting in group if waiting is not undone.by]
             others = self._commit(rest) if rest else []
@@ -111,7 +123,7 @@ class GroupCommitWriter:
 
 def _attempt(connection: sqlite3.Connection, waiting: _Waiting) -> _Done:
     if waiting.outcome.cancelled():
-        # Its caller waits no longer, and was told that it was not done.
+        # Its caller has given up, and was told that it was not done.
         return _Done(waiting.outcome, None, None)
     connection.execute("SAVEPOINT one_write")
     try:
@@ -140,7 +152,7 @@ def _failed(group: list[_Waiting], error: Exception) -> list[_Done]:
 
 def _settle(group: list[_Done]) -> None:
     for outcome, result, error in group:
-        # A caller that went away has cancelled its outcome.
+        # A caller that gave up has cancelled its outcome.
         if outcome.done():
             continue
         if error is not None:

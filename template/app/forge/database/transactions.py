@@ -15,7 +15,7 @@ Forget = Callable[[str, Collection[UUID]], Awaitable[None]]
 
 
 class TransactionScope:
-    """The part of a transaction that knows no database."""
+    """The part of a transaction that does not depend on the database."""
 
     def __init__(self) -> None:
         # Tables' names and rows' ids. A list, because SQLite's writer thread may add to it while the event loop reads.
@@ -23,21 +23,21 @@ class TransactionScope:
         self._has_ended = False
 
     def changed(self, table: Table, *row_ids: UUID) -> None:
-        """Have these rows read from the database again once the transaction has ended.
+        """Make the cache drop these rows when the transaction has ended.
 
-        Without a cache, nothing depends on it; with one, a row that is changed and not named here is read as it was
-        before until the cache drops it.
+        Without a cache, it has no effect; with one, a changed row that is not named here is returned in its old
+        state until the cache drops it.
         """
         self._refuse_if_ended()
         self.changed_rows += [(table.name, row_id) for row_id in row_ids]
 
     def end(self) -> None:
-        """Refuse further statements: the connection belongs to others now."""
+        """Refuse further statements, because other requests may use the connection now."""
         self._has_ended = True
 
     def _refuse_if_ended(self) -> None:
         if self._has_ended:
-            raise RuntimeError("The transaction has ended. Do what belongs to it inside of `work`.")
+            raise RuntimeError("The transaction has ended. Do everything that belongs to it inside `work`.")
 
 
 Scope = TypeVar("Scope", bound=TransactionScope)
@@ -46,7 +46,7 @@ _current: ContextVar[TransactionScope | None] = ContextVar("_current", default=N
 
 
 async def in_scope(scope: Scope, work: Callable[[Scope], Awaitable[Result]]) -> Result:
-    """Return what the work returns; a transaction that it begins is refused by `refuse_nesting`."""
+    """Return the result of the work; `refuse_nesting` refuses a transaction that it begins."""
     token = _current.set(scope)
     try:
         working = work(scope)
@@ -60,20 +60,20 @@ async def in_scope(scope: Scope, work: Callable[[Scope], Awaitable[Result]]) -> 
 
 
 def refuse_nesting(instead: str) -> None:
-    """Raise `RuntimeError` inside of a transaction: a second one would wait for the locks of the first."""
+    """Raise `RuntimeError` inside a transaction: a second one would wait for the locks of the first."""
     current = _current.get()
     if current is not None and not current._has_ended:  # noqa: SLF001
-        raise RuntimeError(f"A transaction cannot begin inside of another. {instead}")
+        raise RuntimeError(f"A transaction cannot begin inside another. {instead}")
 
 
 class Background:
-    """Tasks that go on when the request that began them is cancelled."""
+    """Tasks that continue when the request that started them is cancelled."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
-        """Begin the work and return its task, for which no one has to wait."""
+        """Start the work and return its task, which need not be awaited."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._end)
@@ -86,7 +86,7 @@ class Background:
     def _end(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # If no one waits for it any more, that is no reason for a warning.
+            task.exception()  # If no caller waits for it any longer, no warning is needed.
 
 
 class ChangeListener:
@@ -96,11 +96,11 @@ class ChangeListener:
         self._forget: Forget | None = None
 
     def on_change(self, forget: Forget) -> None:
-        """Call this with the rows that a transaction has changed, before its caller goes on."""
+        """Call this with the rows that a transaction has changed, before its caller continues."""
         self._forget = forget
 
     async def tell(self, scope: TransactionScope) -> None:
-        """Have what the transaction changed forgotten."""
+        """Make the cache drop the rows that the transaction changed."""
         if self._forget is None or not scope.changed_rows:
             return
         changed: dict[str, list[UUID]] = {}

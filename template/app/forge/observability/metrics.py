@@ -21,14 +21,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.forge.http.routing import UNMATCHED, matched_path, route_template
 
-REQUESTS = Counter("http_requests", "Number of HTTP requests.", ["method", "route", "status"])
+# Names as in OpenTelemetry: https://opentelemetry.io/docs/specs/semconv/http/http-metrics/
 DURATIONS = Histogram(
-    "http_request_duration_seconds",
+    "http_server_request_duration_seconds",
     "Time from the arrival of a request to the end of its response.",
-    ["method", "route"],
+    ["http_request_method", "http_response_status_code", "http_route"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
-# Clients may send any word as a method. Each would create a new time series, so all others count as OTHER.
+HANDSHAKES = Counter(
+    "websocket_handshakes",
+    "Number of WebSocket handshakes.",
+    ["http_response_status_code", "http_route"],
+)
+# Clients may send any word as a method. Each would create a new time series, so all others count as _OTHER.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"})
 
 # A WebSocket that is closed before it is accepted gets a 403 response.
@@ -39,8 +44,8 @@ router = APIRouter(include_in_schema=False)
 
 # `.labels()` takes half of the time of a measurement, so its results are cached.
 @lru_cache(maxsize=4_096)
-def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
-    return REQUESTS.labels(method, route, status), DURATIONS.labels(method, route)
+def _series(method: str, route: str, status: int) -> Histogram:
+    return DURATIONS.labels(method, status, route)
 
 
 class MetricsMiddleware:
@@ -68,10 +73,8 @@ class MetricsMiddleware:
         try:
             await self.app(scope, receive, send_noting_status)
         finally:
-            method = scope["method"] if scope["method"] in METHODS else "OTHER"
-            requests, durations = _series(method, route_template(scope), status)
-            requests.inc()
-            durations.observe(perf_counter() - started_at)
+            method = scope["method"] if scope["method"] in METHODS else "_OTHER"
+            _series(method, route_template(scope), status).observe(perf_counter() - started_at)
 
     async def _count_handshake(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Count the response to a WebSocket handshake. Its duration is not recorded, because it is not a latency."""
@@ -81,7 +84,7 @@ class MetricsMiddleware:
             nonlocal is_counted
             if not is_counted:
                 is_counted = True
-                REQUESTS.labels("GET", matched_path(scope) or UNMATCHED, status).inc()
+                HANDSHAKES.labels(status, matched_path(scope) or UNMATCHED).inc()
 
         async def send_counting(message: Message) -> None:
             count(message.get("status") or HANDSHAKE_STATUSES.get(message["type"], 500))

@@ -77,7 +77,7 @@ class HttpProtocol(HttpToolsProtocol):
     # --- The connection -------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Close the connection if it stays idle. Uvicorn by itself does so only after the first response."""
+        """Close the connection if it stays idle. Uvicorn itself does so only after the first response."""
         super().connection_made(transport)
         self.timeout_keep_alive_task = self.loop.call_later(
             self.timeout_keep_alive, self.timeout_keep_alive_handler

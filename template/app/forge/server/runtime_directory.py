@@ -76,7 +76,7 @@ def _locked(directory: Path, *, exclusively: bool) -> int | None:
         fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusively else fcntl.LOCK_SH) | fcntl.LOCK_NB)
         opened, found = os.fstat(descriptor), directory.lstat()
         if opened.st_uid != os.geteuid() or not os.path.samestat(opened, found):
-            raise PermissionError(f"{directory} belongs to someone else.")
+            raise PermissionError(f"{directory} belongs to another user.")
     except OSError:
         os.close(descriptor)
         raise

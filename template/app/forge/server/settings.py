@@ -4,8 +4,9 @@ import math
 import os
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
 from app.forge.environment import Environment
 
@@ -86,6 +87,20 @@ def share(total: int, workers: int, at_most: int) -> int:
     return each
 
 
+def _only_networks(value: str) -> str:
+    # Uvicorn would silently treat a mistyped network as a host name and trust no proxy.
+    networks = [network.strip() for network in value.split(",") if network.strip()]
+    for network in networks:
+        if network != "*":
+            ip_network(network)
+    if "*" in networks and len(networks) > 1:
+        raise ValueError('"*" stands for every address, so it must be the only entry')
+    return ",".join(networks)
+
+
+Networks = Annotated[str, AfterValidator(_only_networks)]
+
+
 class ServerSettings(Environment):
     """The address, the number of workers, timeouts and trusted proxies."""
 
@@ -99,16 +114,4 @@ class ServerSettings(Environment):
     # which would otherwise send requests on connections that are just closing, and respond with 502.
     keep_alive_seconds: int = Field(75, ge=1)
     # The proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted: addresses and networks, or "*".
-    forwarded_allow_ips: str = "127.0.0.1,::1"
-
-    @field_validator("forwarded_allow_ips")
-    @classmethod
-    def _only_addresses(cls, value: str) -> str:
-        # Uvicorn would silently treat a mistyped network as a host name and trust no proxy.
-        proxies = [proxy.strip() for proxy in value.split(",") if proxy.strip()]
-        for proxy in proxies:
-            if proxy != "*":
-                ip_network(proxy)
-        if "*" in proxies and len(proxies) > 1:
-            raise ValueError('"*" trusts every proxy, so it must be the only entry')
-        return ",".join(proxies)
+    forwarded_allow_ips: Networks = "127.0.0.1,::1"

@@ -12,6 +12,7 @@ from socket import socket
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.config import STARTUP_FAILURE, Config
 from uvicorn.supervisors import Multiprocess, multiprocess
 
@@ -65,7 +66,7 @@ class Worker(multiprocess.Process):
         return monotonic() - self._answered_at < (HUNG_SECONDS if self._is_serving else START_SECONDS)
 
     def terminate(self) -> None:
-        """Tell the process to finish its requests and stop. `join` kills one that takes too long, or is frozen."""
+        """Ask the process to finish its requests and stop. `join` kills one that takes too long, or is frozen."""
         super().terminate()
         self._killed_at = monotonic() + (self.config.timeout_graceful_shutdown or 0) + CLOSING_SECONDS
 
@@ -77,6 +78,9 @@ class Worker(multiprocess.Process):
                 logger.error("Child process [%s] does not stop, and is killed.", self.process.pid)
                 self.process.kill()
         super().join()
+        if self.process.pid is not None:
+            # Drops its gauges; its counters stay.
+            mark_process_dead(self.process.pid)  # type: ignore[no-untyped-call]
 
 
 def serve(settings: "Settings") -> None:

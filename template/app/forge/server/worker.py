@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from threading import Thread
 from time import sleep
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from app.forge.observability.logs import configure_logging
 
@@ -26,8 +26,8 @@ CLOSING_SECONDS = 5
 PR_SET_PDEATHSIG = 1
 
 
-def create_app() -> "FastAPI":
-    """Return the app of this process.
+def create_app(**overrides: Any) -> "FastAPI":
+    """Return the app of this process, with these settings instead of those of the environment.
 
     Garbage collection is off during start-up, because it would find nothing and take a seventh of the time. Afterwards
     all objects are frozen, so that later collections skip them: https://docs.python.org/3/library/gc.html#gc.freeze
@@ -41,7 +41,7 @@ def create_app() -> "FastAPI":
         from app.settings import Settings
 
         # The managing process has already warned about unknown settings.
-        settings = Settings()
+        settings = Settings(**overrides)
         configure_logging(settings.log_level)
         return create_app(settings)
     finally:

@@ -1,6 +1,6 @@
-"""A route as a user would add it, in every process that has this folder on its PYTHONPATH: Python imports this itself.
+"""A route as a user would add it, in every process that has this folder on its PYTHONPATH: Python imports it automatically.
 
-Servers and their workers are processes of their own, which tests cannot reach into.
+Servers and their workers are separate processes, which tests cannot patch.
 """
 
 from typing import Any

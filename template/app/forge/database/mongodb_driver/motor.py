@@ -1,6 +1,6 @@
-"""What the store does differently with each driver; here for Motor.
+"""Driver-specific parts of the store, for Motor.
 
-Motor runs PyMongo's blocking client in threads: five per CPU, or as many as MOTOR_MAX_WORKERS says.
+Motor runs PyMongo's blocking client in threads: five per CPU, or MOTOR_MAX_WORKERS.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ SNAPSHOT, DURABLE = ReadConcern("snapshot"), WriteConcern("majority", j=True)
 
 @asynccontextmanager
 async def open_driver_database(url: str, **options: Any) -> AsyncIterator[DriverDatabase]:
-    """Yield the database that the URL names; the server may be down meanwhile."""
+    """Yield the database that the URL names; the server need not be running."""
     client = AsyncIOMotorClient[Document](url, **options)
     try:
         yield client.get_default_database()
@@ -38,32 +38,32 @@ async def open_driver_database(url: str, **options: Any) -> AsyncIterator[Driver
 
 
 async def in_time(operation: Awaitable[Result], seconds: float) -> Result:
-    """Return the operation's result, or raise `TimeoutError`; it is not begun if no thread was free by then."""
+    """Return the operation's result, or raise `TimeoutError`; it is not started if no thread was free in time."""
     async with asyncio.timeout(seconds):
         return await operation
 
 
 async def aggregate(collection: Collection, pipeline: list[Document], **options: Any) -> list[Document]:
-    """Return the documents that come out of the pipeline."""
+    """Return the resulting documents of the pipeline."""
     return await collection.aggregate(pipeline, **options).to_list()
 
 
 async def in_transaction(
     database: DriverDatabase, write: Callable[[Session], Coroutine[Any, Any, Result]], seconds: float
 ) -> Result:
-    """Return what the write returns, all of it done or nothing; one that met another transaction is made again."""
+    """Return the result of the atomic write; repeat it after a conflict with another transaction."""
     async with await database.client.start_session() as session:
         # The driver would repeat it for two minutes.
         with timeout(seconds):
-            # Whatever the URL prefers: a transaction is possible on the primary only.
+            # Whatever the URL prefers: a transaction is only possible on the primary.
             return await session.with_transaction(write, read_preference=ReadPreference.PRIMARY)
 
 
 @asynccontextmanager
 async def transaction_of(database: DriverDatabase, abort_seconds: float) -> AsyncIterator[Session]:
-    """Yield a session in a new transaction; what is done inside takes part in it without naming it.
+    """Yield a session in a new transaction; operations inside take part in it automatically.
 
-    What is not committed is aborted, and with time of its own: MongoDB would keep its locks for a minute.
+    Without a commit it is aborted, with a separate time limit: otherwise MongoDB would keep its locks for a minute.
     """
     async with await database.client.start_session() as session:
         # Motor copies the context, which has the bound session, into its threads.

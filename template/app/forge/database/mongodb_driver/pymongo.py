@@ -1,4 +1,4 @@
-"""What the store does differently with each driver; here for PyMongo."""
+"""Driver-specific parts of the store, for PyMongo."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -20,13 +20,13 @@ Result = TypeVar("Result")
 
 SNAPSHOT, DURABLE = ReadConcern("snapshot"), WriteConcern("majority", j=True)
 
-# Operations under way, also those whose callers have given up.
+# Running operations, including those whose callers have given up.
 _running: set[asyncio.Future[Any]] = set()
 
 
 @asynccontextmanager
 async def open_driver_database(url: str, **options: Any) -> AsyncIterator[DriverDatabase]:
-    """Yield the database that the URL names; the server may be down meanwhile."""
+    """Yield the database that the URL names; the server need not be running."""
     async with AsyncMongoClient[Document](url, **options) as client:
         try:
             yield client.get_default_database()
@@ -37,7 +37,7 @@ async def open_driver_database(url: str, **options: Any) -> AsyncIterator[Driver
 async def in_time(operation: Awaitable[Result], seconds: float) -> Result:
     """Return the operation's result, or raise `TimeoutError` and leave it to its own timeout.
 
-    It is never cancelled: PyMongo 4.20 can lose the lock of its pool by that, and then hangs for ever.
+    It is never cancelled, because then PyMongo 4.20 can lose the lock of its pool and hang forever.
     """
     running = asyncio.ensure_future(operation)
     _running.add(running)
@@ -49,30 +49,30 @@ async def in_time(operation: Awaitable[Result], seconds: float) -> Result:
 def _end(operation: asyncio.Future[Any]) -> None:
     _running.discard(operation)
     if not operation.cancelled():
-        operation.exception()  # If its caller has given up, that is not worth a warning.
+        operation.exception()  # If its caller has given up, no warning is needed.
 
 
 async def aggregate(collection: Collection, pipeline: list[Document], **options: Any) -> list[Document]:
-    """Return the documents that come out of the pipeline."""
+    """Return the resulting documents of the pipeline."""
     return await (await collection.aggregate(pipeline, **options)).to_list()
 
 
 async def in_transaction(
     database: DriverDatabase, write: Callable[[Session], Coroutine[Any, Any, Result]], seconds: float
 ) -> Result:
-    """Return what the write returns, all of it done or nothing; one that met another transaction is made again."""
+    """Return the result of the atomic write; repeat it after a conflict with another transaction."""
     async with database.client.start_session() as session:
         # The driver would repeat it for two minutes.
         with timeout(seconds):
-            # Whatever the URL prefers: a transaction is possible on the primary only.
+            # Whatever the URL prefers: a transaction is only possible on the primary.
             return await session.with_transaction(write, read_preference=ReadPreference.PRIMARY)
 
 
 @asynccontextmanager
 async def transaction_of(database: DriverDatabase, abort_seconds: float) -> AsyncIterator[Session]:
-    """Yield a session in a new transaction; what is done inside takes part in it without naming it.
+    """Yield a session in a new transaction; operations inside take part in it automatically.
 
-    What is not committed is aborted, and with time of its own: MongoDB would keep its locks for a minute.
+    Without a commit it is aborted, with a separate time limit: otherwise MongoDB would keep its locks for a minute.
     """
     async with database.client.start_session() as session, session.bind(end_session=False):
         await session.start_transaction(SNAPSHOT, DURABLE, ReadPreference.PRIMARY)

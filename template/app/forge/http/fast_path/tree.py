@@ -112,7 +112,7 @@ def declared_routes(router: APIRouter) -> Iterator[DeclaredRoute]:
             direct, reason = None, str(why)
         for method in sorted(context.methods or {"*"}):
             hidden = earlier.methods.get((method, path))
-            reason_of_method = reason if hidden is None else "An earlier route answers this method and path."
+            reason_of_method = reason if hidden is None else "An earlier route handles this method and path."
             yield DeclaredRoute(
                 method, path, segments, None if reason_of_method else direct, reason_of_method
             )
@@ -128,7 +128,7 @@ def _direct(context: RouteContext, segments: list[str] | None, earlier: "_Earlie
     direct = direct_route(context)
     shadow = earlier.shadow(str(context.path_format))
     if shadow is not None:
-        raise UseFastAPI(f"The earlier route {shadow or '/'} may answer the same paths.")
+        raise UseFastAPI(f"The earlier route {shadow or '/'} may handle the same paths.")
     return direct
 
 

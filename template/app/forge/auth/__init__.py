@@ -1,0 +1,1 @@
+from app.forge.auth.api_key_settings import AuthSettings as AuthSettings

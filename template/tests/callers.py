@@ -1,0 +1,24 @@
+"""A caller with all scopes, for tests that are not about who may do what."""
+
+from collections.abc import Iterator
+from unittest.mock import patch
+
+import pytest
+from starlette.types import Scope
+
+from app.forge.auth.authenticator import Authenticator
+from app.forge.auth.caller import Caller
+from app.resources import RESOURCES
+
+SCOPES = frozenset(f"{each.table.name}:{access}" for each in RESOURCES for access in ("read", "write"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _identified() -> Iterator[None]:
+    """Find the same caller for every request. A module with its own fixture of this name sends credentials."""
+
+    async def find(_authenticator: Authenticator, _scope: Scope) -> Caller:
+        return Caller("tests", SCOPES, "tests")
+
+    with patch.object(Authenticator, "find", find):
+        yield

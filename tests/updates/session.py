@@ -42,14 +42,14 @@ ORDER = """curl -s localhost:8000/api/v1/orders --json '{
 }'"""
 # What the owner writes by hand: texts that replace others, by file.
 RULE = [
-    ("app/orders/rules.py", "from app.forge.collection import Collection\n", """\
+    ("app/orders/rules.py", "from app.forge.resource import Collection\n", """\
 from http import HTTPStatus
 from uuid import UUID
 
-from app.forge.collection import Collection
 from app.forge.database import Transaction
-from app.forge.documents import Document
 from app.forge.errors import ServiceError
+from app.forge.resource import Collection
+from app.forge.store import Document
 """),
     ("app/orders/rules.py", "\n\nclass Orders", """\
 from .queries import OPEN_PIECES

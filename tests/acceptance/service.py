@@ -51,7 +51,7 @@ class Service:
 
     @property
     def credentials(self) -> dict[str, str]:
-        """What every request has to send; nothing if the service asks for none."""
+        """The headers of every request; empty if the service needs no credentials."""
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
     @property

@@ -1,4 +1,4 @@
-"""Who may call: nothing of a service that asks for credentials is shown to those who have none."""
+"""A service that needs credentials shows nothing to clients without them."""
 
 from collections.abc import Callable
 
@@ -54,7 +54,7 @@ def test_only_callers_with_credentials_are_served(method: str, path: str, servic
     answer = anonymous(service, method, ITEMS + path)
     must_answer(answer, statuses(service), "credentials are asked for, or not")
     if service.token:
-        must("WWW-Authenticate" in answer.headers, "a refusal says what is asked for", answer)
+        must("WWW-Authenticate" in answer.headers, "a refusal names the scheme", answer)
         must("ETag" not in answer.headers, "a refusal has no entity tag", answer)
 
 

@@ -106,6 +106,6 @@ async def read_framed() -> Response:
 
 @router.get("/seen")
 async def read_seen(request: Request) -> dict[str, str]:
-    """Return what the service knows of the client."""
+    """Return the client as the service sees it."""
     assert request.client is not None
     return {"client": request.client.host, "scheme": request.url.scheme, "host": request.headers["host"]}

@@ -1,4 +1,4 @@
-"""What Nginx does in front of the service, by its settings; each is asked of a running one."""
+"""Nginx in front of the service, by its settings. Each test asks a running Nginx."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def programs() -> Programs:
 
 @pytest.fixture
 def folder(deployment: Deployment) -> Path:
-    """Where the project has its files for Prometheus."""
+    """The directory of the project's files for Prometheus."""
     return deployment.run.project / "deploy" / "prometheus"
 
 

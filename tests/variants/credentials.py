@@ -1,4 +1,4 @@
-"""Credentials for a project's service: a key of its own, or a token of an issuer that runs beside it."""
+"""Credentials for a project's service: an API key, or a token of an issuer on this machine."""
 
 from __future__ import annotations
 

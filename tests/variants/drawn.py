@@ -35,7 +35,7 @@ Answers = Mapping[str, Any]
 
 @dataclass
 class Counts:
-    """How much was drawn and what was done with it."""
+    """Counts of what was drawn and what was done with it."""
 
     lists: int = 0
     resources: int = 0
@@ -97,7 +97,7 @@ class Drawn:
     def project_of(self, answers: Answers, name: str) -> Run:
         """Return the project with these resources and revisions, installed."""
         run = Run(self.variant, self.servers)
-        # Each worker has a cache of its own, and this looks at what is in the database.
+        # Each worker has its own cache, and this looks at the rows in the database.
         run.workers = 1
         run.folder = self.folder / name
         run.project = run.folder / "project"

@@ -39,7 +39,7 @@ async def _alone() -> AsyncIterator[None]:
     connection = await _connect()
     try:
         # The lock belongs to a transaction, because a pooler gives a session to others after each. And it is asked
-        # for again and again: waiting in a statement would hold up CREATE INDEX CONCURRENTLY for ever.
+        # for repeatedly: waiting in a statement would hold up CREATE INDEX CONCURRENTLY forever.
         for attempt in count():
             async with connection.transaction():
                 if await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", LOCK):
@@ -60,7 +60,7 @@ def _migrate(connection: Connection) -> None:
 
 
 async def migrate() -> None:
-    """Bring the database to the wanted revision, each migration in a transaction of its own."""
+    """Bring the database to the wanted revision, each migration in a separate transaction."""
     engine = create_async_engine("postgresql+asyncpg://", async_creator=_connect, poolclass=NullPool)
     async with _alone(), engine.connect() as connection:
         await connection.run_sync(_migrate)

@@ -49,7 +49,7 @@ def _check_foreign_keys(*, ctx: MigrationContext, step: MigrationInfo, **_: Any)
 
 
 def migrate() -> None:
-    """Bring the database to the wanted revision, each migration in a transaction of its own."""
+    """Bring the database to the wanted revision, each migration in a separate transaction."""
     settings = DatabaseSettings()
     # The journal mode is a property of the file, and cannot be changed inside a transaction.
     engine = create_engine(

@@ -40,7 +40,7 @@ def _identified() -> None:
 
 @pytest.fixture
 def on_keys(settings: Settings, _empty_database: None) -> OnKeys[Any]:
-    """Return a function that does something with the keys, on connections of its own."""
+    """Return a function that does something with the keys, on separate connections."""
 
     async def run(work: Callable[[ApiKeys], Awaitable[Any]]) -> Any:
         async with open_database(settings, [API_KEYS]) as database:

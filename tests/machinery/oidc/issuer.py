@@ -85,7 +85,7 @@ class Issuer:
 
     @property
     def fetches(self) -> int:
-        """How often its keys were fetched."""
+        """The number of times that its keys were fetched."""
         return self.requests.count("/keys")
 
     def documents(self, path: str) -> tuple[int, Mapping[str, str], bytes]:

@@ -10,7 +10,7 @@ SHARED = (b"public", b"s-maxage")
 
 
 class PrivateResponsesMiddleware:
-    """Makes the responses to identified callers `private`. Runs outside of what adds `Cache-Control`."""
+    """Makes the responses to identified callers `private`. Wraps the middleware that adds `Cache-Control`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

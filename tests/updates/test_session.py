@@ -37,7 +37,7 @@ def test_a_shop_lives_through_the_recorded_session_without_a_network(steps: list
         for name, texts in BY_HAND.items()
         for text in texts
         for line in text.splitlines()
-        if line not in (shop / name).read_text().splitlines()
+        if line not in (shop / name).read_text()
     ]
     assert lost == []
     assert git(shop, "status", "--short") == ""

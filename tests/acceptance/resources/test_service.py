@@ -59,7 +59,7 @@ def test_metrics_count_requests(service: Service) -> None:
     stranger = uuid.uuid4().hex
     service.send("GET", f"/{stranger}")
     answer = must_answer(service.send("GET", "/metrics"), 200, "metrics are returned")
-    counted = re.search(r"^\w+_total\{.*\} [1-9]", answer.text, re.MULTILINE)
+    counted = re.search(r"^http_server_request_duration_seconds_count\{.*\} [1-9]", answer.text, re.MULTILINE)
     must(counted is not None, "requests are counted", answer)
     must(stranger not in answer.text, "a stranger cannot make new series", answer)
 

@@ -142,7 +142,7 @@ def documented(example: JsonObject) -> ConfigDict:
 def documented_row(fields: JsonObject) -> ConfigDict:
     """Return the configuration of a response model: the fields with an id and times make its example."""
     id_ = {"id": "019b76da-a800-7000-8000-000000000000"}
-    times = {"created_at": "2026-01-31T12:00:00.000Z", "updated_at": "2026-01-31T12:00:00.000Z"}
+    times = {"created_at": "2026-01-31T12:00:00Z", "updated_at": "2026-01-31T12:00:00Z"}
     return documented({**id_, **fields, **times})
 
 

@@ -115,7 +115,9 @@ router = APIRouter()
 
 @router.get("/nested")
 async def nested(
-    user: Annotated[str, Depends(user)], again: Annotated[str, Depends(user)], agent: str = Depends(agent)
+    user: Annotated[str, Depends(user)],
+    again: Annotated[str, Depends(user)],
+    agent: str = Depends(agent),  # noqa: FAST002 (the older style)
 ) -> Response:
     return Response(f"{user} {again} {agent}")
 
@@ -123,7 +125,7 @@ async def nested(
 @router.get("/uncached")
 async def uncached(
     first: Annotated[str, Depends(user)],
-    second: str = Depends(user, use_cache=False),
+    second: str = Depends(user, use_cache=False),  # noqa: FAST002 (the older style)
 ) -> Response:
     return Response(f"{first} {second}")
 
@@ -157,7 +159,7 @@ async def tagging(response: Response) -> Response:
 
 
 @router.get("/values")
-async def values(
+async def values(  # noqa: PLR0917 (as many as there are kinds)
     filters: Annotated[Filters, Query()],
     x_count: Annotated[int, Header(ge=1)],
     x_many: Annotated[list[str], Header()],
@@ -165,7 +167,7 @@ async def values(
     colour: Colour = Colour.RED,
     order: Literal["up", "down"] = "up",
     day: date | None = None,
-    old: int = Query(3),
+    old: int = Query(3),  # noqa: FAST002 (the older style)
     numbers: Annotated[set[int] | None, Query(alias="n")] = None,
 ) -> Response:
     return Response(repr((filters, x_count, x_many, session, colour, order, day, old, numbers)))
@@ -252,7 +254,7 @@ def test_a_handler_reads_the_body_of_the_request_that_failed() -> None:
     bodies = []
 
     @app.post("/failing")
-    async def failing(filters: Filters) -> Response:
+    async def failing(filters: Filters) -> Response:  # noqa: ARG001 (its body is read)
         raise LookupError
 
     @app.exception_handler(LookupError)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
 from app.__main__ import main
 from app.forge.server.metrics_directory import metrics_directory
 from app.forge.server.runtime_directory import hold, runtime_directory

@@ -540,8 +540,8 @@ async def test_a_delete_in_a_transaction_cascades_and_caches_are_notified_after_
 
 
 async def test_a_delete_is_undone_with_its_transaction(shop: Shop, family: list[tuple[str, UUID]]) -> None:
+    work = deleting(RESOURCE["customers"].table, [family[0][1]], error=KeyError("a mistake"))
     with pytest.raises(KeyError):
-        work = deleting(RESOURCE["customers"].table, [family[0][1]], error=KeyError("a mistake"))
         await shop.database.transact(work)
     assert (await names(shop.order_lines))[0] == ["kept", "bought", "middle", "top"]
     assert (await read(shop.order_lines, family[-1][1]))["buyer_id"] == str(family[0][1])

@@ -285,7 +285,7 @@ def test_a_tool_that_replaces_how_dependencies_are_solved_sees_every_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     watched = []
-    solve = routing.solve_dependencies
+    solve = vars(routing)["solve_dependencies"]
 
     async def solve_watched(**arguments: Any) -> Any:
         watched.append(arguments["request"].url.path)

@@ -15,7 +15,7 @@ import httpx2
 import pytest
 
 from tests.faults.clients import ITEMS, Answer, ask, draft, new_client
-from tests.faults.deployment import Deployment
+from tests.faults.deployment import DATABASE_TIMEOUT_SECONDS, Deployment
 from tests.faults.plugin import Note
 
 CUSTOMERS, ORDER_LINES = "/api/v1/customers", "/api/v1/order-lines"
@@ -125,8 +125,9 @@ def must_be_whole(trade: Trade) -> str:
     lost = set(trade.written) - lines.keys()
     assert not lost or is_stand_in, f"{len(lost)} order lines that were confirmed are lost."
     statuses = Counter(answer.status for answer in trade.answers)
-    assert set(statuses) <= {0, 201, 204, 503}, statuses
-    refused = statuses[503] + statuses[0]
+    # Of processes that are killed, Nginx may be the last, and respond with 502.
+    assert set(statuses) <= {0, 201, 204, 502, 503}, statuses
+    refused = statuses[503] + statuses[502] + statuses[0]
     return f"{statuses[201]} order lines written, {statuses[204]} customers deleted, {refused} refused"
 
 
@@ -163,7 +164,8 @@ def test_a_database_killed_while_rows_go_together_leaves_none_half_done(
     with Trade(service) as trade:
         _wait_for_deletions(trade)
         service.database.server.kill()
-        time.sleep(BUSY_SECONDS)
+        # Requests wait for the database for so long, and an outage that is shorter may not fail any.
+        time.sleep(DATABASE_TIMEOUT_SECONDS + BUSY_SECONDS)
         service.database.server.start()
         recovered = _wait_for_writes(trade)
         time.sleep(BUSY_SECONDS)

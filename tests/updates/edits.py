@@ -163,7 +163,7 @@ def test_our_page_has_its_title(client: TestClient) -> None:
 IN_PROCESS = ("uvicorn", "gunicorn")
 
 EDITS = (
-    Edit("a new route", "app/items/routes.py", put_before('@router.get("/summary"', COUNT_ROUTE)),
+    Edit("a new route", "app/items/routes.py", put_before('@router.get(\n    "/{row_id}"', COUNT_ROUTE)),
     Edit("a new module", "app/orders/routes.py", written(ORDERS)),
     Edit("a new module", "app/orders/__init__.py", written("")),
     Edit("a new module", "app/main.py", put_before("from app.settings", ORDERS_IMPORT)),

@@ -21,7 +21,9 @@ def test_a_deleted_row_is_gone(shop: Shop, resource: Resource) -> None:
     must(answer.content == b"", "204 has no body", answer)
     rows.must_be_gone(row)
     must_answer(rows.delete(row["id"]), 404, "a row can be deleted once")
-    must_answer(rows.patch(row["id"], {}), 404, "a deleted row cannot be changed")
+    promise = "a deleted row cannot be changed"
+    # Without changes, it is a read.
+    shop.service.within_bound(lambda: rows.patch(row["id"], {}).status_code == 404, promise)
 
 
 def test_a_referenced_row_cannot_be_deleted(shop: Shop, restricted: FieldCase) -> None:

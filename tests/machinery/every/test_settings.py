@@ -10,7 +10,7 @@ import pytest
 from app.forge.environment import Environment, unknown_settings
 from app.settings import Settings, settings_of_environment
 
-AXES: tuple[str, ...] = ("database", "cache", "compression", "deployment")
+AXES: tuple[str, ...] = ("database", "cache", "compression", "deployment", "auth")
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
 ASSIGNED = re.compile(r"^(# )?([A-Z_]+)=(.*)$", re.MULTILINE)

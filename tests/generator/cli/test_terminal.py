@@ -23,9 +23,13 @@ QUESTIONS = [
     "writes the JSON",
     "compressed",
     "in production",
+    "Who may call",
     "newer templates",
     "serve",
 ]
+
+# All questions but those for the name, the path and the resources.
+ANSWERED = ("--preset", "minimal", "--auth", "none", "--updates", "none", "--description", "x")
 
 Terminal = Callable[..., "pexpect.spawn[str]"]
 
@@ -45,6 +49,16 @@ def terminal(installation: Installation, environment: dict[str, str], work: Path
         )
 
     return spawn
+
+
+def converse(child: pexpect.spawn[str], *lines: tuple[str, str]) -> int | None:
+    """Wait for each text and then press its keys, until the command ends. Return its exit code."""
+    for text, keys in lines:
+        child.expect(text)
+        child.send(keys)
+    child.expect(pexpect.EOF)
+    child.close()
+    return child.exitstatus
 
 
 def answers_of(project: Path) -> dict[str, Any]:
@@ -70,19 +84,17 @@ def test_enter_accepts_every_default(terminal: Terminal, work: Path) -> None:
 
 def test_arrow_keys_choose_and_a_choice_adds_its_question(terminal: Terminal, work: Path) -> None:
     child = terminal("orders", "--cache", "none", "--description", "x", "--serializer", "orjson")
-    for question, keys in [
+    converse(
+        child,
         ("called", " API\r"),
         ("stores the data", f"{DOWN}{DOWN}\r"),
         ("MongoDB driver", f"{DOWN}\r"),
         ("compressed", "\r"),
         ("in production", f"{DOWN}\r"),
+        ("Who may call", "\r"),
         ("newer templates", "\r"),
         ("serve", "\r"),
-    ]:
-        child.expect(question)
-        child.send(keys)
-    child.expect(pexpect.EOF)
-    child.close()
+    )
 
     answers = answers_of(work / "orders")
     assert answers["project_name"] == "orders API"
@@ -91,65 +103,38 @@ def test_arrow_keys_choose_and_a_choice_adds_its_question(terminal: Terminal, wo
 
 
 def test_an_invalid_name_is_refused_at_the_question(terminal: Terminal, work: Path) -> None:
-    child = terminal("orders", "--preset", "minimal", "--updates", "none", "--description", "x")
-    child.expect("called")
-    child.send("/\r")
-    child.expect("has a slash")
-    child.send("\x7f2\r")
-    child.expect("serve")
-    child.send("\r")
-    child.expect(pexpect.EOF)
-    child.close()
+    child = terminal("orders", *ANSWERED)
 
-    assert child.exitstatus == 0
+    assert converse(child, ("called", "/\r"), ("has a slash", "\x7f2\r"), ("serve", "\r")) == 0
     assert answers_of(work / "orders")["project_name"] == "orders2"
 
 
 def test_a_missing_path_is_asked_for(terminal: Terminal, work: Path) -> None:
-    child = terminal(
-        "--preset", "minimal", "--updates", "none", "--description", "x", "--project-name", "Orders"
-    )
-    child.expect("Directory to generate")
-    child.send("orders\r")
-    child.expect("serve")
-    child.send("\r")
-    child.expect(pexpect.EOF)
-    child.close()
+    child = terminal(*ANSWERED, "--project-name", "Orders")
 
-    assert child.exitstatus == 0
+    assert converse(child, ("Directory to generate", "orders\r"), ("serve", "\r")) == 0
     assert answers_of(work / "orders")["project_name"] == "Orders"
 
 
-@pytest.mark.parametrize("answered", [0, 2, 5, 8])
+@pytest.mark.parametrize("answered", [0, 2, 5, 8, 9])
 def test_ctrl_c_at_a_question_changes_nothing(terminal: Terminal, work: Path, answered: int) -> None:
     child = terminal("orders")
-    for question in QUESTIONS[:answered]:
-        child.expect(question)
-        child.send("\r")
-    child.expect(QUESTIONS[answered])
-    child.send("\x03")
-    child.expect("Interrupted")
-    child.expect(pexpect.EOF)
-    child.close()
+    accepted = [(question, "\r") for question in QUESTIONS[:answered]]
 
-    assert child.exitstatus == 130
+    assert converse(child, *accepted, (QUESTIONS[answered], "\x03"), ("Interrupted", "")) == 130
     assert list(work.iterdir()) == []
 
 
 def test_resources_are_typed_line_by_line(terminal: Terminal, work: Path) -> None:
-    child = terminal(
-        "shop", "--preset", "minimal", "--updates", "none", "--description", "x", "--project-name", "Shop"
+    child = terminal("shop", *ANSWERED, "--project-name", "Shop")
+    exit_code = converse(
+        child,
+        ("serve", "item name:str\r"),
+        ("Another resource", "order item:ref=items\r"),
+        ("Another resource", "\r"),
     )
-    child.expect("serve")
-    child.send("item name:str\r")
-    child.expect("Another resource")
-    child.send("order item:ref=items\r")
-    child.expect("Another resource")
-    child.send("\r")
-    child.expect(pexpect.EOF)
-    child.close()
 
-    assert child.exitstatus == 0
+    assert exit_code == 0
     recorded: dict[str, Any] = yaml.safe_load((work / "shop/.copier-answers.yml").read_text())
     assert recorded["resources"] == [
         {"name": "item", "fields": ["name:str"]},
@@ -159,28 +144,23 @@ def test_resources_are_typed_line_by_line(terminal: Terminal, work: Path) -> Non
 
 
 def test_a_line_is_checked_as_it_is_typed(terminal: Terminal, work: Path) -> None:
-    child = terminal(
-        "shop", "--preset", "minimal", "--updates", "none", "--description", "x", "--project-name", "Shop"
+    child = terminal("shop", *ANSWERED, "--project-name", "Shop")
+    exit_code = converse(
+        child,
+        ("serve", "item name:strr"),
+        ('"strr" is not a type', "\x7f\r"),
+        ("Another resource", "order item:ref=item"),
+        ("Write item:ref=items", "s\r"),
+        ("Another resource", "\r"),
     )
-    child.expect("serve")
-    child.send("item name:strr")
-    child.expect('"strr" is not a type')
-    child.send("\x7f\r")
-    child.expect("Another resource")
-    child.send("order item:ref=item")
-    child.expect("Write item:ref=items")
-    child.send("s\r")
-    child.expect("Another resource")
-    child.send("\r")
-    child.expect(pexpect.EOF)
-    child.close()
 
-    assert child.exitstatus == 0
+    assert exit_code == 0
 
 
 def test_typed_resources_are_combined_with_earlier_answers(terminal: Terminal, work: Path) -> None:
     child = terminal("shop", "--cache", "none")
-    for question, keys in [
+    converse(
+        child,
         ("called", " API\r"),
         ("one sentence", "\r"),
         ("stores the data", f"{DOWN}{DOWN}\r"),
@@ -188,14 +168,11 @@ def test_typed_resources_are_combined_with_earlier_answers(terminal: Terminal, w
         ("writes the JSON", "\r"),
         ("compressed", "\r"),
         ("in production", "\r"),
+        ("Who may call", "\r"),
         ("newer templates", "\r"),
         ("serve", "item name:str\r"),
         ("Another resource", "\r"),
-    ]:
-        child.expect(question)
-        child.send(keys)
-    child.expect(pexpect.EOF)
-    child.close()
+    )
 
     answers = answers_of(work / "shop")
     assert (answers["project_name"], answers["mongodb_driver"]) == ("shop API", "motor")
@@ -205,50 +182,28 @@ def test_typed_resources_are_combined_with_earlier_answers(terminal: Terminal, w
 
 @pytest.mark.parametrize("given", [["--no-resources"], ["--resource", "item name:str"]])
 def test_given_resources_are_not_asked_for(terminal: Terminal, work: Path, given: list[str]) -> None:
-    named = ["--preset", "minimal", "--updates", "none", "--description", "x", "--project-name", "Shop"]
-    child = terminal("shop", *named, *given)
-    child.expect(pexpect.EOF)
-    child.close()
+    child = terminal("shop", *ANSWERED, "--project-name", "Shop", *given)
 
-    assert child.exitstatus == 0
+    assert converse(child) == 0
     assert len(answers_of(work / "shop")["resources"]) == len(given) - 1
 
 
 def test_ctrl_d_at_the_resources_prints_the_next_step(terminal: Terminal, work: Path) -> None:
-    child = terminal(
-        "shop", "--preset", "minimal", "--updates", "none", "--description", "x", "--project-name", "Shop"
-    )
-    child.expect("serve")
-    child.send("\x04")
-    child.expect("add --defaults")
-    child.expect(pexpect.EOF)
-    child.close()
+    child = terminal("shop", *ANSWERED, "--project-name", "Shop")
 
-    assert child.exitstatus == 2
+    assert converse(child, ("serve", "\x04"), ("add --defaults", "")) == 2
     assert list(work.iterdir()) == []
 
 
 def test_ctrl_c_at_the_path_changes_nothing(terminal: Terminal, work: Path) -> None:
-    child = terminal()
-    child.expect("Directory to generate")
-    child.send("\x03")
-    child.expect("Interrupted")
-    child.expect(pexpect.EOF)
-    child.close()
-
-    assert child.exitstatus == 130
+    assert converse(terminal(), ("Directory to generate", "\x03"), ("Interrupted", "")) == 130
     assert list(work.iterdir()) == []
 
 
 def test_ctrl_d_at_a_question_prints_the_next_step(terminal: Terminal, work: Path) -> None:
     child = terminal("orders", "--project-name", "x", "--database", "sqlite")
-    child.expect("one sentence")
-    child.send("\x15\x04")
-    child.expect("add --defaults")
-    child.expect(pexpect.EOF)
-    child.close()
 
-    assert child.exitstatus == 2
+    assert converse(child, ("one sentence", "\x15\x04"), ("add --defaults", "")) == 2
     assert list(work.iterdir()) == []
 
 
@@ -273,22 +228,13 @@ def test_sigterm_at_a_question_restores_the_terminal(
 
 
 def test_defaults_asks_nothing(terminal: Terminal, work: Path) -> None:
-    child = terminal("orders", "--defaults")
-    child.expect(pexpect.EOF)
-    child.close()
-
-    assert child.exitstatus == 0
+    assert converse(terminal("orders", "--defaults")) == 0
     assert (work / "orders").is_dir()
 
 
 def test_an_answer_to_a_question_that_is_not_asked_is_refused(terminal: Terminal, work: Path) -> None:
     child = terminal("orders", "--mongodb-driver", "motor")
-    for question in QUESTIONS:
-        child.expect(question)
-        child.send("\r")
-    child.expect("only asked when")
-    child.expect(pexpect.EOF)
-    child.close()
+    answered = [(question, "\r") for question in QUESTIONS]
 
-    assert child.exitstatus == 2
+    assert converse(child, *answered, ("only asked when", "")) == 2
     assert list(work.iterdir()) == []

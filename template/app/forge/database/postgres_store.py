@@ -10,7 +10,7 @@ import asyncpg
 
 from app.forge.database.postgres_errors import CHANGED_AT_THE_SAME_TIME
 from app.forge.database.postgres_pool import ConnectionPool
-from app.forge.database.postgres_references import REFERENCE_ERRORS, delete, referenced, takes_others
+from app.forge.database.postgres_references import REFERENCE_ERRORS, Removals
 from app.forge.database.postgres_statements import Statements, constraint_name, converter, one_of
 from app.forge.errors import MissingReference, NotFound, PreconditionFailed, Taken, Unavailable
 from app.forge.fields import EXACT, json_text
@@ -57,7 +57,8 @@ class PostgresStore:
         }
         # In the order of the columns, so that a set of filters has one statement.
         self._filters = {column.name: converter(one_of(column)) for column in table.columns}
-        self._takes_others = takes_others(table, tables)
+        self._removals = Removals(tables)
+        self._takes_others = self._removals.take_others(table)
 
     async def get(self, row_id: UUID) -> Document:
         found = await self._pool.fetch(self._statements.get, row_id)
@@ -111,7 +112,7 @@ class PostgresStore:
             elif not await self._pool.fetch(self._statements.delete, row_id):
                 raise NotFound.of(self._table.noun, row_id)
         except REFERENCE_ERRORS as error:
-            raise referenced(error, self._table, row_id, self._tables) from None
+            raise self._removals.refusal(error, self._table, row_id) from None
 
     async def page(
         self, limit: int, after: UUID | None, filters: Mapping[str, Any], expand: Sequence[str]
@@ -197,7 +198,7 @@ class PostgresStore:
             # From here on no further row can refer to it.
             found = await transaction.fetch(self._statements.lock, row_id)
             self._checked(found, row_id, if_match)
-            await delete(transaction, self._table, row_id, self._tables)
+            await self._removals.delete(transaction, self._table, row_id)
 
         await self._database.transact(work, retries=DELETE_RETRIES)
 

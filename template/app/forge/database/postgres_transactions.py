@@ -3,7 +3,7 @@
 import asyncio
 import random
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Any, Literal, LiteralString, TypeVar
@@ -13,7 +13,7 @@ import asyncpg
 
 from app.forge.database.postgres_errors import ENDED_ERRORS, LOST_ERRORS, NOT_IN_TIME, unavailable
 from app.forge.database.postgres_pool import ConnectionPool
-from app.forge.database.postgres_references import delete
+from app.forge.database.postgres_references import Removals
 from app.forge.database.postgres_statements import quoted
 from app.forge.database.postgres_store import PostgresStore
 from app.forge.database.transactions import (
@@ -72,13 +72,13 @@ class Transaction(TransactionScope):
         self,
         connection: asyncpg.Connection,
         pool: ConnectionPool,
-        tables: Mapping[str, Table],
+        removals: Removals,
         *,
         read_only: bool,
     ) -> None:
         super().__init__()
         self._connection = connection
-        self._tables = tables
+        self._removals = removals
         self._pool = pool
         self._read_only = read_only
         self._savepoints = 0
@@ -115,7 +115,7 @@ class Transaction(TransactionScope):
         if not await self.fetch(f"SELECT 1 FROM {quoted(table.name)} WHERE id = $1 FOR UPDATE", row_id):
             raise NotFound.of(table.noun, row_id)
         self.changed(table, row_id)
-        await delete(self, table, row_id, self._tables)
+        await self._removals.delete(self, table, row_id)
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
@@ -168,6 +168,7 @@ class Database(ChangeListener):
         super().__init__()
         self._pool = pool
         self._tables = {table.name: table for table in tables}
+        self._removals = Removals(self._tables)
         self._ping = ping
         self._timeout_seconds = timeout_seconds
         self._background = Background()
@@ -252,7 +253,9 @@ class Database(ChangeListener):
     ) -> Result:
         attempt.is_committing = False
         connection = await self._pool.lend()
-        scope = attempt.scope = Transaction(connection, self._pool, self._tables, read_only=attempt.read_only)
+        scope = attempt.scope = Transaction(
+            connection, self._pool, self._removals, read_only=attempt.read_only
+        )
         try:
             await self._begin(connection, begin)
             result = await in_scope(scope, work)

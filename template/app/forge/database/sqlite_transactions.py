@@ -6,9 +6,9 @@ import re
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any, LiteralString, TypeVar
 from uuid import UUID
 
@@ -23,6 +23,7 @@ from app.forge.serializer import Serializer
 from app.forge.table import Table
 
 Result = TypeVar("Result")
+RemovalOf = Callable[[Table], Removal]
 
 # Statements that affect the whole connection, which all writes share, or would end its transaction.
 CONTROL = re.compile(
@@ -74,11 +75,11 @@ class Transaction(TransactionScope):
     Methods have the parameters and results of the driver's, and raise its errors.
     """
 
-    def __init__(self, connection: sqlite3.Connection, bound: _Bound, removals: "_Removals") -> None:
+    def __init__(self, connection: sqlite3.Connection, bound: _Bound, removal_of: RemovalOf) -> None:
         super().__init__()
         self._connection = connection
         self._bound = bound
-        self._removals = removals
+        self._removal_of = removal_of
         self._savepoints = 0
 
     def execute(self, sql: LiteralString, values: Sequence[Any] | dict[str, Any] = (), /) -> sqlite3.Cursor:
@@ -100,7 +101,7 @@ class Transaction(TransactionScope):
         """
         self._check("DELETE")
         self.changed(table, row_id)
-        self.changed_rows += self._removals.of(table).run(self._connection, row_id)
+        self.changed_rows += self._removal_of(table).run(self._connection, row_id)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -130,20 +131,6 @@ class Transaction(TransactionScope):
             )
 
 
-class _Removals:
-    """The removal of each table, made when it is first needed."""
-
-    def __init__(self, tables: Mapping[str, Table]) -> None:
-        self._tables = tables
-        self._made: dict[str, Removal] = {}
-
-    def of(self, table: Table) -> Removal:
-        """Return the removal of this table."""
-        if table.name not in self._made:
-            self._made[table.name] = Removal(table, self._tables)
-        return self._made[table.name]
-
-
 class Database(ChangeListener):
     """The tables of the service, and transactions; `request.state.database` is one."""
 
@@ -151,7 +138,8 @@ class Database(ChangeListener):
         super().__init__()
         self.connections = connections
         self._tables = {table.name: table for table in tables}
-        self._removals = _Removals(self._tables)
+        # For transactions; each is made when it is first needed.
+        self._removal_of = cache(partial(Removal, tables=self._tables))
         self._background = Background()
 
     def store(self, table: Table, serializer: Serializer) -> SqliteStore:
@@ -209,7 +197,7 @@ class Database(ChangeListener):
     async def _write(self, work: Callable[[Transaction], Result], bound: _Bound) -> Result:
         scope = TransactionScope()
         try:
-            return await self.connections.writer.run(partial(_run, work, bound, self._removals, scope))
+            return await self.connections.writer.run(partial(_run, work, bound, self._removal_of, scope))
         except _GivenUp as error:
             raise Unavailable(IN_TIME.format("written")) from error
         except sqlite3.OperationalError as error:
@@ -239,7 +227,7 @@ class Database(ChangeListener):
             raise Unavailable("The database could not be opened.") from error
         try:
             connection.execute("BEGIN")
-            return _run(work, bound, self._removals, TransactionScope(), connection)
+            return _run(work, bound, self._removal_of, TransactionScope(), connection)
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
@@ -249,12 +237,12 @@ class Database(ChangeListener):
 def _run(
     work: Callable[[Transaction], Result],
     bound: _Bound,
-    removals: _Removals,
+    removal_of: RemovalOf,
     changes: TransactionScope,
     connection: sqlite3.Connection,
 ) -> Result:
     bound.check()
-    transaction = Transaction(connection, bound, removals)
+    transaction = Transaction(connection, bound, removal_of)
     # Both record the same changes; the loop needs them whatever the outcome of the work.
     transaction.changed_rows = changes.changed_rows
     connection.set_progress_handler(bound.is_over, STEPS_BETWEEN_LOOKS)

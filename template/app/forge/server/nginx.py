@@ -23,6 +23,7 @@ from app.forge.observability.logs import configure_logging
 from app.forge.server.metrics_directory import metrics_directory
 from app.forge.server.nginx_configuration import WORKER_BACKLOG, CannotStart, find_nginx, write_configuration
 from app.forge.server.runtime_directory import hold, runtime_directory
+from app.forge.server.settings import listed
 from app.forge.server.worker import CLOSING_SECONDS, pipe_to_workers, signal_after_parent
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ logger = logging.getLogger(__name__)
 LONGEST_SOCKET_PATH = 107
 WATCH_INTERVAL_SECONDS = 0.2
 # Certificates are usually renewed a month before they end.
-RENEWAL_SECONDS = 14 * 24 * 60 * 60
+RENEWAL_DAYS = 14
+DAY_SECONDS = 24 * 60 * 60
 
 
 def serve(settings: "Settings") -> None:
@@ -74,11 +76,11 @@ def certificate_fault(settings: "Settings") -> str | None:
         certificate = check_certificate(settings.tls_certificate, settings.tls_certificate_key)
     except CertificateFault as fault:
         return str(fault)
-    days = (certificate.ends_at - time.time()) / (24 * 60 * 60)
-    if days * 24 * 60 * 60 < RENEWAL_SECONDS:
+    days = (certificate.ends_at - time.time()) / DAY_SECONDS
+    if days < RENEWAL_DAYS:
         logger.warning("TLS_CERTIFICATE=%s expires in %d days.", settings.tls_certificate, days)
-    for name in settings.server_names.split(","):
-        if name and not certificate.covers(name):
+    for name in listed(settings.server_names):
+        if not certificate.covers(name):
             logger.warning(
                 "TLS_CERTIFICATE=%s is not for %s in SERVER_NAMES.", settings.tls_certificate, name
             )

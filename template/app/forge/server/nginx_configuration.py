@@ -11,6 +11,8 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, NamedTuple
 
+from app.forge.server.settings import listed
+
 if TYPE_CHECKING:
     from app.settings import Settings
 
@@ -79,7 +81,7 @@ def write_configuration(settings: "Settings", nginx: Nginx, runtime: Path) -> li
 def nginx_configuration(settings: "Settings", nginx: Nginx, runtime: Path) -> str:
     """Return deploy/nginx/nginx.conf with its values filled in."""
     proxies = _networks(settings.forwarded_allow_ips)
-    names = [name for name in settings.server_names.split(",") if name]
+    names = listed(settings.server_names)
     values: Values = {
         "MAIN": _lines([*_user(), *(f'load_module "{module}";' for module in nginx.modules)]),
         "WORKERS": settings.workers,
@@ -157,7 +159,7 @@ def _https_origin(settings: "Settings") -> str:
 
 
 def _networks(value: str) -> list[str]:
-    networks = [network for network in value.split(",") if network]
+    networks = listed(value)
     return ["0.0.0.0/0", "::/0"] if networks == ["*"] else networks
 
 

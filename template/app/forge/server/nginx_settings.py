@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, model_validator
 
-from app.forge.server.settings import Networks, ServerSettings
+from app.forge.server.settings import Networks, ServerSettings, listed
 
 HOST_NAME = re.compile(
     r"(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:.]+\]"
@@ -14,7 +14,7 @@ HOST_NAME = re.compile(
 
 
 def _only_host_names(value: str) -> str:
-    names = [name.strip().lower() for name in value.split(",") if name.strip()]
+    names = listed(value.lower())
     for name in names:
         if not HOST_NAME.fullmatch(name):
             raise ValueError(f"{name!r} is not a host name such as api.example.com or *.example.com")

@@ -87,9 +87,14 @@ def share(total: int, workers: int, at_most: int) -> int:
     return each
 
 
+def listed(value: str) -> list[str]:
+    """Return the entries of a setting that separates them by commas."""
+    return [entry.strip() for entry in value.split(",") if entry.strip()]
+
+
 def _only_networks(value: str) -> str:
     # Uvicorn would silently treat a mistyped network as a host name and trust no proxy.
-    networks = [network.strip() for network in value.split(",") if network.strip()]
+    networks = listed(value)
     for network in networks:
         if network != "*":
             ip_network(network)

@@ -2,13 +2,10 @@
 
 import json
 
-# The sample of copier.yml, which the workloads use.
-ITEM = [
-    "name:str:max=200:unique",
-    "description:str:min=0:max=2000:optional",
-    "price_cents:int:min=0",
-    "tags:list=str:max=20:max_each=50:default=:filter",
-]
+import yaml
+
+from benchmarks.load.rendering import REPOSITORY
+
 # Six fields with a reference, as in tests/variants/budgets.toml.
 FIELDS = [
     "number:str:max=40:unique",
@@ -26,5 +23,7 @@ NOUNS = (
 
 def list_of(count: int) -> str:
     """Return the answer to `resources` for so many of them, at most 20, with the sample first."""
+    # The workloads use the sample.
+    sample = yaml.safe_load((REPOSITORY / "copier.yml").read_text("utf-8"))["sample_resources"]["default"]
     others = [{"name": noun, "fields": FIELDS} for noun in NOUNS[: count - 1]]
-    return json.dumps([{"name": "item", "fields": ITEM}, *others])
+    return json.dumps([*sample, *others])

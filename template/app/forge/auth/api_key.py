@@ -26,7 +26,7 @@ from app.forge.errors import NotFound
 from app.forge.resource import now
 
 KEY = re.compile(r"[a-z0-9]{1,16}_(?P<id>[0-9a-f]{32})\.(?P<secret>[A-Za-z0-9_-]{43})")
-# Compared if there is no such key, so that the work is the same.
+# If the id is unknown, the secret is compared with this, so that a refusal takes as long.
 NO_DIGEST = sha256(b"").hexdigest()
 # One answer for all, so that it says nothing about which ids exist.
 REFUSED = "The API key is not valid."
@@ -48,13 +48,13 @@ class ApiKeyVerifier:
         if key is None:
             raise unauthenticated(REFUSED)
         # Before the look-up: a key that is revoked during it is not remembered for longer.
-        asked_at, time = monotonic(), now()
-        scopes, expires_at = await self._scopes(UUID(hex=key["id"]), key["secret"], time)
+        asked_at, time, key_id = monotonic(), now(), UUID(hex=key["id"])
+        scopes, expires_at = await self._scopes(key_id, key["secret"], time)
         left = self._remember_seconds
         if expires_at is not None:
             left = min(left, (expires_at - time).total_seconds())
-        self._uses.note(UUID(hex=key["id"]), time)
-        return Caller(f"key:{UUID(hex=key['id'])}", scopes, "api_key"), asked_at + left
+        self._uses.note(key_id, time)
+        return Caller(f"key:{key_id}", scopes, "api_key"), asked_at + left
 
     async def _scopes(
         self, key_id: UUID, secret: str, time: datetime

@@ -353,7 +353,7 @@ def _remove(root: Path, path: str) -> None:
 
 
 def _hash(file: Path) -> str | None:
-    """Return a hash of the file's content, or of the link's target; None if there is no such file."""
+    """Return a hash of the file's content or the link's target, or None if the file does not exist."""
     if file.is_symlink():
         return hashlib.sha256(os.fsencode(os.readlink(file))).hexdigest()  # noqa: PTH115
     return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None

@@ -247,6 +247,14 @@ EDITS = (
         "a changed server", "deploy/nginx/nginx.conf",
         replaced("keepalive_requests 10000;", "keepalive_requests 5000;"), {"deployment": ["nginx"]},
     ),
+    Edit(
+        "edited authentication", "app/forge/auth/api_key.py",
+        put_before("KEY = re.compile(", "# Ours are short.\n"), {"auth": ["api_key"]},
+    ),
+    Edit(
+        "edited authentication", "app/forge/auth/oidc.py", put_before("class OidcAuthenticator", "# Ours is near.\n"),
+        {"auth": ["oidc"]},
+    ),
     Edit("an edited Dockerfile", "Dockerfile", put_before("WORKDIR /srv\n", 'LABEL team="orders"\n')),
     Edit("a changed dependency", "pyproject.toml", replaced('"uuid-utils>=1.2,<2"', '"uuid-utils>=1.2,<3"')),
     Edit("a new dependency", "pyproject.toml", put_before("]\n\n# https", '    "tenacity>=9",\n')),

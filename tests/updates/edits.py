@@ -252,7 +252,8 @@ EDITS = (
         put_before("KEY = re.compile(", "# Ours are short.\n"), {"auth": ["api_key"]},
     ),
     Edit(
-        "edited authentication", "app/forge/auth/oidc.py", put_before("class OidcAuthenticator", "# Ours is near.\n"),
+        "edited authentication", "app/forge/auth/oidc.py",
+        put_before("class OidcAuthenticator", "# Ours is near.\n"),
         {"auth": ["oidc"]},
     ),
     Edit("an edited Dockerfile", "Dockerfile", put_before("WORKDIR /srv\n", 'LABEL team="orders"\n')),

@@ -147,7 +147,7 @@ class Drawn:
         run.migrate()
         self.counts.migrations += 1
         with run.served() as service:
-            walk = Walk(service.url, GRAMMAR.in_order(nouns), rows=dict(rows or {}))
+            walk = Walk(service.url, GRAMMAR.in_order(nouns), service.token, rows=dict(rows or {}))
             with walk.client:
                 walk.there() if rows is None else walk.back(lost or {})
         self.counts.served += 1

@@ -121,14 +121,20 @@ class Walk:
     url: str
     # In the order of their references.
     nouns: Sequence[Noun]
+    # What the service asks of its callers, if anything.
+    token: str = field(default="", repr=False)
     requests: int = 0
     rows: dict[str, list[Row]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Open a connection."""
         # Entity tags of compressed responses are weak, so nothing can be changed by them.
-        plain = {"Accept-Encoding": "identity"}
-        self.client = httpx2.Client(base_url=f"{self.url}/api/v1", headers=plain, trust_env=False, timeout=30)
+        headers = {"Accept-Encoding": "identity"}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        self.client = httpx2.Client(
+            base_url=f"{self.url}/api/v1", headers=headers, trust_env=False, timeout=30
+        )
 
     def ask(self, expected: int, method: str, path: str, **named: Any) -> httpx2.Response:
         """Return the response, which has this status."""

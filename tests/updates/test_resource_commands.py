@@ -329,6 +329,45 @@ def test_two_heads_are_refused_until_they_are_joined(fastforge: Fastforge, proje
     assert fastforge("add", "resource", *ORDER).exit_code == 0
 
 
+def test_an_owner_comes_and_goes_with_its_column_and_edits_stay(fastforge: Fastforge, edited: Path) -> None:
+    assert fastforge("update", "--set", "auth=api_key", "--to", "v1.0.0").exit_code == 0
+    commit(edited)
+    counts, routes = own_lines(edited), (edited / "app/items/routes.py").read_text()
+
+    added = fastforge("add", "owner", "item", "--json")
+
+    assert added.exit_code == 0, added.errors
+    (migration,) = added.document["migrations"]
+    assert 'ADD COLUMN "owner" TEXT NOT NULL DEFAULT' in (edited / migration).read_text()
+    assert "return for_caller(found, request, OWNED)" in (edited / "app/items/routes.py").read_text()
+    assert "item: + owned" in added.errors
+    commit(edited)
+    removed = fastforge("remove", "owner", "item", "--json")
+    assert removed.exit_code == 0, removed.errors
+    (migration,) = removed.document["migrations"]
+    assert 'DROP COLUMN "owner"' in (edited / migration).read_text()
+    assert (edited / "app/items/routes.py").read_text() == routes
+    assert own_lines(edited) == counts
+
+
+def test_a_service_with_owned_resources_keeps_knowing_its_callers(
+    fastforge: Fastforge, project: Path
+) -> None:
+    refused = fastforge("add", "owner", "item")
+    assert (refused.exit_code, "item is owned" in refused.errors) == (2, True)
+    assert fastforge("update", "--set", "auth=oidc", "--to", "v1.0.0").exit_code == 0
+    commit(project)
+    assert fastforge("add", "owner", "item").exit_code == 0
+    commit(project)
+    before = state(project)
+
+    refused = fastforge("update", "--set", "auth=none", "--to", "v1.0.0")
+
+    assert refused.exit_code != 0
+    assert "item is owned" in refused.errors
+    assert state(project) == before
+
+
 # --- Refusals ---
 
 REFUSALS = {

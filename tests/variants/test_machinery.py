@@ -30,7 +30,7 @@ COMPUTED = {"app_compression"}
 @pytest.fixture(params=covering_variants(), ids=lambda variant: variant.name)
 def tested(request: pytest.FixtureRequest, renderer: Renderer) -> Iterator[Project]:
     """A shop of each variant of the covering set, with the tests that apply to it."""
-    project = renderer.render_variant(request.param, shop())
+    project = renderer.render_variant(request.param, shop(request.param["auth"]))
     add_tests(project.folder, request.param)
     yield project
     renderer.remove(project)

@@ -1,5 +1,7 @@
 """Keeps responses that depend on the caller out of shared caches."""
 
+from collections.abc import Awaitable
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.forge.http.caching import NO_CACHE, RawHeaders
@@ -20,14 +22,15 @@ class PrivateResponsesMiddleware:
             await self.app(scope, receive, send)
             return
 
-        async def send_private(message: Message) -> None:
+        # Not a coroutine: it only passes on that of `send`.
+        def send_private(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start" and "caller" in scope["state"]:
                 headers = message["headers"]
                 if NO_CACHE in headers:
                     headers[headers.index(NO_CACHE)] = PRIVATE_NO_CACHE
                 else:
                     message["headers"] = _private(headers)
-            await send(message)
+            return send(message)
 
         await self.app(scope, receive, send_private)
 

@@ -15,7 +15,7 @@ SCOPES = frozenset(f"{each.table.name}:{access}" for each in RESOURCES for acces
 
 @pytest.fixture(scope="module", autouse=True)
 def _identified() -> Iterator[None]:
-    """Believe what requests say of their caller. A module with its own fixture of this name sends credentials."""
+    """Take the caller that a request names. A module with its own fixture of this name sends credentials."""
 
     async def find(_authenticator: Authenticator, scope: Scope) -> Caller:
         subject = dict(scope["headers"]).get(b"x-caller", b"tests")

@@ -65,7 +65,7 @@ def token_for(
 ) -> str:
     """Return credentials with these scopes; nothing if the service asks for none.
 
-    A key is a subject of its own.
+    Each key is another subject.
     """
     if auth == "oidc":
         url = f"{environment['OIDC_ISSUER']}/token"

@@ -13,7 +13,7 @@ from typing import Any, NotRequired, TypedDict
 
 from fastforge.errors import UserError
 
-# The option of a resource whose rows belong to those who create them.
+# The option of a resource whose rows belong to the callers that create them.
 OWNED = "owned"
 EXAMPLE = "order number:str:max=40:unique quantity:int:min=1 status:enum=open,paid:default=open:filter"
 

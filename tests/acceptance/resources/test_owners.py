@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import httpx2
 
@@ -16,18 +17,30 @@ Send = Callable[[Rows, str], httpx2.Response]
 
 
 def attempts(etag: str) -> Iterator[Send]:
-    """Yield requests for a row by its id: plain ones, and those of a caller who knows its entity tag."""
+    """Yield requests for a row by its id: plain ones, and those of a caller that knows its entity tag."""
     for tag in (None, etag, "*"):
-        yield lambda rows, row_id, tag=tag: rows.get(row_id, if_none_match=tag)
-        yield lambda rows, row_id, tag=tag: rows.patch(row_id, {}, if_match=tag)
-        yield lambda rows, row_id, tag=tag: rows.patch(row_id, rows.least_draft(), if_match=tag)
-        yield lambda rows, row_id, tag=tag: rows.delete(row_id, if_match=tag)
+        yield partial(_get, tag)
+        yield partial(_patch, tag, False)
+        yield partial(_patch, tag, True)
+        yield partial(_delete, tag)
+
+
+def _get(tag: str | None, rows: Rows, row_id: str) -> httpx2.Response:
+    return rows.get(row_id, if_none_match=tag)
+
+
+def _patch(tag: str | None, has_changes: bool, rows: Rows, row_id: str) -> httpx2.Response:
+    return rows.patch(row_id, rows.least_draft() if has_changes else {}, if_match=tag)
+
+
+def _delete(tag: str | None, rows: Rows, row_id: str) -> httpx2.Response:
+    return rows.delete(row_id, if_match=tag)
 
 
 def test_a_row_shows_its_owner(owned: Resource, shop: Shop, others: Shop) -> None:
     first, second, theirs = shop.rows(owned).create(), shop.rows(owned).create(), others.rows(owned).create()
-    assert first["owner"] == second["owner"], f"rows of {owned.plural} belong to those who create them"
-    assert first["owner"] != theirs["owner"], f"rows of {owned.plural} belong to those who create them"
+    assert first["owner"] == second["owner"], f"rows of {owned.plural} belong to the callers that create them"
+    assert first["owner"] != theirs["owner"], f"rows of {owned.plural} belong to the callers that create them"
 
 
 def test_an_owner_cannot_be_chosen(owned: Resource, shop: Shop, others: Shop) -> None:
@@ -50,7 +63,7 @@ def test_a_row_of_another_is_answered_like_one_that_does_not_exist(
         answer, expected = send(theirs, row["id"]), send(theirs, stranger)
         must_answer(answer, 404, f"a row of {owned.plural} exists only for its owner")
         detail = answer.json()["detail"].replace(row["id"], stranger)
-        must(detail == expected.json()["detail"], "the answer does not tell whether it exists", answer)
+        must(detail == expected.json()["detail"], "the answer does not show that it exists", answer)
         must("ETag" not in answer.headers, "the answer has no entity tag", answer)
     assert rows.read(row["id"]) == row, "nothing of it has changed"
 

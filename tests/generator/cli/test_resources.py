@@ -173,7 +173,7 @@ BAD_ANSWERS_FILES = {
     "a mapping": ("resources: {name: order}", "{'name': 'order'}", "order number:str"),
     "nothing": ("resources:", "None", "order number:str"),
     "a number in it": ("resources: [5]", "a number", "name and fields"),
-    "an unknown key": ("resources: [{name: tag, fields: ['b:str'], to: x}]", '"to"', "plural, without and owned"),
+    "an unknown key": ("resources: [{name: tag, fields: ['b:str'], to: x}]", '"to"', "without and owned"),
     "fields as a mapping": ("resources: [{name: tag, fields: {b: str}}]", "a mapping", "name:str"),
     "revisions as a word": ("revisions: abc", "'abc'", "fastforge add"),
     "revisions for others": ("revisions: []", "creates item", "fastforge add"),

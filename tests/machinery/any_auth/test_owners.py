@@ -24,7 +24,7 @@ ALL = frozenset({"folders:all", "papers:all"})
 CALLERS = {
     "alice": SCOPES,
     "bob": SCOPES,
-    # A subject in which JSON, SQL and patterns have characters of their own.
+    # A subject with characters that mean something in JSON.
     'eve","owner":"alice': SCOPES,
     "overseer": SCOPES | ALL,
     "of-papers": SCOPES | {"papers:all"},

@@ -58,16 +58,13 @@ class Authenticator:
         self._remembered.clear()
 
     def _authorization(self, scope: Scope) -> bytes:
-        authorization: bytes | None = None
-        for name, value in scope["headers"]:
-            if name != b"authorization":
-                continue
-            # Proxies and the service could each trust another of them.
-            if authorization is not None:
-                raise unauthenticated("There are several Authorization headers.", "invalid_request")
-            authorization = value
-        if authorization is None:
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        if not given:
             raise unauthenticated("The request has no credentials.", "")
+        # Proxies and the service could each trust another of them.
+        if len(given) > 1:
+            raise unauthenticated("There are several Authorization headers.", "invalid_request")
+        authorization: bytes = given[0]
         if len(authorization) > self._max_bytes:
             raise unauthenticated("The credentials are too long.", "invalid_request")
         return authorization

@@ -1,7 +1,5 @@
 """Keeps responses that depend on the caller out of shared caches."""
 
-from collections.abc import Awaitable
-
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.forge.http.caching import NO_CACHE, RawHeaders
@@ -22,15 +20,14 @@ class PrivateResponsesMiddleware:
             await self.app(scope, receive, send)
             return
 
-        # Not a coroutine: it only passes on that of `send`.
-        def send_private(message: Message) -> Awaitable[None]:
+        async def send_private(message: Message) -> None:
             if message["type"] == "http.response.start" and "caller" in scope["state"]:
                 headers = message["headers"]
                 if NO_CACHE in headers:
                     headers[headers.index(NO_CACHE)] = PRIVATE_NO_CACHE
                 else:
                     message["headers"] = _private(headers)
-            return send(message)
+            await send(message)
 
         await self.app(scope, receive, send_private)
 

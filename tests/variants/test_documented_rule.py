@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import textwrap
-from itertools import zip_longest
 
 import pytest
 from fastforge.template.resources import parse_line
@@ -19,6 +17,7 @@ RESOURCES = [
     parse_line("item name:str:unique stock:int:min=0"),
     parse_line("order item:ref=items quantity:int:min=1 without=batch"),
 ]
+MOST_LINES = 10
 TESTS = '''"""Orders lower the stock."""
 
 from concurrent.futures import ThreadPoolExecutor
@@ -49,14 +48,13 @@ def test_a_refused_order_names_the_item(client: TestClient) -> None:
 
 
 def documented_rules(database: str) -> str:
-    """Return the module of the documentation, with the work for this database."""
+    """Return the documented module, with the end that is for this database."""
     section = (REPOSITORY / "docs/resources.md").read_text().partition("## A rule over two resources\n")[2]
-    whole, *works = re.findall(r"```python\n(.*?)```", section.partition("\n## ")[0], re.DOTALL)
-    work = dict(zip_longest(("sqlite", "postgres", "mongodb"), (None, *works)))[database]
-    first = re.search(r"^        def work.*?(?=^$)", whole, re.DOTALL | re.MULTILINE)
-    assert first is not None
-    assert len(textwrap.dedent(first[0]).splitlines()) <= 10
-    return str(whole if work is None else whole.replace(first[0], work))
+    whole, *ends = re.findall(r"```python\n(.*?)```", section.partition("\n## ")[0], re.DOTALL)
+    beginning, start, first = whole.partition("        def work")
+    end = dict(zip(("sqlite", "postgres", "mongodb"), (start + first, *ends), strict=True))[database]
+    assert len(end.splitlines()) <= MOST_LINES
+    return str(beginning + end)
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgres", "mongodb"])

@@ -24,8 +24,8 @@ ALL = frozenset({"folders:all", "papers:all"})
 CALLERS = {
     "alice": SCOPES,
     "bob": SCOPES,
-    # A subject with characters that mean something in JSON.
-    'eve","owner":"alice': SCOPES,
+    # Unless it is escaped, it looks like the beginning of a row of alice.
+    'alice","title":"hers': SCOPES,
     "overseer": SCOPES | ALL,
     "of-papers": SCOPES | {"papers:all"},
     "of-folders": SCOPES | {"folders:all"},
@@ -86,7 +86,7 @@ def alice(guarded: TestClient) -> As:
     return As(guarded, "alice")
 
 
-@pytest.fixture(params=["bob", 'eve","owner":"alice', "of-papers"])
+@pytest.fixture(params=["bob", 'alice","title":"hers', "of-papers"])
 def other(guarded: TestClient, request: pytest.FixtureRequest) -> As:
     return As(guarded, request.param)
 

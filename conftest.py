@@ -10,11 +10,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = [
+    "tests.schedule",
     "tests.servers.plugin",
     "tests.variants.plugin",
     "tests.faults.plugin",
     "tests.updates.plugin",
-    "tests.schedule",
     "tests.progress",
 ]
 

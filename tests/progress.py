@@ -176,7 +176,7 @@ class Progress:
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Write the slowest tests and files, and one table of what ran, what did not, and the command for it."""
+        """Write the slowest tests and files, and a table of what ran, what did not, and how to run it."""
         files: Counter[str] = Counter()
         for nodeid, seconds in self.durations.items():
             files[nodeid.partition("::")[0]] += seconds

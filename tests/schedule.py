@@ -1,10 +1,7 @@
 """Distribution of tests over processes: one process runs all tests that share servers or renderings.
 
-The longest groups come first, so that no process is idle at the end. Faults, which mostly wait, alternate with what
-mostly computes.
-
-pytest-xdist 3.8 marks its groups in a private attribute that pytest 9.2 no longer reads, so that
-`--dist loadgroup` on its own spreads the tests of a group over all processes.
+The longest groups come first, so that no process is idle at the end. Faults, which mostly wait, alternate
+with tests that mostly compute.
 """
 
 from __future__ import annotations

@@ -59,7 +59,8 @@ def test_faults_of_processes_and_databases_run_with_each_database_and_deployment
             deployments = {variant["deployment"] for variant in variants}
             assert pairs(variants) == set(product(databases, deployments)), test
             assert len(deployments) >= 2
-            assert "mongodb" not in databases or {v["mongodb_driver"] for v in variants} >= {"pymongo", "motor"}
+            drivers = {variant["mongodb_driver"] for variant in variants}
+            assert "mongodb" not in databases or drivers >= {"pymongo", "motor"}, test
 
 
 def test_faults_of_one_deployment_run_on_few_variants(runs: dict[tuple[str, str], list[Variant]]) -> None:

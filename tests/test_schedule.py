@@ -32,7 +32,8 @@ def test_groups_stay_together_and_the_longest_come_first_with_faults_in_turn() -
     long = ["tests/variants/test_ablations.py::test_one"]
     few = [f"tests/faults/test_races.py::test_{number}[{VARIANT}]" for number in range(2)]
     many = [
-        f"tests/faults/test_races.py::test_{number}[sqlite-ttl-orjson-negotiated-uvicorn]" for number in range(9)
+        f"tests/faults/test_races.py::test_{number}[sqlite-ttl-orjson-negotiated-uvicorn]"
+        for number in range(9)
     ]
 
     assert ordered([short[0], *few, *many, *short[1:], *long]) == [

@@ -1,7 +1,7 @@
 """The selection of variants for fault tests, and the table of measured times.
 
-The outcome of a fault depends on few answers. `depends` names the questions, for a file or a test: the test runs with
-every pair of answers to them, and with each answer to those in `once`, and not on all variants.
+The outcome of a fault depends on few answers. `depends` names the questions, for a file or a test: it runs
+with every pair of answers to them, and with each answer to those in `once`, but not on all variants.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from testkit.servers.postgres import TUNING
 from tests.faults.databases import Database, Mongo, Postgres, Sqlite
 from tests.faults.deployment import FOLDER, Deployment, FaultRun
 from tests.schedule import group_of
+from tests.variants.few import Facts, few, pairs, singles
 from tests.variants.interpreters import (
     Interpreter,
     found_interpreters,
@@ -27,9 +28,8 @@ from tests.variants.interpreters import (
     run_name,
     this_interpreter,
 )
-from tests.variants.few import Facts, few, pairs, singles
 from tests.variants.rendering import Renderer
-from tests.variants.space import Variant, covering_variants_without, varied_questions, variants_named
+from tests.variants.space import Variant, covering_variants_without, variants_named, varied_questions
 
 SERVERS = {"postgres", "mongodb", "redis", "nginx"}
 SOURCES = ("system", "wheels")
@@ -73,7 +73,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the markers, and collect the measurements of the tests."""
     for words in (
         "only(question={answers}): run this fault only for variants with one of these answers",
-        "depends(*questions, once=()): run it with every pair of answers, and with each one to those in `once`",
+        "depends(*questions, once=()): run it with each pair of answers, and each of those to `once`",
     ):
         config.addinivalue_line("markers", words)
     if not hasattr(config, "workerinput"):

@@ -8,6 +8,8 @@ import time
 from bisect import bisect_right
 from operator import itemgetter
 
+import pytest
+
 from tests.faults.clients import ITEMS, ask, at_once, draft, new_client
 from tests.faults.deployment import CACHE_TTL_SECONDS, Deployment
 from tests.faults.plugin import Note

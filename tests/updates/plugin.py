@@ -46,12 +46,10 @@ def updated_variants(wish: str, updates: str) -> tuple[Variant, ...]:
     return variants_named(updates if wish == "all" else wish)
 
 
-def updates_between(
-    pairs: Sequence[Releases], wish: str, updates: str
-) -> Iterator[tuple[str, str, Variant]]:
+def updates_between(pairs: Sequence[Releases], wish: str, updates: str) -> Iterator[tuple[str, str, Variant]]:
     """Yield the updates between these pairs of releases: old, new, and the variant.
 
-    Each variant of the covering set takes one of them, and each pair has every answer; other variants take all.
+    Each variant of the covering set has one of them, and each pair every answer; other variants have all.
     """
     variants = updated_variants(wish, updates)
     is_shared = variants == covering_variants()

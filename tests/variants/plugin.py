@@ -38,9 +38,7 @@ from tests.variants.table import (
 
 RESULTS = VAR / "results"
 WORDS = "variants to install, test and boot: covering (default), quick, all, or names separated by commas"
-PYTHONS = (
-    "versions such as 3.12,3.13; by default the current one, or shares of the covering set on all that are found"
-)
+PYTHONS = "versions such as 3.12,3.13; default: the current one, or shares of the covering set"
 FETCH = "fetch missing supported Pythons, if the chosen variants run on them"
 RESUME = "skip variants that passed before, if neither project nor tests have changed since"
 ISOLATED = "install each variant with its own `make install`, instead of environments that equal ones share"
@@ -97,8 +95,8 @@ def checked_variants(wish: str) -> tuple[Variant, ...]:
 def runs_named(variants: str, interpreters: str) -> list[tuple[Variant, Interpreter]]:
     """Return each chosen variant with the interpreters that it runs on.
 
-    The Pythons share the covering set. All variants run on the current Python, and the covering set on each of
-    the others. Interpreters that are named, and no others, run all chosen variants. Raises `ValueError`.
+    The Pythons share the covering set. Of all variants, each runs on the current Python, and the covering set
+    on each of the others. Interpreters that are named run all chosen variants. Raises `ValueError`.
     """
     chosen = variants_named(variants)
     if interpreters:
@@ -153,8 +151,8 @@ class Summary:
         if not self.rendered and not self.outcomes:
             return
         terminalreporter.section("variants")
-        facts = (steps_line(self.outcomes), machinery_line(self.outcomes))
-        for line in [*table(self.outcomes), *facts] if self.outcomes else ():
+        totals = (steps_line(self.outcomes), machinery_line(self.outcomes))
+        for line in [*table(self.outcomes), *totals] if self.outcomes else ():
             terminalreporter.write_line(line)
         skipped = len(terminalreporter.stats.get("skipped", ()))
         closing = closing_line(len(self.rendered), self.outcomes, skipped)

@@ -15,7 +15,7 @@ def shares(variants: Sequence[Variant], pythons: int) -> list[list[Variant]]:
     that is in no other share; what is left over then goes to the smallest shares.
     """
     taken: set[Variant] = set()
-    made = []
+    made: list[list[Variant]] = []
     for _ in range(pythons):
         share = _with_every_answer(variants, taken, variants[:1] if not made else ())
         taken |= set(share)

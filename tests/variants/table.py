@@ -114,7 +114,7 @@ def steps_line(outcomes: Iterable[Outcome]) -> str:
     """Return the time that each step took in all runs together, slowest first."""
     seconds: Counter[str] = Counter()
     for outcome in outcomes:
-        seconds.update(outcome.step_seconds)  # type: ignore[arg-type]
+        seconds.update(outcome.step_seconds)
     return "Steps: " + ", ".join(f"{step} {took:.0f} s" for step, took in seconds.most_common())
 
 

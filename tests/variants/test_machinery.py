@@ -31,8 +31,6 @@ OTHER = Interpreter("3.0", "python3.0")
 COMPUTED = {"app_compression"}
 
 
-
-
 def answers(variant: Variant) -> Facts:
     return singles(dict(variant.answers), varied_questions())
 

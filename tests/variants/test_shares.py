@@ -30,7 +30,9 @@ def test_the_default_variant_runs_on_the_python_that_runs_the_tests() -> None:
 def test_a_single_python_runs_the_covering_set_once() -> None:
     (share,) = shares(covering_variants(), 1)
 
-    assert sorted(variant.name for variant in share) == sorted(variant.name for variant in covering_variants())
+    assert sorted(variant.name for variant in share) == sorted(
+        variant.name for variant in covering_variants()
+    )
 
 
 def test_each_share_has_every_answer(answers: set[tuple[str, str]]) -> None:

@@ -40,6 +40,8 @@ class TestFile:
     path: str
     folder: str
     axes: tuple[str, ...]
+    # ON_ANY_PYTHON in the file: what is tested is a database, which is the same for each Python.
+    on_any_python: bool = False
 
     def applies_to(self, variant: Variant) -> bool:
         """Return whether a project of this variant has the code that they test."""
@@ -49,7 +51,7 @@ class TestFile:
         """Return what it proves in this run: each pair of answers to its questions, and the Python."""
         variant, python = run
         answers = {**_computed(variant), "python": python.version}
-        return pairs(answers, self.axes) | singles(answers, ["python"])
+        return pairs(answers, self.axes) | singles(answers, [] if self.on_any_python else ["python"])
 
 
 # Rendered by the template for the fields of the shop: three references, every type and option.
@@ -68,8 +70,9 @@ def test_files() -> tuple[TestFile, ...]:
     """Return all files of tests."""
     files = sorted(MACHINERY.glob("*/test_*.py"))
     return SHOP_TESTS, *(
-        TestFile(str(PLACE / file.name), file.parent.name, _axes_in(file.read_text("utf-8")))
+        TestFile(str(PLACE / file.name), file.parent.name, axes_in(text), "\nON_ANY_PYTHON = True\n" in text)
         for file in files
+        for text in [file.read_text("utf-8")]
     )
 
 
@@ -112,7 +115,7 @@ def _computed(variant: Variant) -> Mapping[str, str]:
     return {**answers, "app_compression": "none" if behind_nginx else answers["compression"]}
 
 
-def _axes_in(source: str) -> tuple[str, ...]:
+def axes_in(source: str) -> tuple[str, ...]:
     for statement in ast.parse(source).body:
         match statement:
             case ast.AnnAssign(target=ast.Name(id="AXES"), value=ast.expr() as value):

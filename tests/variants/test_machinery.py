@@ -96,7 +96,8 @@ def test_every_file_runs_with_every_pair_of_answers_it_depends_on_and_on_every_p
     for file in files_of_tests():
         wanted = set().union(*(pairs_of(file, variant) for variant in variants if file.applies_to(variant)))
         took = [run for run in runs if file in shares[run_name(*run)]]
-        assert {python for _, python in took} == {this_interpreter(), OTHER}, file
+        pythons = {python for _, python in took}
+        assert pythons == {this_interpreter(), OTHER} or (file.on_any_python and len(pythons) == 1), file
         assert set().union(*(pairs_of(file, variant) for variant, _ in took)) == wanted
 
 

@@ -188,7 +188,7 @@ def test_a_change_follows_modules_that_owners_renamed(fastforge: Fastforge, edit
     commit(edited)
     counts = {name: text.count("Our") for name, text in modules_of(edited).items()}
 
-    assert fastforge("add", "field", "item", "weight:int:min=0:default=0").exit_code == 0
+    assert fastforge("add", "field", "item", "weight:int:min=0:default=0:filter").exit_code == 0
     commit(edited)
 
     after = modules_of(edited)

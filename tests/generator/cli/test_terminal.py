@@ -32,7 +32,7 @@ QUESTIONS = [
 ANSWERED = ("--preset", "minimal", "--auth", "none", "--updates", "none", "--description", "x")
 
 Terminal = Callable[..., "pexpect.spawn[str]"]
-# This terminal does not say where its cursor is; each question would wait a second for that.
+# This terminal does not report its cursor; each question would wait a second for that.
 VARIABLES = {"TERM": "xterm-256color", "PROMPT_TOOLKIT_NO_CPR": "1"}
 
 

@@ -22,7 +22,6 @@ from tests.updates.edits import renamed_module
 from tests.variants.rendering import compiled_once
 from tests.variants.space import default_variant
 
-# They are others in each run.
 EXAMPLES = {"quick": 4, "covering": 12, "all": 40}
 SLOW = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
 OWN_REVISION = '''"""A revision by the owner."""

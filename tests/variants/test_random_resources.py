@@ -100,7 +100,7 @@ def test_fields_with_few_values_keep_their_contract(
 # A drawn list takes too long for finding the smallest example.
 NO_SHRINKING = [Phase.explicit, Phase.reuse, Phase.generate]
 SLOW = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
-# Lists that are served for each database. They are others in each run.
+# Lists that are served for each database.
 SERVED = {"quick": 1, "covering": 3, "all": 12}
 
 

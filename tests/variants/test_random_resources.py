@@ -101,7 +101,7 @@ def test_fields_with_few_values_keep_their_contract(
 NO_SHRINKING = [Phase.explicit, Phase.reuse, Phase.generate]
 SLOW = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
 # Lists that are served for each database.
-SERVED = {"quick": 1, "covering": 3, "all": 12}
+SERVED = {"quick": 1, "covering": 4, "all": 12}
 
 
 @given(resource_lists())

@@ -361,9 +361,7 @@ def test_two_heads_are_refused_until_they_are_joined(fastforge: Fastforge, proje
     assert fastforge("add", "resource", *ORDER).exit_code == 0
 
 
-def test_an_owner_comes_and_goes_with_its_column_and_edits_stay(
-    fastforge: Fastforge, project: Path
-) -> None:
+def test_an_owner_comes_and_goes_with_its_column_and_edits_stay(fastforge: Fastforge, project: Path) -> None:
     append(project / "app/items/rules.py", OWN_RULE)
     prepend(project / "app/items/routes.py", "# Our routes.\n")
     commit(project)

@@ -277,7 +277,7 @@ async def test_without_transactions_a_refused_delete_leaves_what_refers_to_the_r
         database._operations._has_transactions = False
         folders, pages = (database.store(each, RESOURCE["items"].serializer()) for each in (kept, papers))
         times = {"created_at": NOW, "updated_at": NOW}
-        hers = {"id": uuid7(), "owner": "alice", **times}
+        hers: Row = {"id": uuid7(), "owner": "alice", **times}
         driver = driver_of(database)
         await driver["kept"].insert_one(folders._documents.document(hers))
         page = {"id": uuid7(), "folder_id": hers["id"], **times}

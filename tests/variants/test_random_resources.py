@@ -56,7 +56,8 @@ FEW = [
     range_of:decimal:places=9:max=-0.000000001:unique discount:decimal:min=0.5:max=0.75:filter:optional
     """,
     """
-    visit other:ref=plans:optional:on_delete=null plan:ref=plans:unique:on_delete=cascade kind:enum=a,b,c:unique
+    visit other:ref=plans:optional:on_delete=null plan:ref=plans:unique:on_delete=cascade
+    kind:enum=a,b,c:unique
     """,
     """
     room other:ref=visits:optional:on_delete=null visit:ref=visits:unique plan:ref=plans:unique words:list=int

@@ -11,6 +11,7 @@ from tests.faults.certificates import DAY, key_pair
 from tests.faults.deployment import Deployment
 from tests.faults.test_nginx import faulty
 
+
 def test_nothing_is_found_beside_the_running_service(service: Deployment) -> None:
     service.running()
     assert service.findings() == {}

@@ -50,7 +50,11 @@ def doctor(
         for line in _lines(diagnosis):
             print(line)
     count = len(diagnosis.findings)
-    tell(f"{diagnosis.directory}: {count} {'finding' if count == 1 else 'findings'}." if count else "No findings.")
+    tell(
+        f"{diagnosis.directory}: {count} {'finding' if count == 1 else 'findings'}."
+        if count
+        else "No findings."
+    )
     return EXIT_ATTENTION if count else 0
 
 

@@ -1,4 +1,4 @@
-"""Diagnose a project: what its own doctor finds, and its template, answers, machinery and unfinished updates."""
+"""Diagnose a project: the findings of its own doctor, and its template, answers, machinery and updates."""
 
 from __future__ import annotations
 

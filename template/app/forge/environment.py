@@ -131,7 +131,9 @@ def examine_settings(settings: type[SettingsT]) -> Examination[SettingsT]:
         return Examination(None, [Fault("invalid", ENV_FILE, "must be UTF-8")], frozenset())
     except ValidationError as error:
         faults = list(_faults(settings, error))
-        found = _with_valid_values(settings, {str(fault["loc"][0]) for fault in error.errors() if fault["loc"]})
+        found = _with_valid_values(
+            settings, {str(fault["loc"][0]) for fault in error.errors() if fault["loc"]}
+        )
     replaced = frozenset(fault.name.lower() for fault in faults)
     if found is not None:
         faults += [
@@ -150,7 +152,11 @@ def _with_valid_values(settings: type[SettingsT], names: set[str]) -> SettingsT 
 
 
 def _valid_value(field: FieldInfo) -> Any:
-    return field.examples[0] if field.is_required() and field.examples else field.get_default(call_default_factory=True)
+    return (
+        field.examples[0]
+        if field.is_required() and field.examples
+        else field.get_default(call_default_factory=True)
+    )
 
 
 def _faults(settings: type[Environment], error: ValidationError) -> Iterator[Fault]:

@@ -32,7 +32,10 @@ class AuthSettings(CredentialSettings):
         "RS256", "PS256", "ES256", "EdDSA",
     )  # fmt: skip
     # What tokens may have in `typ`. Some issuers write JWT.
-    oidc_token_types: Annotated[tuple[str, ...], Field(min_length=1, examples=['["at+jwt"]'])] = ("at+jwt", "JWT")
+    oidc_token_types: Annotated[tuple[str, ...], Field(min_length=1, examples=['["at+jwt"]'])] = (
+        "at+jwt",
+        "JWT",
+    )
     # The claim with the scopes: a string with spaces, or a list. Some issuers have `scp` or `permissions`.
     oidc_scope_claim: Annotated[str, Field(min_length=1)] = "scope"
     # How much the clocks of the issuer and of this service may differ.

@@ -98,7 +98,9 @@ async def _check_indexes(database: DriverDatabase) -> list[Finding]:
             if error.code != NO_SUCH_NAMESPACE:
                 raise
             found = {}
-        keys = {(tuple(tuple(pair) for pair in each["key"]), bool(each.get("unique"))) for each in found.values()}
+        keys = {
+            (tuple(tuple(pair) for pair in each["key"]), bool(each.get("unique"))) for each in found.values()
+        }
         wanted = {
             (tuple(index.document["key"].items()), bool(index.document.get("unique")))
             for index in indexes_of(resource.table)

@@ -49,10 +49,16 @@ def check_database(context: Context) -> Outcomes:
 async def _collected(context: Context) -> list[Finding | NotChecked]:
     settings = context.settings
     try:
-        async with asyncio.timeout(2 * settings.database_timeout_seconds), _connection(settings) as connection:
+        async with (
+            asyncio.timeout(2 * settings.database_timeout_seconds),
+            _connection(settings) as connection,
+        ):
             facts = await connection.fetchrow(FACTS, NAME)
             outcomes = [*_check_server(facts, context), *_check_limits(facts, settings)]
-            return [*outcomes, *await _check_tables(connection, is_for_reading=settings.server.is_for_reading)]
+            return [
+                *outcomes,
+                *await _check_tables(connection, is_for_reading=settings.server.is_for_reading),
+            ]
     except (*CONNECT_ERRORS, TimeoutError) as error:
         return [_not_connected(error)]
 
@@ -133,7 +139,9 @@ def _check_limits(facts: Any, settings: Settings) -> Outcomes:
         yield from check_connections("database", "DATABASE_MAX_CONNECTIONS", wanted, facts["available"])
 
 
-async def _check_tables(connection: asyncpg.Connection, *, is_for_reading: bool) -> list[Finding | NotChecked]:
+async def _check_tables(
+    connection: asyncpg.Connection, *, is_for_reading: bool
+) -> list[Finding | NotChecked]:
     try:
         applied = {row["version_num"] for row in await connection.fetch(VERSIONS)}
     except asyncpg.UndefinedTableError:

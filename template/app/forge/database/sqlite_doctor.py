@@ -35,7 +35,9 @@ def check_database(context: Context) -> Outcomes:
         yield from check_migrations(set())
     else:
         try:
-            with closing(sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)) as connection:
+            with closing(
+                sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)
+            ) as connection:
                 yield from _check_contents(connection)
         except sqlite3.DatabaseError as error:
             yield _unreadable(path, error)
@@ -63,10 +65,14 @@ def _unreadable(path: Path, error: sqlite3.DatabaseError) -> Finding:
 
 def _check_contents(connection: sqlite3.Connection) -> Outcomes:
     with interrupted_at(time.monotonic() + CHECK_SECONDS, connection):
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        tables = {
+            name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        }
         applied = set()
         if "alembic_version" in tables:
-            applied = {version for (version,) in connection.execute("SELECT version_num FROM alembic_version")}
+            applied = {
+                version for (version,) in connection.execute("SELECT version_num FROM alembic_version")
+            }
         pending = list(check_migrations(applied))
         yield from pending
         if not pending:
@@ -74,7 +80,9 @@ def _check_contents(connection: sqlite3.Connection) -> Outcomes:
         try:
             yield from _check_rows(connection)
         except sqlite3.OperationalError as error:
-            yield NotChecked("database.corrupt", f"the file cannot be read within {CHECK_SECONDS:g} s ({error})")
+            yield NotChecked(
+                "database.corrupt", f"the file cannot be read within {CHECK_SECONDS:g} s ({error})"
+            )
 
 
 def _check_tables(connection: sqlite3.Connection) -> Outcomes:

@@ -22,7 +22,9 @@ def check_configuration(project: Path, settings: type[Environment], faults: Iter
             "invalid": f"Correct it {place}.",
             "contradiction": f"Correct one of them {place}.",
         }[fault.kind]
-        yield Finding(f"settings.{fault.kind}", "error", f"{str(fault).removesuffix('.')}.", f"{fix} See .env.example.")
+        yield Finding(
+            f"settings.{fault.kind}", "error", f"{str(fault).removesuffix('.')}.", f"{fix} See .env.example."
+        )
     try:
         unknown = list(unknown_settings(settings))
     except UnicodeDecodeError:
@@ -35,7 +37,7 @@ def _check_file(project: Path) -> Outcomes:
     file = project / ENV_FILE
     if not file.is_file():
         # Without ENV_FILE, all settings may come from the environment.
-        if "ENV_FILE" in os.environ and ENV_FILE != os.devnull:
+        if "ENV_FILE" in os.environ and os.devnull != ENV_FILE:
             yield Finding(
                 "settings.file",
                 "error",

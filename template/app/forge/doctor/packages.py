@@ -70,7 +70,9 @@ def _pins(text: str) -> Mapping[str, Pin]:
 
 def _direct(project: Path) -> Iterator[str]:
     with suppress(OSError, ValueError, LookupError, TypeError):
-        for requirement in tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]:
+        for requirement in tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["project"][
+            "dependencies"
+        ]:
             if found := NAME.match(requirement):
                 yield _normal(found[0])
 
@@ -82,7 +84,9 @@ def _check_abandoned(names: set[str]) -> Outcomes:
                 "packages.abandoned",
                 "warning",
                 f"{name} is no longer maintained, so its vulnerabilities stay.",
-                f"Replace it with {ABANDONED[name]}." if name in ABANDONED else "Replace it with a maintained package.",
+                f"Replace it with {ABANDONED[name]}."
+                if name in ABANDONED
+                else "Replace it with a maintained package.",
             )
 
 

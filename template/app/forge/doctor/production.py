@@ -18,7 +18,18 @@ from app.forge.server.settings import listed
 DEBUGGING = ("PYTHONASYNCIODEBUG", "PYTHONDEVMODE", "PYTHONTRACEMALLOC", "PYTHONPROFILEIMPORTTIME")
 EVERYONE = {"*", "0.0.0.0/0", "::/0"}
 # Passwords of examples and of servers that were just installed.
-COMMON = {"admin", "changeme", "changethis", "example", "guest", "password", "postgres", "root", "secret", "test"}
+COMMON = {
+    "admin",
+    "changeme",
+    "changethis",
+    "example",
+    "guest",
+    "password",
+    "postgres",
+    "root",
+    "secret",
+    "test",
+}
 EXAMPLE = Path(".env.example")
 ASSIGNED = re.compile(r"^#? ?([A-Z_]+)=(\S+)$", re.MULTILINE)
 

@@ -86,7 +86,9 @@ def _check_port(host: str, port: int) -> Outcomes:
         yield Finding("server.port", "error", f"Another program listens on PORT={port}.", fix)
     else:
         fix = "Set a PORT above 1023, or let the service bind it: AmbientCapabilities=CAP_NET_BIND_SERVICE of systemd."
-        yield Finding("server.port", "error", f"The service cannot listen on PORT={port}: {error.strerror}.", fix)
+        yield Finding(
+            "server.port", "error", f"The service cannot listen on PORT={port}: {error.strerror}.", fix
+        )
 
 
 def _bind_error(host: str, port: int) -> OSError | None:

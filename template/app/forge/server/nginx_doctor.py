@@ -32,7 +32,9 @@ def check_nginx(context: Context) -> Outcomes:
             usable = False
             yield finding_of("certificate.unusable", "error", str(fault))
         else:
-            yield from _check_certificate(certificate, settings.tls_certificate, listed(settings.server_names))
+            yield from _check_certificate(
+                certificate, settings.tls_certificate, listed(settings.server_names)
+            )
     if len(os.fsencode(tempfile.gettempdir())) + 1 + len(SOCKET) > LONGEST_SOCKET_PATH:
         yield Finding(
             "server.socket_path",

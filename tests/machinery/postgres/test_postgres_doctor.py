@@ -11,6 +11,15 @@ from tests.machinery.doctor import Patient
 
 AXES: tuple[str, ...] = ()
 
+REMOVAL = """
+DROP SCHEMA IF EXISTS doctor CASCADE;
+DO $$ BEGIN
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'doctor') THEN
+        DROP OWNED BY doctor;
+        DROP ROLE doctor;
+    END IF;
+END $$
+"""
 Execute = Callable[[str], Awaitable[None]]
 
 
@@ -22,11 +31,9 @@ async def execute(settings: Settings) -> AsyncIterator[Execute]:
     async def run(sql: str) -> None:
         await connection.execute(sql)
 
-    await run("DROP SCHEMA IF EXISTS doctor CASCADE")
-    await run("DROP ROLE IF EXISTS doctor")
+    await run(REMOVAL)
     yield run
-    await run("DROP SCHEMA IF EXISTS doctor CASCADE")
-    await run("REASSIGN OWNED BY CURRENT_USER TO CURRENT_USER; DROP ROLE IF EXISTS doctor")
+    await run(REMOVAL)
     await connection.close()
 
 
@@ -88,10 +95,7 @@ async def test_missing_privileges_are_found(patient: Patient, execute: Execute) 
     await execute("CREATE ROLE doctor LOGIN PASSWORD 'wrong'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO doctor")
     await execute("GRANT USAGE ON SCHEMA public TO doctor")
     patient.variables["DATABASE_URL"] = of_role(patient.variables["DATABASE_URL"], "doctor")
-    try:
-        found = [each["problem"] for each in patient.examine().document["findings"]]
-    finally:
-        await execute("DROP OWNED BY doctor")
+    found = [each["problem"] for each in patient.examine().document["findings"]]
     assert "The service's role may not INSERT in items." in found
     assert not [problem for problem in found if "SELECT" in problem]
 

@@ -163,7 +163,7 @@ def _compare(project: Project, rendered: Path) -> _Outcomes:
             "error",
             f"{ANSWERS_FILE} does not fit the files: {_MACHINERY} lacks {_listed(missing)}, and also has "
             f"{_listed(extra)}.",
-            f"Restore the recorded answers: git log -p {ANSWERS_FILE}. Change answers with: fastforge update --set",
+            f"Restore the recorded answers: git log -p {ANSWERS_FILE}. To change one: fastforge update --set",
         )
         return
     if missing:
@@ -185,7 +185,7 @@ def _compare(project: Project, rendered: Path) -> _Outcomes:
             "machinery.edited",
             "warning",
             f"{_MACHINERY} was edited: {_listed(edited)}. Updates may conflict with that.",
-            "Move the change to your own modules, or keep it if it is worth the conflicts: git log -p shows it.",
+            "Move the change to your own modules, or keep it if it is worth the conflicts (git log -p).",
         )
 
 

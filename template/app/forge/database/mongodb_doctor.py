@@ -13,14 +13,15 @@ from app.forge.database.mongodb_index_models import indexes_of
 from app.forge.database.outages import cause_of
 from app.forge.doctor.findings import Context, Finding, NotChecked, Outcomes
 from app.forge.doctor.services import check_clock, check_connections, refused, unreachable
+from app.forge.table import Table
 from app.resources import RESOURCES
 from app.settings import Settings
 
 # https://www.mongodb.com/docs/manual/reference/error-codes/
-NOT_AUTHORIZED, NO_SUCH_NAMESPACE = 13, 26
-AUTHENTICATION_FAILED = 18
+NOT_AUTHORIZED, AUTHENTICATION_FAILED = 13, 18
 # Each worker watches the server with two more.
 WATCHING = 2
+CONNECTIONS = "database.connections"
 
 
 def check_database(context: Context) -> Outcomes:
@@ -82,36 +83,36 @@ async def _check_connections(database: DriverDatabase, settings: Settings) -> li
     try:
         status = await database.client.admin.command("serverStatus")
         available = int(status["connections"]["available"])
-    except (OperationFailure, LookupError, TypeError, ValueError):
-        return [NotChecked("database.connections", f"the user of {NAME} may not read the server's status")]
+    except OperationFailure:
+        return [NotChecked(CONNECTIONS, f"the user of {NAME} may not read the server's status")]
+    except (LookupError, TypeError, ValueError):
+        available = 0
+    if not available:
+        return [NotChecked(CONNECTIONS, "the server accepted a connection, and reports that it accepts none")]
     wanted = settings.workers * (settings.connections_per_worker + WATCHING)
     return list(check_connections("database", "DATABASE_MAX_CONNECTIONS", wanted, available))
 
 
 async def _check_indexes(database: DriverDatabase) -> list[Finding]:
-    outcomes = []
-    for resource in RESOURCES:
-        name = resource.table.name
-        try:
-            found = await database[name].index_information()
-        except OperationFailure as error:
-            if error.code != NO_SUCH_NAMESPACE:
-                raise
-            found = {}
-        keys = {
-            (tuple(tuple(pair) for pair in each["key"]), bool(each.get("unique"))) for each in found.values()
-        }
-        wanted = {
-            (tuple(index.document["key"].items()), bool(index.document.get("unique")))
-            for index in indexes_of(resource.table)
-        }
-        if missing := sorted(".".join(field for field, _ in key) for key, _ in wanted - keys):
-            outcomes.append(
-                Finding(
-                    "migrations.pending",
-                    "error",
-                    f"{name} lacks the indexes of {', '.join(missing)}.",
-                    "Run make migrate. If it reports duplicates, remove them first.",
-                )
-            )
-    return outcomes
+    return [
+        Finding(
+            "migrations.pending",
+            "warning",
+            f"{resource.table.name} has documents, and lacks the indexes of {', '.join(missing)}.",
+            "Run make migrate, which also stores defaults of new fields. If it reports duplicates, remove them first.",
+        )
+        for resource in RESOURCES
+        # The service creates them when it starts, which is instantaneous in an empty collection.
+        if await database[resource.table.name].find_one({}, ["_id"]) is not None
+        and (missing := await _missing_indexes(database, resource.table))
+    ]
+
+
+async def _missing_indexes(database: DriverDatabase, table: Table) -> list[str]:
+    found = (await database[table.name].index_information()).values()
+    keys = {(tuple(map(tuple, each["key"])), bool(each.get("unique"))) for each in found}
+    wanted = {
+        (tuple(index.document["key"].items()), bool(index.document.get("unique")))
+        for index in indexes_of(table)
+    }
+    return sorted(".".join(field for field, _ in key) for key, _ in wanted - keys)

@@ -1,10 +1,13 @@
 """Findings that checks of several servers have in common."""
 
 from datetime import UTC, datetime
+from textwrap import shorten
 
 from app.forge.doctor.findings import Finding, Outcomes
 
 CLOCK_SECONDS = 5.0
+# PyMongo describes all servers.
+LONGEST_CAUSE = 300
 
 
 def unreachable(server: str, setting: str, cause: str) -> Finding:
@@ -12,7 +15,7 @@ def unreachable(server: str, setting: str, cause: str) -> Finding:
     return Finding(
         f"{server}.unreachable",
         "error",
-        f"The {server} does not respond: {cause}",
+        f"The {server} does not respond: {shorten(cause, LONGEST_CAUSE)}",
         f"Start it, or correct {setting}. Check the network and its firewall.",
     )
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from testkit.servers.process import free_port
 from tests.conftest import Result, git
 from tests.updates.conftest import Run, append, commit, edit
 from tests.variants.environments import clean_environment, environment_of
@@ -19,8 +20,9 @@ Doctor = Callable[..., dict[str, str]]
 
 
 @pytest.fixture
-def project(project: Path) -> Path:
+def project(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a committed project of v1.0.0 with its environment and a migrated database."""
+    monkeypatch.setenv("PORT", str(free_port()))
     (project / ".venv").symlink_to(environment_of(project))
     migrate = [".venv/bin/python", "-m", "alembic", "upgrade", "head"]
     subprocess.run(migrate, cwd=project, env=clean_environment(), capture_output=True, check=True)

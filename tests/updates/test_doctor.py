@@ -1,4 +1,4 @@
-"""`fastforge doctor`: what only FastForge knows of a project, and what its own doctor finds."""
+"""`fastforge doctor`: faults that only FastForge can find, and those that the project's own doctor finds."""
 
 from __future__ import annotations
 

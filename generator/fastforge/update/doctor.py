@@ -1,4 +1,4 @@
-"""Diagnose a project: the findings of its own doctor, and its template, answers, machinery and updates."""
+"""Diagnose a project: its service, by its own doctor, and its template, answers, machinery and updates."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def test_a_server_that_does_not_respond_is_found(patient: Patient) -> None:
 def test_a_wrong_password_is_found_and_not_repeated(patient: Patient) -> None:
     parts = urlsplit(patient.variables["REDIS_URL"])
     address = parts.netloc.rpartition("@")[2]
-    patient.variables["REDIS_URL"] = urlunsplit(parts._replace(netloc=f"of-nobody:wrong-one@{address}"))
+    patient.variables["REDIS_URL"] = urlunsplit(parts._replace(netloc=f"none-such:wrong-one@{address}"))
     examined = patient.examine()
     assert examined.problem("cache.refused")
     assert "wrong-one" not in examined.text

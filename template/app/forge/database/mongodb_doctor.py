@@ -48,7 +48,6 @@ async def _collected(context: Context) -> list[Finding | NotChecked]:
 
 
 async def _examined(database: DriverDatabase, context: Context) -> list[Finding | NotChecked]:
-    # Outside of the server's own database, only some commands are allowed.
     hello = await database.command("hello")
     return [
         *_check_server(hello, context),

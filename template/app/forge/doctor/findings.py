@@ -1,4 +1,4 @@
-"""What checks yield: findings, and what could not be checked."""
+"""Outcomes of checks: findings, and checks that were not possible."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -32,7 +32,7 @@ Outcomes = Iterator[Finding | NotChecked]
 
 
 class Context(NamedTuple):
-    """What checks need to know. `replaced` names the settings that are invalid and have other values here."""
+    """The input of checks. `replaced` names the settings that are invalid and have other values here."""
 
     settings: "Settings"
     replaced: frozenset[str]

@@ -95,7 +95,7 @@ def _check_secrets(values: dict[str, Any]) -> Outcomes:
             yield Finding(
                 "production.default_secret",
                 "error",
-                f"{name.upper()} has the password of an example, which everybody knows.",
+                f"{name.upper()} has the password of an example, which is public.",
                 f"Choose a random one, change it at the server, and set {name.upper()}.",
             )
     yield from _check_permissions(Path(ENV_FILE))

@@ -149,7 +149,7 @@ def take_through(run: Run, outcome: Outcome, *, isolated: bool) -> None:
     outcome.tests = run.test()
     run.measure()
     run.migrate()
-    run.follow_readme()
+    run.follow_example()
     with run.served() as service:
         outcome.boot_seconds = service.boot_seconds
         outcome.contract_tests, outcome.contract_skipped = run.accept(service)

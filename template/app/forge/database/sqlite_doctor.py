@@ -120,7 +120,7 @@ def _check_disk(path: Path) -> Outcomes:
                 "database.network_file_system",
                 "error",
                 f"{directory} is on a network file system ({kind}), where several machines damage the database.",
-                "Put the file on a local disk, or use PostgreSQL: fastforge update --set database=postgres",
+                "Put the file on a local disk, or use a database server: fastforge update --set database=…",
             )
 
 

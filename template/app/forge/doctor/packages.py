@@ -14,12 +14,7 @@ from app.forge.doctor.findings import Finding, NotChecked, Outcomes
 PINNED = re.compile(r"^([\w.-]+)(?:\[[^\]]*\])?==([^\s;\\]+)\s*(;)?", re.MULTILINE)
 NAME = re.compile(r"[\w.-]+")
 # Packages without maintenance, and what replaces them. Others say so themselves, in their classifiers.
-ABANDONED = {
-    "aioredis": "redis, as redis.asyncio",
-    "motor": "PyMongo's AsyncMongoClient: fastforge update --set mongodb_driver=pymongo",
-    "passlib": "pwdlib",
-    "python-jose": "joserfc",
-}
+ABANDONED = {"passlib": "pwdlib", "python-jose": "joserfc"}
 INACTIVE = "Development Status :: 7 - Inactive"
 
 

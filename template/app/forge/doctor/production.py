@@ -18,18 +18,7 @@ from app.forge.server.settings import listed
 DEBUGGING = ("PYTHONASYNCIODEBUG", "PYTHONDEVMODE", "PYTHONTRACEMALLOC", "PYTHONPROFILEIMPORTTIME")
 EVERYONE = {"*", "0.0.0.0/0", "::/0"}
 # Passwords of examples and of servers that were just installed.
-COMMON = {
-    "admin",
-    "changeme",
-    "changethis",
-    "example",
-    "guest",
-    "password",
-    "postgres",
-    "root",
-    "secret",
-    "test",
-}
+COMMON = {"admin", "changeme", "changethis", "example", "guest", "password", "root", "secret", "test"}
 EXAMPLE = Path(".env.example")
 ASSIGNED = re.compile(r"^#? ?([A-Z_]+)=(\S+)$", re.MULTILINE)
 
@@ -91,7 +80,7 @@ def _check_secrets(values: dict[str, Any]) -> Outcomes:
         if not isinstance(text, str) or not (isinstance(value, SecretStr) or name.endswith("_url")):
             continue
         password = _password(text) if name.endswith("_url") else text
-        if password and (password.lower() in COMMON or password in examples):
+        if password and (password.lower() in COMMON or password in examples or _is_user_name(password, text)):
             yield Finding(
                 "production.default_secret",
                 "error",
@@ -120,6 +109,10 @@ def _password(url: str) -> str | None:
     except ValueError:
         return None
     return unquote(password) if password else None
+
+
+def _is_user_name(password: str, url: str) -> bool:
+    return f"//{password}:{password}@" in unquote(url)
 
 
 def _check_permissions(file: Path) -> Outcomes:

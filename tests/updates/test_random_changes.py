@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from tests.updates.edits import renamed_module
 from tests.variants.rendering import compiled_once
 from tests.variants.space import default_variant
 
-EXAMPLES = 40 if os.environ.get("CI") else 4
+EXAMPLES = {"quick": 4, "covering": 12, "all": 40}
 SLOW = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
 OWN_REVISION = '''"""A revision by the owner."""
 
@@ -142,14 +141,16 @@ def test_lines_of_owners_stay_through_commands_in_any_order(
     newest: Callable[[str], None],
     tmp_path_factory: pytest.TempPathFactory,
     record_property: Callable[[str, object], None],
+    pytestconfig: pytest.Config,
 ) -> None:
     newest("v1.1.0")
+    examples = EXAMPLES.get(pytestconfig.getoption("--variants"), 4)
     counts: dict[str, Counter[str]] = {}
 
     @given(st.data(), resource_lists().filter(bool), st.sampled_from(["sqlite", "postgres", "mongodb"]))
     @settings(
         deadline=None,
-        max_examples=EXAMPLES,
+        max_examples=examples,
         phases=[Phase.explicit, Phase.reuse, Phase.generate],
         suppress_health_check=SLOW,
     )

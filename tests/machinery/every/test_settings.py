@@ -97,8 +97,9 @@ ANY_TEXT |= {"oidc_audience", "oidc_scope_claim", "profile_secret"}
 
 
 def test_all_wrong_settings_are_named_at_once_with_their_form_and_without_their_values(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
+    set_all(monkeypatch, settings)
     wrong = [name for name in Settings.model_fields if name not in ANY_TEXT]
     for name in wrong:
         monkeypatch.setenv(name.upper(), WRONG)

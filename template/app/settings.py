@@ -7,7 +7,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, SecretStr
 
 from app.forge.cache import CacheSettings
 from app.forge.database import DatabaseSettings
-from app.forge.environment import unknown_settings
+from app.forge.environment import read_settings, unknown_settings
 from app.forge.observability.logs import configure_logging
 from app.forge.server.settings import ServerSettings
 
@@ -18,7 +18,10 @@ class Settings(DatabaseSettings, CacheSettings, ServerSettings):
     """Every setting of the service, read from the environment or .env under its name in capitals."""
 
     # The URL under which clients reach the service, for `servers` in /openapi.json: https://api.example.com/shop
-    public_url: Annotated[str, Field(pattern=r"^https?://[^\s/?#]+(/[^\s/?#]+)*/?$")] | None = None
+    public_url: Annotated[
+        Annotated[str, Field(pattern=r"^https?://[^\s/?#]+(/[^\s/?#]+)*/?$")] | None,
+        Field(examples=["https://api.example.com/shop"]),
+    ] = None
     max_body_bytes: PositiveInt = 4 * 1024 * 1024
     # Serve /docs with /openapi.json, and /metrics, to every client that can reach the service.
     docs_enabled: bool = True
@@ -33,8 +36,8 @@ class Settings(DatabaseSettings, CacheSettings, ServerSettings):
 
 
 def settings_of_environment() -> Settings:
-    """Return the settings from the environment and .env. Log a warning for each unknown name."""
-    settings = Settings()
+    """Return the settings from the environment and .env, or raise `InvalidSettings`. Log a warning for each unknown name."""
+    settings = read_settings(Settings)
     configure_logging(settings.log_level)
     for sentence in unknown_settings(Settings):
         logger.warning(sentence)

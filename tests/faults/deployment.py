@@ -50,6 +50,9 @@ SETTINGS = {
     "CACHE_TTL_SECONDS": CACHE_TTL_SECONDS,
     "GRACEFUL_TIMEOUT_SECONDS": GRACEFUL_SECONDS,
 }
+EXIT_FINDINGS = 3
+# Motor is deprecated, and faults have no issuer.
+OF_ANSWERS = {"packages.abandoned", "issuer.unreachable"}
 # The names by which an operator distinguishes workers from the process that supervises them.
 COMMAND_OF_WORKERS = {"uvicorn": "spawn_main", "gunicorn": "-m app", "nginx": "serve_worker"}
 
@@ -150,6 +153,22 @@ class Deployment:
         )
         assert ended.returncode == 1, ended.stderr
         return ended.stderr
+
+    def findings(self, **settings: object) -> dict[str, str]:
+        """Return the problems that the project's doctor finds with these settings, by name."""
+        examined = subprocess.run(
+            [".venv/bin/python", "-m", "app.forge.doctor", "--json", "--offline"],
+            cwd=self.run.project,
+            env=self.environment(settings),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=BOOT_SECONDS,
+        )
+        assert examined.returncode in (0, EXIT_FINDINGS), examined.stderr
+        found = json.loads(examined.stdout)["findings"]
+        return {each["check"]: each["problem"] for each in found if each["check"] not in OF_ANSWERS}
 
     def wait_until_ready(self) -> None:
         """Return when the service, all its workers and its dependencies are ready."""

@@ -367,6 +367,7 @@ def test_a_pooler_that_is_not_configured_is_named(
         with pytest.raises(AssertionError, match="It is not ready") as failure:
             service.start()
     assert "set DATABASE_POOLER" in str(failure.value)
+    assert "DATABASE_POOLER is none" in service.findings()["database.pooler"]
 
 
 @pytest.fixture

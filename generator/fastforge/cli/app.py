@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from fastforge.cli.bench import bench, profile
+from fastforge.cli.doctor import doctor
 from fastforge.cli.explain import explain
 from fastforge.cli.flags import with_flags
 from fastforge.cli.new import new
@@ -67,5 +68,5 @@ def _fastforge(
 
 app.add_typer(add, name="add")
 app.add_typer(remove, name="remove")
-for command in (with_flags(new), options, resources, resolve, update, check, bench, profile, explain):
+for command in (with_flags(new), options, resources, resolve, update, check, bench, profile, explain, doctor):
     app.command()(command)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -9,6 +10,7 @@ from pydantic import SecretStr
 from app.forge.database import Database, open_database
 from app.resources import RESOURCES
 from app.settings import Settings
+from tests.machinery.doctor import Patient, new_patient
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +30,9 @@ async def database(settings: Settings, _empty_database: None) -> AsyncIterator[D
     """Yield the adapter over an empty database with the tables of the service."""
     async with open_database(settings, [resource.table for resource in RESOURCES]) as database:
         yield database
+
+
+@pytest.fixture
+def patient(environment: dict[str, str], tmp_path: Path) -> Patient:
+    """Return a healthy copy of the project, which a test may break."""
+    return new_patient(tmp_path, environment)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.forge.environment import Environment, unknown_settings
+from app.forge.environment import Environment, InvalidSettings, examine_settings, read_settings, unknown_settings
 from app.settings import Settings, settings_of_environment
 
 AXES: tuple[str, ...] = ("database", "cache", "compression", "deployment", "auth")
@@ -87,6 +87,75 @@ def test_every_setting_in_the_example_has_a_description() -> None:
     assert all(re.match(r"#? ?[^\n]* [^\n]*\w", block) for block in blocks if "=" in block)
 
 
+# --- Faults -------------------------------------------------------------------------------------------------
+
+
+# Valid for no setting but a path.
+WRONG = "%s3cr3t\N{SNOWMAN}"
+ANY_TEXT = {"nginx_path", "tls_certificate", "tls_certificate_key", "host", "docs_scope", "metrics_scope"}
+ANY_TEXT |= {"oidc_audience", "oidc_scope_claim", "profile_secret"}
+
+
+def test_all_wrong_settings_are_named_at_once_with_their_form_and_without_their_values(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    set_all(monkeypatch, settings)
+    wrong = [name for name in Settings.model_fields if name not in ANY_TEXT]
+    for name in wrong:
+        monkeypatch.setenv(name.upper(), WRONG)
+    with pytest.raises(InvalidSettings) as refusal:
+        read_settings(Settings)
+    lines = [line.partition(": ") for line in str(refusal.value).splitlines()]
+    assert sorted(name for name, _, _ in lines) == sorted(name.upper() for name in wrong)
+    assert all(form for _, _, form in lines)
+    assert "s3cr3t" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields.keys() - ANY_TEXT))
+def test_each_wrong_setting_is_named_with_its_form(
+    name: str, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    set_all(monkeypatch, settings)
+    monkeypatch.setenv(name.upper(), WRONG)
+    (fault,) = examine_settings(Settings).faults
+    assert (fault.kind, fault.name) == ("invalid", name.upper())
+    assert "s3cr3t" not in fault.form
+    assert re.search(r"must|cannot|not |three slashes|begin", fault.form), fault.form
+
+
+def test_required_settings_that_are_missing_are_named_with_an_example() -> None:
+    required = [name.upper() for name, field in Settings.model_fields.items() if field.is_required()]
+    faults = examine_settings(Settings).faults
+    assert [(fault.kind, fault.name) for fault in faults] == [("missing", name) for name in required]
+    assert all("for example" in fault.form for fault in faults)
+
+
+def test_a_list_of_the_owner_that_is_not_json_is_a_fault_as_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    class OwnSettings(Environment):
+        own_names: list[str] = []
+        own_number: int = 0
+
+    monkeypatch.setenv("OWN_NAMES", "a-secret,b")
+    monkeypatch.setenv("OWN_NUMBER", "a-secret")
+    assert [str(fault) for fault in examine_settings(OwnSettings).faults] == [
+        "OWN_NAMES: must be a valid list",
+        "OWN_NUMBER: must be a valid integer, unable to parse string as an integer",
+    ]
+    monkeypatch.setenv("OWN_NAMES", '["a", "b"]')
+    monkeypatch.setenv("OWN_NUMBER", "1")
+    assert read_settings(OwnSettings).own_names == ["a", "b"]
+
+
+def set_all(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    """Set every variable to its value in the settings."""
+    for name, value in settings.model_dump(exclude_none=True).items():
+        secret = getattr(value, "get_secret_value", None)
+        monkeypatch.setenv(name.upper(), as_text(secret() if secret else value))
+
+
+# --- Unknown names ------------------------------------------------------------------------------------------
+
+
 @pytest.fixture
 def warnings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Return a function that returns the warnings about an environment and an .env."""
@@ -133,9 +202,7 @@ def test_the_example_causes_no_warning(warnings: Any) -> None:
 def test_a_warning_is_logged_at_the_start(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, settings: Settings
 ) -> None:
-    for name, value in settings.model_dump(exclude_none=True).items():
-        secret = getattr(value, "get_secret_value", None)
-        monkeypatch.setenv(name.upper(), as_text(secret() if secret else value))
+    set_all(monkeypatch, settings)
     monkeypatch.setenv("MAX_BODY_BYTE", "1")
     settings_of_environment()
     assert "MAX_BODY_BYTE in the environment is not a setting. Did you mean MAX_BODY_BYTES?" in caplog.text

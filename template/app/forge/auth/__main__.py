@@ -16,6 +16,7 @@ from fastapi.routing import iter_route_contexts
 from app.forge.auth.api_key_scopes import declared_scopes
 from app.forge.auth.api_key_table import API_KEYS, ApiKeys
 from app.forge.database import open_database
+from app.forge.environment import InvalidSettings
 from app.forge.errors import ServiceError
 from app.forge.resource import now
 from app.main import create_app
@@ -79,6 +80,8 @@ def main() -> None:
         asyncio.run(run(arguments()))
     except ServiceError as error:
         sys.exit(error.detail)
+    except InvalidSettings as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -84,6 +84,23 @@ class IssuerKeys:
                 self._fetching.cancel()
             await asyncio.gather(keeping, *filter(None, [self._fetching]), return_exceptions=True)
 
+    async def read(self) -> dict[str, Mapping[str, Any]]:
+        """Return what the issuer publishes now, by `kid`, or raise `FetchFailed`."""
+        found = await fetch_json(self._issuer.rstrip("/") + DISCOVERY, self._tls, self._timeout_seconds)
+        if found.get("issuer") != self._issuer:
+            raise FetchFailed("The discovery document is that of another issuer.")
+        url = found.get("jwks_uri")
+        # As secure as the issuer itself.
+        scheme = self._issuer.partition(":")[0]
+        if not isinstance(url, str) or not url.startswith(("https://", f"{scheme}://")):
+            raise FetchFailed("The discovery document has no secure jwks_uri.")
+        listed = (await fetch_json(url, self._tls, self._timeout_seconds)).get("keys")
+        keys = [key for key in listed if _is_usable(key)] if isinstance(listed, list) else []
+        if not keys:
+            raise FetchFailed("The issuer publishes no key that can be used.")
+        # A key without `kid` is found by tokens without one.
+        return {str(key.get("kid", "")): key for key in keys[:MAX_KEYS]}
+
     def _known(self, kid: str | None) -> PublicKey | None:
         if kid is not None:
             return self._keys.get(kid)
@@ -109,7 +126,7 @@ class IssuerKeys:
     async def _fetch(self) -> None:
         self._fetched_at = monotonic()
         try:
-            published = await self._read()
+            published = await self.read()
         except FetchFailed as failure:
             self._failure = failure
             outages.report("issuer", failure)
@@ -120,22 +137,6 @@ class IssuerKeys:
         self._keys = {kid: _imported(key) for kid, key in published.items()}
         if is_withdrawn and self._withdrawn is not None:
             self._withdrawn()
-
-    async def _read(self) -> dict[str, Mapping[str, Any]]:
-        found = await fetch_json(self._issuer.rstrip("/") + DISCOVERY, self._tls, self._timeout_seconds)
-        if found.get("issuer") != self._issuer:
-            raise FetchFailed("The discovery document is that of another issuer.")
-        url = found.get("jwks_uri")
-        # As secure as the issuer itself.
-        scheme = self._issuer.partition(":")[0]
-        if not isinstance(url, str) or not url.startswith(("https://", f"{scheme}://")):
-            raise FetchFailed("The discovery document has no secure jwks_uri.")
-        listed = (await fetch_json(url, self._tls, self._timeout_seconds)).get("keys")
-        keys = [key for key in listed if _is_usable(key)] if isinstance(listed, list) else []
-        if not keys:
-            raise FetchFailed("The issuer publishes no key that can be used.")
-        # A key without `kid` is found by tokens without one.
-        return {str(key.get("kid", "")): key for key in keys[:MAX_KEYS]}
 
 
 def _is_usable(key: Any) -> bool:

@@ -25,14 +25,17 @@ class AuthSettings(CredentialSettings):
     """The issuer, and rules for its tokens."""
 
     # As tokens have it in `iss`; the service reads `.well-known/openid-configuration` below it.
-    oidc_issuer: Annotated[str, AfterValidator(_is_secure)]
+    oidc_issuer: Annotated[str, AfterValidator(_is_secure), Field(examples=["https://issuer.example.com"])]
     # The name of this service, which tokens have in `aud`.
-    oidc_audience: Annotated[str, Field(min_length=1)]
-    oidc_algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)] = (
+    oidc_audience: Annotated[str, Field(min_length=1, examples=["my-service"])]
+    oidc_algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1, examples=['["RS256"]'])] = (
         "RS256", "PS256", "ES256", "EdDSA",
     )  # fmt: skip
     # What tokens may have in `typ`. Some issuers write JWT.
-    oidc_token_types: Annotated[tuple[str, ...], Field(min_length=1)] = ("at+jwt", "JWT")
+    oidc_token_types: Annotated[tuple[str, ...], Field(min_length=1, examples=['["at+jwt"]'])] = (
+        "at+jwt",
+        "JWT",
+    )
     # The claim with the scopes: a string with spaces, or a list. Some issuers have `scp` or `permissions`.
     oidc_scope_claim: Annotated[str, Field(min_length=1)] = "scope"
     # How much the clocks of the issuer and of this service may differ.

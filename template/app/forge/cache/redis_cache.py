@@ -8,9 +8,10 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from secrets import token_hex
+from typing import Annotated
 from uuid import UUID
 
-from pydantic import PositiveFloat, SecretStr, field_validator
+from pydantic import Field, PositiveFloat, SecretStr, field_validator
 from redis.exceptions import RedisError, ResponseError
 
 from app.forge.about import NAME
@@ -39,7 +40,7 @@ MAX_UNCONFIRMED = 10_000
 class CacheSettings(Environment):
     """The address of Redis, and the lifetime of cached documents."""
 
-    redis_url: SecretStr
+    redis_url: Annotated[SecretStr, Field(examples=["redis://host:6379/0"])]
     cache_ttl_seconds: PositiveFloat = 30.0
 
     @field_validator("redis_url")

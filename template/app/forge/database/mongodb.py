@@ -3,12 +3,12 @@
 Unique indexes prevent duplicate values, so nothing is written before they exist.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import PositiveFloat, PositiveInt, SecretStr, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, field_validator
 
 from app.forge.about import NAME
 from app.forge.database.mongodb_driver import open_driver_database
@@ -16,6 +16,7 @@ from app.forge.database.mongodb_operations import Operations
 from app.forge.database.mongodb_transactions import Database
 from app.forge.database.mongodb_url import check_url, names_application
 from app.forge.database.slow_queries import SlowQuerySettings
+from app.forge.environment import Contradiction
 from app.forge.server.settings import ServerSettings, share
 from app.forge.table import Table
 
@@ -37,7 +38,7 @@ OPTIONS: dict[str, Any] = {
 class DatabaseSettings(ServerSettings, SlowQuerySettings):
     """The address of the database, and the limits for this service."""
 
-    database_url: SecretStr
+    database_url: Annotated[SecretStr, Field(examples=["mongodb://host:27017/name"])]
     database_timeout_seconds: PositiveFloat = 5.0
     # The service's limit of connections to the server, over all workers. The smallest clusters of MongoDB
     # Atlas allow 500, of which every worker needs two more for watching each server.
@@ -50,6 +51,15 @@ class DatabaseSettings(ServerSettings, SlowQuerySettings):
     def connections_per_worker(self) -> int:
         """The size of each worker's pool, so that all workers together stay within the limit."""
         return share(self.database_max_connections, self.workers, self.database_pool_size)
+
+    def contradictions(self) -> Iterator[Contradiction]:
+        """Yield more workers than connections."""
+        yield from super().contradictions()
+        if self.workers > self.database_max_connections:
+            yield Contradiction(
+                ("workers", "database_max_connections"),
+                "each worker needs a connection: lower WORKERS, or raise DATABASE_MAX_CONNECTIONS",
+            )
 
     @field_validator("database_url")
     @classmethod

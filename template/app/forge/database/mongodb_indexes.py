@@ -11,14 +11,15 @@ from pymongo.errors import PyMongoError
 
 from app.forge.database.mongodb import DatabaseSettings, open_database
 from app.forge.database.outages import cause_of
+from app.forge.environment import InvalidSettings, read_settings
 from app.forge.errors import Unavailable
 from app.forge.resource import Resource
 
 
 async def migrate(resources: list[Resource]) -> None:
-    """Return when the database matches these resources. Raises `Unavailable` or `PyMongoError`."""
+    """Return when the database matches these resources. Raises `Unavailable`, `PyMongoError` or `InvalidSettings`."""
     tables = [resource.table for resource in resources]
-    async with open_database(DatabaseSettings(), tables) as database:
+    async with open_database(read_settings(DatabaseSettings), tables) as database:
         await database.migrate()
 
 
@@ -32,6 +33,8 @@ def main() -> None:
         asyncio.run(migrate(import_module(sys.argv[1]).RESOURCES))
     except (PyMongoError, Unavailable) as error:
         sys.exit(f"The migration was not completed. {cause_of(error)}")
+    except InvalidSettings as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -1,18 +1,20 @@
 """The tables of the service in PostgreSQL, on asyncpg."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Annotated
 
 import asyncpg
-from pydantic import PositiveFloat, PositiveInt, SecretStr, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, field_validator
 
 from app.forge.about import NAME
 from app.forge.database.postgres_pool import MIGRATIONS, ConnectionPool
 from app.forge.database.postgres_pooler import Pooler, UnnamedStatements
 from app.forge.database.postgres_statements import ping
 from app.forge.database.postgres_transactions import Database
-from app.forge.database.postgres_url import PostgresServer, parse_url
+from app.forge.database.postgres_url import EXAMPLE, PostgresServer, parse_url
 from app.forge.database.slow_queries import SlowQuerySettings
+from app.forge.environment import Contradiction
 from app.forge.server.settings import ServerSettings, share
 from app.forge.table import Table
 
@@ -23,7 +25,7 @@ STATEMENTS_KEPT = 20
 class DatabaseSettings(ServerSettings, SlowQuerySettings):
     """The address of the database, and the limits for this service."""
 
-    database_url: SecretStr
+    database_url: Annotated[SecretStr, Field(examples=[EXAMPLE])]
     # The pooler between this service and PostgreSQL, see app/forge/database/postgres_pooler.py.
     database_pooler: Pooler = "none"
     database_timeout_seconds: PositiveFloat = 5.0
@@ -48,6 +50,15 @@ class DatabaseSettings(ServerSettings, SlowQuerySettings):
     def connections_per_worker(self) -> int:
         """The size of each worker's pool, so that all workers together stay within the limit."""
         return share(self.database_max_connections, self.workers, self.database_pool_size)
+
+    def contradictions(self) -> Iterator[Contradiction]:
+        """Yield more workers than connections."""
+        yield from super().contradictions()
+        if self.workers > self.database_max_connections:
+            yield Contradiction(
+                ("workers", "database_max_connections"),
+                "each worker needs a connection: lower WORKERS, or raise DATABASE_MAX_CONNECTIONS",
+            )
 
 
 @asynccontextmanager

@@ -1,11 +1,13 @@
 """Settings of Nginx."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt
 
+from app.forge.environment import Contradiction
 from app.forge.server.settings import Networks, ServerSettings, listed
 
 HOST_NAME = re.compile(
@@ -15,9 +17,9 @@ HOST_NAME = re.compile(
 
 def _only_host_names(value: str) -> str:
     names = listed(value.lower())
-    for name in names:
+    for position, name in enumerate(names, 1):
         if not HOST_NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is not a host name such as api.example.com or *.example.com")
+            raise ValueError(f"entry {position} is not a host name such as api.example.com or *.example.com")
     return ",".join(names)
 
 
@@ -50,12 +52,15 @@ class NginxSettings(ServerSettings):
     # For how long Nginx itself answers with a response whose `max-age` allows it; 0 disables.
     micro_cache_seconds: NonNegativeInt = 0
 
-    @model_validator(mode="after")
-    def _certificate_with_key(self) -> Self:
+    def contradictions(self) -> Iterator[Contradiction]:
+        """Yield half of a certificate, a redirect to nothing, and a port that is used twice."""
+        yield from super().contradictions()
+        pair = ("tls_certificate", "tls_certificate_key")
         if (self.tls_certificate is None) != (self.tls_certificate_key is None):
-            raise ValueError("set both TLS_CERTIFICATE and TLS_CERTIFICATE_KEY, or neither")
+            yield Contradiction(pair, "set both TLS_CERTIFICATE and TLS_CERTIFICATE_KEY, or neither")
         if self.http_port is not None and self.tls_certificate is None:
-            raise ValueError("HTTP_PORT redirects to HTTPS, so it also needs TLS_CERTIFICATE")
+            yield Contradiction(
+                ("http_port", pair[0]), "HTTP_PORT redirects to HTTPS, so it also needs TLS_CERTIFICATE"
+            )
         if self.http_port == self.port:
-            raise ValueError(f"HTTP_PORT and PORT are both {self.port}; PORT serves HTTPS")
-        return self
+            yield Contradiction(("http_port", "port"), "set different ports; PORT serves HTTPS")

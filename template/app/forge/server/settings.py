@@ -4,6 +4,7 @@ import math
 import os
 from ipaddress import ip_network
 from pathlib import Path
+from socket import getaddrinfo
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -87,6 +88,18 @@ def share(total: int, workers: int, at_most: int) -> int:
     return each
 
 
+def host_fault(host: str) -> str | None:
+    """Return why the service cannot listen on this host, or None."""
+    try:
+        getaddrinfo(host, None)
+    except OSError as error:
+        return (
+            f"HOST={host} is not an address of this machine ({error}). conda sets HOST to the name of its compiler's "
+            f"target: unset it, or set HOST=127.0.0.1."
+        )
+    return None
+
+
 def listed(value: str) -> list[str]:
     """Return the entries of a setting that separates them by commas."""
     return [entry.strip() for entry in value.split(",") if entry.strip()]
@@ -95,12 +108,22 @@ def listed(value: str) -> list[str]:
 def _only_networks(value: str) -> str:
     # Uvicorn would silently treat a mistyped network as a host name and trust no proxy.
     networks = listed(value)
-    for network in networks:
-        if network != "*":
-            ip_network(network)
+    for position, network in enumerate(networks, 1):
+        if network != "*" and not _is_network(network):
+            raise ValueError(
+                f"entry {position} is not an address or a network such as 10.0.0.0/8, whose host bits must be 0"
+            )
     if "*" in networks and len(networks) > 1:
         raise ValueError('"*" stands for every address, so it must be the only entry')
     return ",".join(networks)
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 Networks = Annotated[str, AfterValidator(_only_networks)]

@@ -24,12 +24,24 @@ QUESTIONS = [
     "compressed",
     "in production",
     "Who may call",
+    "each change",
     "newer templates",
     "serve",
 ]
 
 # All questions but those for the name, the path and the resources.
-ANSWERED = ("--preset", "minimal", "--auth", "none", "--updates", "none", "--description", "x")
+ANSWERED = (
+    "--preset",
+    "minimal",
+    "--auth",
+    "none",
+    "--ci",
+    "none",
+    "--updates",
+    "none",
+    "--description",
+    "x",
+)
 
 Terminal = Callable[..., "pexpect.spawn[str]"]
 

@@ -104,6 +104,7 @@ def test_arrow_keys_choose_and_a_choice_adds_its_question(terminal: Terminal, wo
         ("compressed", "\r"),
         ("in production", f"{DOWN}\r"),
         ("Who may call", "\r"),
+        ("each change", "\r"),
         ("newer templates", "\r"),
         ("serve", "\r"),
     )
@@ -181,6 +182,7 @@ def test_typed_resources_are_combined_with_earlier_answers(terminal: Terminal, w
         ("compressed", "\r"),
         ("in production", "\r"),
         ("Who may call", "\r"),
+        ("each change", "\r"),
         ("newer templates", "\r"),
         ("serve", "item name:str\r"),
         ("Another resource", "\r"),

@@ -22,7 +22,7 @@ CHOSEN = $(or $(VARIANTS),$(if $(filter-out false 0,$(CI)),covering,quick))
 .PHONY: test
 test: install ## Check and test; VARIANTS=covering, all or the name of a variant tests more
 	@$(BIN)/python -m pytest --quiet --phases --fetch-interpreters --variants $(CHOSEN) \
-		--numprocesses $(JOBS) --maxprocesses 4 --dist loadgroup --reruns 2
+		--numprocesses $(JOBS) --maxprocesses 5 --dist loadgroup --reruns 2
 
 .PHONY: dev
 dev: install ## Render a project to var/dev that is linked to template/: make dev ANSWERS="database=postgres"
@@ -62,7 +62,7 @@ twins: install ## Write the default renderings of the .jinja files
 .PHONY: coverage
 coverage: install ## Run the generator's tests, and show which of its lines they reach, in ten minutes
 	@rm -rf var/coverage && mkdir -p var/coverage
-	@$(BIN)/python -m coverage run -m pytest --quiet --variants quick --numprocesses $(JOBS) --maxprocesses 4 \
+	@$(BIN)/python -m coverage run -m pytest --quiet --variants quick --numprocesses $(JOBS) --maxprocesses 5 \
 		--dist loadgroup --reruns 2 tests/generator tests/updates
 	@$(BIN)/python -m coverage combine --quiet
 	@$(if $(GITHUB_STEP_SUMMARY),$(BIN)/python -m coverage report --format=markdown --fail-under=0 >> "$(GITHUB_STEP_SUMMARY)")

@@ -4,17 +4,22 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # `make test &`, nohup and some runners ignore it, and processes that tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# A busy machine takes longer for an example than 0.2 s.
+settings.register_profile("fastforge", settings(), deadline=None)
+settings.load_profile("fastforge")
+
 pytest_plugins = [
+    "tests.schedule",
     "tests.servers.plugin",
     "tests.variants.plugin",
     "tests.faults.plugin",
     "tests.updates.plugin",
-    "tests.schedule",
     "tests.progress",
 ]
 

@@ -1,7 +1,7 @@
 """`python -m benchmarks`: measure the goals of FastForge's services and commands.
 
-Limits are measured in the same run. Each row is written at once, so an interrupted run keeps its rows. Rows
-that a run leaves out stay as they were if they are from the same machine.
+Baselines are measured in the same run. Each row is written at once, so an interrupted run keeps its rows.
+Rows that a run leaves out stay as they were if they are from the same machine.
 """
 
 import argparse

@@ -176,10 +176,14 @@ class Progress:
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Write the slowest tests, and one table of what ran, what did not, and the command for it."""
-        terminalreporter.section("slowest tests")
-        for nodeid, seconds in self.durations.most_common(SLOWEST):
-            terminalreporter.write_line(f"{seconds:7.1f} s  {nodeid}")
+        """Write the slowest tests and files, and a table of what ran, what did not, and how to run it."""
+        files: Counter[str] = Counter()
+        for nodeid, seconds in self.durations.items():
+            files[nodeid.partition("::")[0]] += seconds
+        for what, durations in (("tests", self.durations), ("files", files)):
+            terminalreporter.section(f"slowest {what}")
+            for name, seconds in durations.most_common(SLOWEST):
+                terminalreporter.write_line(f"{seconds:7.1f} s  {name}")
         terminalreporter.section("what ran")
         left_out = self.config.stash.get(LEFT_OUT, Counter())
         tallies = sorted(self.tallies.values(), key=lambda tally: -tally.seconds)

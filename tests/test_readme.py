@@ -58,7 +58,7 @@ def test_the_first_commands_generate_a_service_that_make_starts(shell: Shell) ->
     assert install == "pip install ."
     shell(generate)
     assert "uvicorn" in shell(start.replace("make", "make --dry-run"))
-    assert (start.partition(" &&")[0], generate) == ("cd myapi", "fastforge new myapi")
+    assert (start.partition(" &&")[0], generate) == ("cd ../myapi", "fastforge new ../myapi")
 
 
 def test_three_resources_come_from_one_command_and_a_field_from_another(shell: Shell, work: Path) -> None:

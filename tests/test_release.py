@@ -32,14 +32,14 @@ def checkout(tmp_path: Path) -> Path:
     (root / "template").mkdir()
     (root / "template/main.py").write_text("one = 1\ntwo = 2\nthree = 3\n")
     (root / "copier.yml").write_text(COPIER)
-    (root / "receipt.json").write_text("{}")
+    (root / "measurement.json").write_text("{}")
     (root / "CHANGELOG.md").write_text("## 1.0.0, 2026-11-01\n")
     commit_all(root, "v1.0.0")
     append(root / "CHANGELOG.md", "## 1.1.0, 2026-12-01\n")
     (root / "docs/releases/1.1.0.toml").write_text(
         'version = "1.1.0"\ndate = "2026-12-01"\nsummary = "More."\n'
         '[[optimizations]]\ntitle = "Fast"\neffect = "2 x"\n'
-        'receipt = "receipt.json"\nonly = { database = ["a"] }\n'
+        'measurement = "measurement.json"\nonly = { database = ["a"] }\n'
     )
     return commit(root)
 
@@ -56,8 +56,8 @@ def rename_file(root: Path) -> None:
     git(root, "mv", "template/main.py", "template/other.py")
 
 
-def lose_receipt(root: Path) -> None:
-    (root / "receipt.json").unlink()
+def lose_measurement(root: Path) -> None:
+    (root / "measurement.json").unlink()
 
 
 def lose_record(root: Path) -> None:
@@ -79,7 +79,7 @@ def forget_changelog(root: Path) -> None:
 SPOILED = {
     rename_choice: "The choice 'b' of database is gone",
     rename_file: "A template file was renamed",
-    lose_receipt: "has no receipt",
+    lose_measurement: "has no measurement",
     lose_record: "1.1.0.toml",
     misspell_key: "'efect'",
     misspell_answer: "names an unknown answer to database: 'x'",

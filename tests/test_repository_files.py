@@ -18,7 +18,7 @@ from tests.variants.schemas import SCHEMAS, schema_errors
 
 DECISIONS = REPOSITORY / "docs/decisions"
 INDEX_ROW = re.compile(
-    r"^\| (\d+) \| \[(.+)\]\((.+)\) \| \d{4}-\d\d-\d\d \| (accepted|superseded by \d+) \|$"
+    r"^\| (\d+) \| \[(.+)\]\((.+)\) \| \d{4}-\d\d-\d\d \| (accepted|(?:superseded|changed) by \d+) \|$"
 )
 PINNED_ACTION = re.compile(r"^[\w./-]+@[0-9a-f]{40}$")
 # `make target`, alone or with variables, in a line of code.

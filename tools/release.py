@@ -169,8 +169,8 @@ def _optimization_problems(root: Path, record: Release) -> list[str]:
     choices = {question.name: question.choices for question in load_questions(root)}
     problems = []
     for each in record.optimizations:
-        if not (root / each.receipt).is_file():
-            problems.append(f"{each.title!r} has no receipt {each.receipt!r}.")
+        if not (root / each.measurement).is_file():
+            problems.append(f"{each.title!r} has no measurement {each.measurement!r}.")
         problems += [
             f"{each.title!r} names an unknown answer to {name}: {value!r}."
             for name, values in each.only.items()

@@ -1,4 +1,4 @@
-"""The limit of any response: an ASGI callable that returns constant bytes of an item's size."""
+"""The baseline of any response: an ASGI callable that returns constant bytes of an item's size."""
 
 import asyncio
 import json

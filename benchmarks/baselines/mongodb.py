@@ -1,4 +1,4 @@
-"""The limit with MongoDB: PyMongo's asynchronous client, orjson, no framework."""
+"""The baseline with MongoDB: PyMongo's asynchronous client, orjson, no framework."""
 
 import os
 from datetime import UTC

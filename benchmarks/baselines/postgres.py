@@ -1,4 +1,4 @@
-"""The limit with PostgreSQL: asyncpg's pool with its reset off, orjson, no framework."""
+"""The baseline with PostgreSQL: asyncpg's pool with its reset off, orjson, no framework."""
 
 import os
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""The limit with Redis: one GET by redis.asyncio, no framework."""
+"""The baseline with Redis: one GET by redis.asyncio, no framework."""
 
 import os
 from typing import Any

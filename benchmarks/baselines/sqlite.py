@@ -1,4 +1,4 @@
-"""The limit with SQLite: sqlite3 called directly on the event loop, every write durable, no framework."""
+"""The baseline with SQLite: sqlite3 called directly on the event loop, every write durable, no framework."""
 
 import asyncio
 import os

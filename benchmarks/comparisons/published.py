@@ -68,7 +68,9 @@ def row_beside_ours(session: Session, title: str, goal: float, theirs: Service, 
                 shown += [one] if number >= 0 else []
             session.progress(f"published: round {number + 1} of {session.rounds}")
     ratios = [one / other for one, other in zip(*cpu_us, strict=True)]
-    details = dict(zip(("cpu_us", "limit_cpu_us"), (round(median(each), 1) for each in cpu_us), strict=True))
+    details = dict(
+        zip(("cpu_us", "baseline_cpu_us"), (round(median(each), 1) for each in cpu_us), strict=True)
+    )
     return row_of(title, OUR_READ, AtLeast(goal), ratios, details=details)
 
 

@@ -1,1 +1,1 @@
-"""Goals of the services and the commands: the measurements, and their limits."""
+"""Goals of the services and the commands: the measurements, and their baselines."""

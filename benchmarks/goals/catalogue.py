@@ -74,14 +74,14 @@ class Probe:
 
 @dataclass(frozen=True)
 class Goal:
-    """A bound on the CPU per row of a probe, relative to that of a limit."""
+    """A bound on the CPU per row of a probe, relative to that of a baseline."""
 
     title: str
     compared_with: str
     # None if a ratio is there only for comparison.
     bound: Bound | None
     measured: Probe
-    limit: Probe
+    baseline: Probe
 
 
 READ_LIMIT = Probe(BARE_POSTGRES, READ)

@@ -32,7 +32,7 @@ def rows(session: Session) -> Iterator[Row]:
     seconds = _measured(session)
     for title, bound in GOALS.items():
         ratios = [own / plain for own, plain in zip(seconds[title], seconds[PLAIN], strict=True)]
-        cpu = {"cpu_seconds": seconds[title], "limit_cpu_seconds": seconds[PLAIN]}
+        cpu = {"cpu_seconds": seconds[title], "baseline_cpu_seconds": seconds[PLAIN]}
         details = {name: round(median(each), 2) for name, each in cpu.items()}
         yield row_of(title, f"`{PLAIN}`", bound, ratios, details=details)
 

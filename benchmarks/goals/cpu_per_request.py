@@ -1,4 +1,4 @@
-"""CPU per request of services and of their limits, in interleaved rounds.
+"""CPU per request of services and of their baselines, in interleaved rounds.
 
 A disturbance of the machine affects all servers alike. CPU time is that of the server processes, as the
 kernel counts it.
@@ -37,7 +37,7 @@ WORKLOADS = {each.name: each for each in RESOURCE_WORKLOADS if each.name in {REA
 def rows(session: Session) -> Iterator[Row]:
     """Yield a row for each goal; after Ctrl-C, of the rounds that were complete."""
     goals = [goal for goal in GOALS if session.wants(goal.title)]
-    samples: Samples = {probe: [] for goal in goals for probe in (goal.limit, goal.measured)}
+    samples: Samples = {probe: [] for goal in goals for probe in (goal.baseline, goal.measured)}
     try:
         _measure(samples, session)
     finally:
@@ -113,14 +113,14 @@ def _behind_dependencies(stock: Stock) -> dict[str, Requests]:
 
 
 def _row(goal: Goal, samples: Samples, rounds: int) -> Row:
-    measured, limit = samples[goal.measured][:rounds], samples[goal.limit][:rounds]
+    measured, baseline = samples[goal.measured][:rounds], samples[goal.baseline][:rounds]
     # Per row, so that a batch can be compared with single writes.
-    scale = goal.limit.rows / goal.measured.rows
-    ratios = [one.cpu_us / other.cpu_us * scale for one, other in zip(measured, limit, strict=True)]
-    busy = max(median(each.generator_busy for each in side) for side in (measured, limit))
+    scale = goal.baseline.rows / goal.measured.rows
+    ratios = [one.cpu_us / other.cpu_us * scale for one, other in zip(measured, baseline, strict=True)]
+    busy = max(median(each.generator_busy for each in side) for side in (measured, baseline))
     details = {
         "cpu_us": round(median(each.cpu_us for each in measured), 1),
-        "limit_cpu_us": round(median(each.cpu_us for each in limit), 1),
+        "baseline_cpu_us": round(median(each.cpu_us for each in baseline), 1),
         "per_second": round(median(each.per_second for each in measured)),
         "generator_busy": round(busy, 2),
     }

@@ -26,7 +26,7 @@ def rows(session: Session) -> Iterator[Row]:
     if session.wants(COMPRESSED, GZIP_9):
         session.progress("in process: compression")
         shown = _shown("compression", session)
-        cpu = {"cpu_us": round(median(shown["layer"])), "limit_cpu_us": round(median(shown["bare"]))}
+        cpu = {"cpu_us": round(median(shown["layer"])), "baseline_cpu_us": round(median(shown["bare"]))}
         ratios = _ratios(shown["layer"], shown["bare"])
         yield row_of(COMPRESSED, "the bare compressor", AtMost(1.2), ratios, details=cpu)
         yield row_of(GZIP_9, "negotiated zstd", None, _ratios(shown["gzip 9"], shown["layer"]))
@@ -39,8 +39,8 @@ def rows(session: Session) -> Iterator[Row]:
         yield row_of(BLOG_MIDDLEWARE, "all middleware here", None, _ratios(blog, own))
 
 
-def _ratios(measured: list[float], limit: list[float]) -> list[float]:
-    return [one / other for one, other in zip(measured, limit, strict=True)]
+def _ratios(measured: list[float], baseline: list[float]) -> list[float]:
+    return [one / other for one, other in zip(measured, baseline, strict=True)]
 
 
 def _shown(layer: str, session: Session) -> dict[str, list[float]]:

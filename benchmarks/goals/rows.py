@@ -25,7 +25,7 @@ class Row:
     verdict: str
     # Empty for a ratio.
     unit: str = ""
-    # Figures behind it by their names, such as `cpu_us` and `limit_cpu_us`.
+    # Figures behind it by their names, such as `cpu_us` and `baseline_cpu_us`.
     details: Mapping[str, float] = field(default_factory=dict)
     # The reason if it is inconclusive for another reason than the noise.
     reason: str = ""

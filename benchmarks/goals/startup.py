@@ -71,7 +71,7 @@ def rows(session: Session) -> Iterator[Row]:
         shown = _measured((POSTGRES, TUTORIAL), measures, session)
         for title, (bound, _, name) in FIGURES.items():
             own, plain = shown[title]
-            details = {name: round(median(own), 2), f"limit_{name}": round(median(plain), 2)}
+            details = {name: round(median(own), 2), f"baseline_{name}": round(median(plain), 2)}
             ratios = [one / other for one, other in zip(own, plain, strict=True)]
             yield row_of(title, PLAIN, bound, ratios, details=details)
     if session.wants(*PER_RESOURCE):

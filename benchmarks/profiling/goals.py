@@ -1,4 +1,4 @@
-"""The CPU time by layer for each goal that is not met, for the service and its limit.
+"""The CPU time by layer for each goal that is not met, for the service and its baseline.
 
 The shares are those of samples (benchmarks.profiling.sampling); the sums were measured without a sampler.
 """
@@ -46,7 +46,7 @@ def profiles(session: Session, rows: Sequence[Row]) -> Iterator[Profile]:
 
 def _of_servers(session: Session, rows: dict[str, Row]) -> Iterator[Profile]:
     goals = [goal for goal in GOALS if goal.title in rows]
-    probes = list(dict.fromkeys(probe for goal in goals for probe in (goal.measured, goal.limit)))
+    probes = list(dict.fromkeys(probe for goal in goals for probe in (goal.measured, goal.baseline)))
     if not probes:
         return
     with ExitStack() as stack:
@@ -72,14 +72,14 @@ def _sampled(
 
 def _of_goal(goal: Goal, row: Row, samples: dict[Probe, Samples]) -> Profile:
     cpu_us = row.details["cpu_us"] / goal.measured.rows
-    limit_us = row.details["limit_cpu_us"] / goal.limit.rows
-    measured, limit = samples[goal.measured], samples[goal.limit]
+    baseline_us = row.details["baseline_cpu_us"] / goal.baseline.rows
+    measured, baseline = samples[goal.measured], samples[goal.baseline]
     return Profile(
         goal.title,
         _costs(measured, cpu_us),
-        _costs(limit, limit_us),
-        # For a batch, it is the limit that should take less.
-        is_limit_explained=isinstance(goal.bound, AtLeast),
+        _costs(baseline, baseline_us),
+        # For a batch, it is the baseline that should take less.
+        is_baseline_explained=isinstance(goal.bound, AtLeast),
     )
 
 
@@ -110,7 +110,7 @@ def _of_compression(session: Session, row: Row) -> Profile:
         [each for each in both.stacks if _calls(each, "_bare_us") and not _calls(each, "<lambda>")]
     )
     details = row.details
-    return Profile(row.title, _costs(layer, details["cpu_us"]), _costs(bare, details["limit_cpu_us"]))
+    return Profile(row.title, _costs(layer, details["cpu_us"]), _costs(bare, details["baseline_cpu_us"]))
 
 
 def _wait(process: "subprocess.Popen[bytes]") -> None:

@@ -21,15 +21,17 @@ class Advice:
     words: str
 
 
-LIMIT = "{} times the CPU of the limit"
+BASELINE = "{} times the CPU of the baseline"
 
 READ = "{} times the CPU of a read"
 
 ADVICE = (
-    Advice("An ORM session as a dependency, three `@app.middleware`, gzip at level 9", READ_BY_BLOG, LIMIT),
-    Advice("Plain FastAPI is as fast as it gets: `response_model` and a pool", READ_BY_TUTORIAL, LIMIT),
-    Advice("A model per row of a list", LIST_BY_TUTORIAL, LIMIT),
-    Advice("Write the model's dump, respond through `response_model`", CREATE_BY_TUTORIAL, LIMIT),
+    Advice(
+        "An ORM session as a dependency, three `@app.middleware`, gzip at level 9", READ_BY_BLOG, BASELINE
+    ),
+    Advice("Plain FastAPI is as fast as it gets: `response_model` and a pool", READ_BY_TUTORIAL, BASELINE),
+    Advice("A model per row of a list", LIST_BY_TUTORIAL, BASELINE),
+    Advice("Write the model's dump, respond through `response_model`", CREATE_BY_TUTORIAL, BASELINE),
     Advice("Insert items one by one", ONE_BY_ONE, "{} times the CPU of a batch, per row"),
     Advice(
         '`@app.middleware("http")` for what every request needs',

@@ -105,7 +105,7 @@ def goals_table(rows: Sequence[Row]) -> str:
 
 
 def _cells(row: Row) -> list[str]:
-    cpu = [f"{row.details[name]:g}" for name in ("cpu_us", "limit_cpu_us") if name in row.details]
+    cpu = [f"{row.details[name]:g}" for name in ("cpu_us", "baseline_cpu_us") if name in row.details]
     verdict = f"**{row.verdict}**" if row.verdict == MISSED else row.verdict
     return [row.title, row.compared_with, f"{' vs '.join(cpu)} µs" if cpu else "", _figure(row), verdict]
 

@@ -23,7 +23,7 @@ PREFACE = """\
 The shares are those of py-spy's samples, {per_second} per second, of a server with 64 busy connections; the
 sums were measured without a sampler. A sample counts for the innermost package in its stack; the time of
 the standard library and the interpreter counts for their callers. With 300 samples, a share of 10% is
-accurate to ±2%. The kernel's part is reading, writing and polling sockets; the limit's endpoint is its
+accurate to ±2%. The kernel's part is reading, writing and polling sockets; the baseline's endpoint is its
 callable. A start is the CPU time until the application is built, before it opens its resources, divided
 by `-X importtime`.
 """
@@ -47,25 +47,31 @@ class Costs:
 
 @dataclass(frozen=True)
 class Profile:
-    """The costs of a goal's service, and those of its limit."""
+    """The costs of a goal's service, and those of its baseline."""
 
     title: str
     service: Costs
-    limit: Costs
-    # True if the limit should cost less, as the rows of a batch should.
-    is_limit_explained: bool = False
+    baseline: Costs
+    # True if the baseline should cost less, as the rows of a batch should.
+    is_baseline_explained: bool = False
     unit: str = "µs"
 
     @property
     def layers(self) -> list[tuple[str, float, float]]:
-        """Each layer's name, its cost here and in the limit; the small ones of many are combined."""
-        names = list(dict.fromkeys([*self.service.layers, *self.limit.layers]))
-        every = [(name, self.service.layers.get(name, 0), self.limit.layers.get(name, 0)) for name in names]
+        """Each layer's name, its cost here and in the baseline; the small ones of many are combined."""
+        names = list(dict.fromkeys([*self.service.layers, *self.baseline.layers]))
+        every = [
+            (name, self.service.layers.get(name, 0), self.baseline.layers.get(name, 0)) for name in names
+        ]
         if len(every) <= ROWS_SHOWN + 1:
             return every
         ranked = sorted(every, key=lambda layer: -max(abs(layer[1] - layer[2]), 0.1 * layer[1]))
         rest = ranked[ROWS_SHOWN - 1 :]
-        others = (f"{len(rest)} others", sum(own for _, own, _ in rest), sum(limit for *_, limit in rest))
+        others = (
+            f"{len(rest)} others",
+            sum(own for _, own, _ in rest),
+            sum(baseline for *_, baseline in rest),
+        )
         return [*ranked[: ROWS_SHOWN - 1], others]
 
 
@@ -119,18 +125,19 @@ def load(folder: Path, machine: str = "") -> list[Profile]:
 
 
 def _profile_from(data: Mapping[str, Any]) -> Profile:
-    return Profile(**{**data, "service": Costs(**data["service"]), "limit": Costs(**data["limit"])})
+    return Profile(**{**data, "service": Costs(**data["service"]), "baseline": Costs(**data["baseline"])})
 
 
 def page_of(profile: Profile) -> str:
     """Return the tables of one profile."""
     unit = profile.unit
     layers = [
-        [name, f"{own:.1f}", f"{limit:.1f}", f"{own - limit:+.1f}"] for name, own, limit in profile.layers
+        [name, f"{own:.1f}", f"{baseline:.1f}", f"{own - baseline:+.1f}"]
+        for name, own, baseline in profile.layers
     ]
-    own, limit = profile.service.total, profile.limit.total
-    sums = ["**together**", f"{own:.1f}", f"{limit:.1f}", f"{own - limit:+.1f}"]
-    head = ["Layer", f"Service, {unit}", f"Limit, {unit}", "Difference"]
+    own, baseline = profile.service.total, profile.baseline.total
+    sums = ["**together**", f"{own:.1f}", f"{baseline:.1f}", f"{own - baseline:+.1f}"]
+    head = ["Layer", f"Service, {unit}", f"Baseline, {unit}", "Difference"]
     parts = [f"## {profile.title}", table([*layers, sums], head)]
     if profile.service.samples:
         parts += [_functions_of(profile), _samples_of(profile)]
@@ -138,49 +145,50 @@ def page_of(profile: Profile) -> str:
 
 
 def _functions_of(profile: Profile) -> str:
-    costs = profile.limit if profile.is_limit_explained else profile.service
+    costs = profile.baseline if profile.is_baseline_explained else profile.service
     most = list(costs.functions.items())[:FUNCTIONS_SHOWN]
-    server = "Limit" if profile.is_limit_explained else "Service"
+    server = "Baseline" if profile.is_baseline_explained else "Service"
     return table([[f"`{name}`", f"{figure:.1f}"] for name, figure in most], ["Function", f"{server}, µs"])
 
 
 def _samples_of(profile: Profile) -> str:
-    service, limit = profile.service, profile.limit
-    counts = f"{service.samples} samples of the service, {limit.samples} of the limit."
+    service, baseline = profile.service, profile.baseline
+    counts = f"{service.samples} samples of the service, {baseline.samples} of the baseline."
     if not service.kernel_share:
         return counts
     return (
-        f"{counts} By the kernel's statistics, {service.kernel_share:.0%} and {limit.kernel_share:.0%} "
+        f"{counts} By the kernel's statistics, {service.kernel_share:.0%} and {baseline.kernel_share:.0%} "
         "of the time was in the kernel."
     )
 
 
 def reason(profile: Profile) -> str:
     """Return the layers that make up most of the figure, in a sentence."""
-    own, limit, unit = profile.service.total, profile.limit.total, profile.unit
-    if profile.is_limit_explained:
-        return f"of {limit:.3g} {unit} for a row of the batch, {_named(profile, limit, _of_limit)}"
-    if abs(own - limit) <= WORTH_NAMING * limit:
-        return f"both take about {limit:.3g} {unit}"
-    if own < limit:
+    own, baseline, unit = profile.service.total, profile.baseline.total, profile.unit
+    if profile.is_baseline_explained:
+        return f"of {baseline:.3g} {unit} for a row of the batch, {_named(profile, baseline, _of_baseline)}"
+    if abs(own - baseline) <= WORTH_NAMING * baseline:
+        return f"both take about {baseline:.3g} {unit}"
+    if own < baseline:
         return f"of the service's {own:.3g} {unit}, {_named(profile, own, _of_service)}"
-    return f"of {own - limit:.3g} {unit} more than the limit, {_named(profile, own - limit, _difference)}"
+    more = own - baseline
+    return f"of {more:.3g} {unit} more than the baseline, {_named(profile, more, _difference)}"
 
 
 def _named(profile: Profile, whole: float, figure_of: Callable[[float, float], float]) -> str:
-    figures = {name: figure_of(own, limit) for name, own, limit in profile.layers}
+    figures = {name: figure_of(own, baseline) for name, own, baseline in profile.layers}
     most = sorted(figures.items(), key=lambda each: -each[1])[:LAYERS_NAMED]
     named = [f"{figure:.3g} {name}" for name, figure in most if figure > WORTH_NAMING * whole]
     return "; ".join(named)
 
 
-def _of_limit(_own: float, limit: float) -> float:
-    return limit
+def _of_baseline(_own: float, baseline: float) -> float:
+    return baseline
 
 
 def _of_service(own: float, _limit: float) -> float:
     return own
 
 
-def _difference(own: float, limit: float) -> float:
-    return own - limit
+def _difference(own: float, baseline: float) -> float:
+    return own - baseline

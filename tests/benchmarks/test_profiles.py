@@ -40,7 +40,7 @@ def test_a_full_run_discards_earlier_profiles(tmp_path: Path) -> None:
 
 
 def test_the_excess_over_the_limit_is_named_by_layer_the_largest_first() -> None:
-    assert reason(READ) == "of 30 µs more than the limit, 15 routes; 10 Uvicorn; 5 metrics"
+    assert reason(READ) == "of 30 µs more than the baseline, 15 routes; 10 Uvicorn; 5 metrics"
 
 
 def test_a_service_below_its_limit_is_explained_by_its_own_layers() -> None:
@@ -50,7 +50,7 @@ def test_a_service_below_its_limit_is_explained_by_its_own_layers() -> None:
 
 def test_a_batch_is_explained_by_its_rows() -> None:
     costs = Costs({"JSON": 4.0, "service": 6.0})
-    profile = Profile("a batch", Costs({"JSON": 200.0}), costs, is_limit_explained=True)
+    profile = Profile("a batch", Costs({"JSON": 200.0}), costs, is_baseline_explained=True)
     assert reason(profile) == "of 10 µs for a row of the batch, 6 service; 4 JSON"
 
 
@@ -70,12 +70,12 @@ def test_small_layers_are_combined_and_all_add_up() -> None:
 
 def test_a_page_has_its_number_of_samples() -> None:
     page = page_of(READ)
-    assert "400 samples of the service, 380 of the limit" in page
+    assert "400 samples of the service, 380 of the baseline" in page
     assert "25% and 30%" in page
 
 
 def test_a_shortfall_has_its_reason() -> None:
-    row = row_of("a read", "a limit", AtMost(1.5), [3.0])
+    row = row_of("a read", "a baseline", AtMost(1.5), [3.0])
     assert shortfalls([row], [READ]) == f"- a read: 3× (≤ 1.5×), missed: {reason(READ)}"
 
 

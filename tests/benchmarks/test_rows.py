@@ -28,11 +28,11 @@ from benchmarks.load.open_loop import Outcome
 def test_a_goal_is_decided_if_the_middle_half_is_on_one_side(
     bound: Bound | None, figures: list[float], verdict: str
 ) -> None:
-    assert row_of("a figure", "a limit", bound, figures).verdict == verdict
+    assert row_of("a figure", "a baseline", bound, figures).verdict == verdict
 
 
 def test_a_row_survives_json() -> None:
-    row = row_of("a figure", "a limit", AtLeast(1_000), [1.0, 1.5, 1.75], "MB", {"cpu_us": 3.5})
+    row = row_of("a figure", "a baseline", AtLeast(1_000), [1.0, 1.5, 1.75], "MB", {"cpu_us": 3.5})
     assert row_from(row.as_data()) == row
 
 

@@ -1,9 +1,14 @@
-"""The selection of variants for fault tests, and the table of measured times."""
+"""The selection of variants for fault tests, and the table of measured times.
+
+The outcome of a fault depends on few answers. `depends` names the questions, for a file or a test: it runs
+with every pair of answers to them, and with each answer to those in `once`, but not on all variants.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 from unittest.mock import patch
@@ -14,6 +19,8 @@ from testkit.servers import Servers, running_servers
 from testkit.servers.postgres import TUNING
 from tests.faults.databases import Database, Mongo, Postgres, Sqlite
 from tests.faults.deployment import FOLDER, Deployment, FaultRun
+from tests.schedule import group_of
+from tests.variants.few import Facts, few, pairs, singles
 from tests.variants.interpreters import (
     Interpreter,
     found_interpreters,
@@ -22,10 +29,12 @@ from tests.variants.interpreters import (
     this_interpreter,
 )
 from tests.variants.rendering import Renderer
-from tests.variants.space import Variant, covering_variants_without, variants_named
+from tests.variants.space import Variant, covering_variants_without, variants_named, varied_questions
 
 SERVERS = {"postgres", "mongodb", "redis", "nginx"}
 SOURCES = ("system", "wheels")
+# The answers that most faults depend on.
+MOST = ("database", "deployment")
 HEADINGS = ("fault", "variant", "s", "measured")
 
 
@@ -61,26 +70,55 @@ def fault_interpreter(variant: Variant, wish: str, interpreters: str) -> Interpr
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker, and collect the measurements of the tests."""
-    words = "only(question={answers}): run this fault only for variants with one of these answers"
-    config.addinivalue_line("markers", words)
+    """Register the markers, and collect the measurements of the tests."""
+    for words in (
+        "only(question={answers}): run this fault only for variants with one of these answers",
+        "depends(*questions, once=()): run it with each pair of answers, and each of those to `once`",
+    ):
+        config.addinivalue_line("markers", words)
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Summary())
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that uses `fault_variant` with each variant that its marker allows."""
+    """Run a test that uses `fault_variant` with few of the variants that its markers allow."""
     if "fault_variant" not in metafunc.fixturenames:
         return
+    chosen = variants_of(metafunc.definition, metafunc.config.getoption("--variants"))
+    metafunc.parametrize(
+        "fault_variant", [pytest.param(variant, id=variant.name) for variant in chosen], scope="session"
+    )
+
+
+def variants_of(test: pytest.Item, wish: str) -> list[Variant]:
+    """Return the variants that the test runs on: few of a covering set, but all of those that are named."""
     wanted: dict[str, set[str]] = {}
-    for mark in metafunc.definition.iter_markers("only"):
+    for mark in test.iter_markers("only"):
         wanted |= mark.kwargs
-    chosen = [
-        pytest.param(variant, id=variant.name)
-        for variant in fault_variants(metafunc.config.getoption("--variants"))
+    allowed = [
+        variant
+        for variant in fault_variants(wish)
         if all(variant[question] in answers for question, answers in wanted.items())
     ]
-    metafunc.parametrize("fault_variant", chosen, scope="session")
+    depends = test.get_closest_marker("depends")
+    if depends is None:
+        raise ValueError(f"{test.nodeid}: pytest.mark.depends is missing, the questions that it depends on.")
+    return _few_of(allowed, depends) if wish in {"covering", "all"} else allowed
+
+
+def _few_of(allowed: Sequence[Variant], depends: pytest.Mark) -> list[Variant]:
+    once = depends.kwargs.get("once", ())
+    assert {*depends.args, *once} <= varied_questions()
+
+    def facts(variant: Variant) -> Facts:
+        answers = dict(variant.answers)
+        return pairs(answers, depends.args) | singles(answers, once)
+
+    # First those on which most faults run: fewer variants have to be installed and started.
+    most = list(few(fault_variants("covering"), lambda variant: pairs(dict(variant.answers), MOST)))
+    ordered = sorted(allowed, key=lambda variant: most.index(variant) if variant in most else len(most))
+    chosen = set(few(ordered, facts))
+    return [variant for variant in allowed if variant in chosen]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -97,21 +135,27 @@ class Summary:
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []
+        self.ran: Counter[str] = Counter()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the measurements of a test when it has ended."""
         properties: list[tuple[str, Any]] = report.user_properties if report.when == "teardown" else []
         self.faults += [Fault(**value) for name, value in properties if name == "fault"]
+        before, is_fault, variant = group_of(report.nodeid).partition("faults of ")
+        if is_fault and not before and report.when == "teardown":
+            self.ran[variant] += 1
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Write one line per fault and variant."""
-        if not self.faults:
+        if not self.ran:
             return
         terminalreporter.section("faults")
         faults = sorted(self.faults, key=lambda fault: (fault.fault, fault.variant))
         for line in table(faults):
             terminalreporter.write_line(line)
         terminalreporter.write_line(closing_line(faults))
+        for variant, count in self.ran.most_common():
+            terminalreporter.write_line(f"{count:5} tests on {variant}")
         leave(faults)
 
 

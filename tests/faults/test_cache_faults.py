@@ -10,7 +10,10 @@ from tests.faults.clients import GRACE_SECONDS, ITEMS, Answer, Load, ask, draft,
 from tests.faults.deployment import CACHE_TTL_SECONDS, WORKERS, Deployment
 from tests.faults.plugin import Note
 
-pytestmark = pytest.mark.only(cache={"redis"})
+pytestmark = [
+    pytest.mark.only(cache={"redis"}),
+    pytest.mark.depends("database", "deployment"),
+]
 RECOVERY_SECONDS = 10.0
 # The service gives up on a hanging Redis after 0.3 s: app/forge/cache/redis_connection.py.
 DEGRADED_SECONDS = 0.3 + GRACE_SECONDS

@@ -14,6 +14,9 @@ from tests.faults.deployment import Deployment
 from tests.faults.plugin import Note
 from tests.faults.processes import descendants, forget_peak, peak_bytes
 
+# What a client sends, its server reads.
+pytestmark = pytest.mark.depends("deployment")
+
 SILENT_CLIENTS = 1_000
 SLOW_CLIENTS = 50
 SERVED_SECONDS = 3.0

@@ -11,6 +11,8 @@ from tests.faults.clients import GRACE_SECONDS, Answer, Load, at_once, create, n
 from tests.faults.deployment import DATABASE_TIMEOUT_SECONDS, MAX_WAITING, POOL_SIZE, WORKERS, Deployment
 from tests.faults.plugin import Note
 
+pytestmark = pytest.mark.depends("database", "deployment", once=("mongodb_driver", "cache"))
+
 LONGEST_SECONDS = DATABASE_TIMEOUT_SECONDS + GRACE_SECONDS
 RECOVERY_SECONDS = 15.0
 AT_ONCE = 4 * MAX_WAITING

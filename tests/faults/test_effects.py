@@ -15,6 +15,8 @@ from tests.faults.processes import command, descendants
 from tests.variants.rendering import Renderer
 from tests.variants.space import Variant, every_variant
 
+pytestmark = pytest.mark.depends("database", "cache", once=("mongodb_driver",))
+
 LONG_SECONDS = 60
 ASKED: dict[str, dict[str, str | None]] = {
     "negotiated": {
@@ -139,6 +141,7 @@ def test_a_change_is_seen_by_all_workers_at_once(
     assert {json.loads(answer.text)["price_cents"] for answer in read_often(counted, path)} == {2}
 
 
+@pytest.mark.depends("database", "serializer", once=("mongodb_driver",))
 def test_a_list_is_one_query(counted: Deployment, create_item: Callable[..., str]) -> None:
     create_item()
     before = counted.database.queries()
@@ -148,6 +151,7 @@ def test_a_list_is_one_query(counted: Deployment, create_item: Callable[..., str
     assert counted.database.queries() - before == 1
 
 
+@pytest.mark.depends("database", "serializer", once=("mongodb_driver",))
 def test_a_batch_is_not_stored_item_by_item(counted: Deployment, note: Note) -> None:
     """SQLite has no round trips; its measure is the single transaction."""
     before = counted.database.queries()
@@ -161,6 +165,7 @@ def test_a_batch_is_not_stored_item_by_item(counted: Deployment, note: Note) -> 
     note("statements for a batch of 200", created.seconds, f"{asked}, as counted by the server")
 
 
+@pytest.mark.depends("compression", "deployment")
 def test_large_responses_are_compressed_as_chosen(counted: Deployment) -> None:
     wanted = ASKED[str(counted.variant["compression"])]
     with new_client(counted.url) as client:
@@ -176,6 +181,7 @@ def test_large_responses_are_compressed_as_chosen(counted: Deployment) -> None:
     assert encodings in ([wanted, only_gzip] if counted.variant["deployment"] == "nginx" else [wanted])
 
 
+@pytest.mark.depends("deployment")
 def test_the_processes_are_those_of_the_deployment(counted: Deployment, note: Note) -> None:
     commands = [command(pid) for pid in (counted.pid, *descendants(counted.pid))]
     with new_client(counted.url) as client:
@@ -212,6 +218,7 @@ def sibling(counted: Deployment, fault_variant: Variant, renderer: Renderer) -> 
     return Deployment(run, counted.database, counted.redis, {**counted.variables, **cache})
 
 
+@pytest.mark.depends("database", once=("mongodb_driver", "serializer"))
 def test_both_serializers_return_the_same_bytes_and_only_pydantic_refuses_a_bad_row(
     counted: Deployment, sibling: Deployment, create_item: Callable[..., str], note: Note
 ) -> None:

@@ -12,6 +12,8 @@ import pytest
 from tests.faults.clients import ITEMS, at_once, create, draft, new_client
 from tests.faults.deployment import POLL_SECONDS, POOL_SIZE, WORKERS, Deployment
 
+pytestmark = pytest.mark.depends("database", "deployment", once=("mongodb_driver", "cache"))
+
 SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 SETTLED_SECONDS = 20.0
 
@@ -65,6 +67,7 @@ def test_a_worker_that_dies_leaves_its_counts_and_takes_its_gauges_along(service
     assert {name: after[name] for name in gauges} == {name: before[name] for name in gauges}
 
 
+@pytest.mark.depends("deployment")
 def test_a_service_names_what_it_runs(service: Deployment) -> None:
     service.running()
     samples = eventually(service, lambda samples: "target_info" in str(samples))
@@ -129,6 +132,7 @@ def test_writes_that_share_a_commit_are_counted(service: Deployment) -> None:
 
 
 @pytest.mark.only(cache={"ttl", "redis"})
+@pytest.mark.depends("cache", "deployment")
 def test_hits_and_misses_of_the_cache_are_counted(service: Deployment) -> None:
     service.running()
     names, labels = ("cache_hits_total", "cache_misses_total"), 'resource="items"'

@@ -29,7 +29,8 @@ from tests.faults.clients import CLIENT_SECONDS, ITEMS, draft, new_client
 from tests.faults.deployment import POLL_SECONDS, Deployment
 from tests.faults.processes import held_directories
 
-pytestmark = pytest.mark.only(deployment={"nginx"})
+# Its configuration depends on the settings, and on how it compresses.
+pytestmark = [pytest.mark.only(deployment={"nginx"}), pytest.mark.depends("compression")]
 
 PROBLEM = "application/problem+json"
 # A client on another machine, as a trusted proxy reports it.

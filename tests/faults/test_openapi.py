@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.deployment import Deployment
-from tests.faults.plugin import Note, fault_variants
+from tests.faults.plugin import Note, variants_of
 from tests.repository import REPOSITORY
 
 # What it may find is in there, with the reason.
@@ -24,10 +24,11 @@ EXAMPLES_OF_EACH_OPERATION = 60
 LONGEST_SECONDS = 600
 
 
+@pytest.mark.depends("database", "serializer", once=("mongodb_driver", "cache", "compression", "deployment"))
 def test_every_response_matches_the_documentation(
-    service: Deployment, note: Note, tmp_path: Path, pytestconfig: pytest.Config
+    service: Deployment, note: Note, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    variants = max(len(fault_variants(pytestconfig.getoption("--variants"))), 3)
+    variants = max(len(variants_of(request.node, request.config.getoption("--variants"))), 3)
     examples = math.ceil(EXAMPLES_OF_EACH_OPERATION / variants)
     report = tmp_path / "report.json"
     schemathesis = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{service.url}/openapi.json"]

@@ -17,6 +17,8 @@ from testkit.servers import RedisServer
 from tests.faults.clients import at_once, create, new_client, read_absent
 from tests.faults.deployment import WORKERS, Deployment
 
+pytestmark = pytest.mark.depends("database", "deployment", once=("mongodb_driver", "cache"))
+
 NOTICED_SECONDS = 20.0
 BEGIN = "Outage of the {}: "
 END = "The {} is available again after "
@@ -131,6 +133,7 @@ def cut_off(service: Deployment, way: str, kind: str, request_id: str) -> list[s
     return until(service, start, request_id, 1)
 
 
+@pytest.mark.depends("compression", "deployment")
 @pytest.mark.parametrize("way", ["directly", "by-fastapi"])
 def test_a_response_that_fails_midway_is_cut_off_and_logged_once_with_its_stack(
     service: Deployment, way: str
@@ -141,6 +144,7 @@ def test_a_response_that_fails_midway_is_cut_off_and_logged_once_with_its_stack(
     assert "ValueError: broken midway" in logged["exception"]
 
 
+@pytest.mark.depends("compression", "deployment")
 @pytest.mark.parametrize("way", ["directly", "by-fastapi"])
 def test_an_outage_midway_cuts_the_response_off_and_is_logged_as_one(service: Deployment, way: str) -> None:
     start = service.log.stat().st_size

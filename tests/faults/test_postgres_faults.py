@@ -27,7 +27,7 @@ from tests.faults.plugin import Note
 from tests.faults.test_database_faults import LONGEST_SECONDS, RECOVERY_SECONDS, must_be_unavailable
 from tests.variants.environments import clean_environment
 
-pytestmark = pytest.mark.only(database={"postgres"})
+pytestmark = [pytest.mark.only(database={"postgres"}), pytest.mark.depends("deployment")]
 
 T = TypeVar("T")
 STEP_SECONDS = 180

@@ -18,6 +18,8 @@ from tests.faults.deployment import GRACEFUL_SECONDS, POLL_SECONDS, WORKERS, Dep
 from tests.faults.plugin import Note
 from tests.faults.processes import descendants, held_directories, is_alive, unread_bytes
 
+pytestmark = pytest.mark.depends("database", "deployment", once=("mongodb_driver", "cache"))
+
 REPLACED_SECONDS = 30.0
 BETWEEN_ANSWERS_SECONDS = 5.0
 # Until the workers are notified: Uvicorn's manager checks for signals twice a second.

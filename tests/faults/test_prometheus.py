@@ -16,6 +16,9 @@ from testkit.servers.prometheus import Programs, Prometheus, find_prometheus, ru
 from tests.faults.clients import ITEMS, Load, new_client
 from tests.faults.deployment import POLL_SECONDS, Deployment
 
+# The panels and alerts of a project are those of its database and cache.
+pytestmark = pytest.mark.depends("database", "cache")
+
 RANGE = "10s"
 SERIES_SECONDS = 60.0
 ERRORS = "http_server_request_duration_seconds_count"
@@ -107,6 +110,7 @@ def test_every_expression_of_the_dashboard_has_series(service: Deployment, prome
     assert not missing
 
 
+@pytest.mark.depends("database", once=("cache", "deployment"))
 def test_no_alert_is_raised_by_a_service_that_is_well(service: Deployment, prometheus: Prometheus) -> None:
     deadline = time.monotonic() + SERIES_SECONDS
     with Load(service.url, clients=2):

@@ -8,9 +8,13 @@ import time
 from bisect import bisect_right
 from operator import itemgetter
 
+import pytest
+
 from tests.faults.clients import ITEMS, ask, at_once, draft, new_client
 from tests.faults.deployment import CACHE_TTL_SECONDS, Deployment
 from tests.faults.plugin import Note
+
+pytestmark = pytest.mark.depends("database", "deployment", once=("mongodb_driver", "cache"))
 
 READERS = 4
 # The duration of the changes beyond the bound, within which no read can be late.
@@ -38,6 +42,7 @@ def test_a_batch_with_one_bad_item_stores_nothing(service: Deployment) -> None:
     assert not {str(item["name"]) for item in good} & service.stored_names()
 
 
+@pytest.mark.depends("database", "cache", once=("mongodb_driver", "deployment"))
 def test_no_client_sees_an_older_item_after_a_newer_one_beyond_the_bound(
     service: Deployment, note: Note
 ) -> None:

@@ -18,6 +18,8 @@ from tests.faults.clients import ITEMS, Answer, ask, draft, new_client
 from tests.faults.deployment import DATABASE_TIMEOUT_SECONDS, Deployment
 from tests.faults.plugin import Note
 
+pytestmark = pytest.mark.depends("database", "deployment", once=("mongodb_driver", "cache"))
+
 CUSTOMERS, ORDER_LINES = "/api/v1/customers", "/api/v1/order-lines"
 CUSTOMERS_AT_FIRST = 60
 LINES_OF_EACH = 4

@@ -19,6 +19,8 @@ from tests.faults.deployment import Deployment
 from tests.faults.plugin import Note
 from tests.repository import REPOSITORY
 
+pytestmark = pytest.mark.depends("compression", "deployment", once=("serializer",))
+
 REDBOT_SECONDS = 300
 BROWSER_SECONDS = 120
 # The time after which a client stops waiting for a chunk that was held back.
@@ -129,6 +131,7 @@ def test_cache_control_of_the_owner_is_kept(service: Deployment) -> None:
 
 
 @pytest.mark.only(database={"sqlite"})
+@pytest.mark.depends("deployment")
 def test_a_browser_without_the_internet_shows_the_documentation(service: Deployment, tmp_path: Path) -> None:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:

@@ -14,6 +14,8 @@ from tests.faults.clients import ITEMS, ask, draft, new_client
 from tests.faults.deployment import Deployment
 from tests.faults.plugin import Note
 
+pytestmark = pytest.mark.depends("database", "deployment", once=("mongodb_driver", "cache"))
+
 CLIENTS = 8
 CENTS = 100_000
 BUSY_SECONDS = 1.0

@@ -16,6 +16,8 @@ from websockets.sync.client import ClientConnection, connect
 from tests.faults.clients import new_client
 from tests.faults.deployment import Deployment
 
+pytestmark = pytest.mark.depends("deployment", once=("compression",))
+
 ROUTES = """
 from fastapi import Depends, FastAPI, HTTPException, WebSocket, WebSocketException
 

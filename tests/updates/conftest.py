@@ -124,13 +124,13 @@ renamed_settings = { LOGS = "LOG_LEVEL" }
 [[optimizations]]
 title = "Cached reads"
 effect = "0.36 x the CPU of an uncached read"
-receipt = "benchmarks/receipts/cache.json"
+measurement = "benchmarks/results/optimizations.md"
 only = { cache = ["ttl", "redis"] }
 
 [[optimizations]]
 title = "Prepared statements"
 effect = "0.9 x the CPU of a read"
-receipt = "benchmarks/receipts/postgres.json"
+measurement = "benchmarks/results/optimizations.md"
 only = { database = ["postgres"] }
 """
 

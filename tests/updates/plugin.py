@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
+from tests.variants.shares import shares
 from tests.variants.space import Variant, covering_variants, default_variant, variants_named
 
 UPDATES = "variants to update: covering (default), or all if VARIANTS is, which takes twelve minutes more"
+Releases = tuple[str, str]
 COLUMNS = ("projects", "edits", "lines", "conflicts", "losses", "tested")
 
 
@@ -22,7 +24,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Collect the counts of the tests."""
+    """Register the marker, and collect the counts of the tests."""
+    words = "between(*pairs): update from one release to another; the pairs share the covering set"
+    config.addinivalue_line("markers", words)
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Summary())
 
@@ -42,10 +46,27 @@ def updated_variants(wish: str, updates: str) -> tuple[Variant, ...]:
     return variants_named(updates if wish == "all" else wish)
 
 
+def updates_between(pairs: Sequence[Releases], wish: str, updates: str) -> Iterator[tuple[str, str, Variant]]:
+    """Yield the updates between these pairs of releases: old, new, and the variant.
+
+    Each variant of the covering set has one of them, and each pair every answer; other variants have all.
+    """
+    variants = updated_variants(wish, updates)
+    is_shared = variants == covering_variants()
+    parts = shares(variants, len(pairs)) if is_shared else [list(variants)] * len(pairs)
+    for (old, new), part in zip(pairs, parts, strict=True):
+        yield from ((old, new, variant) for variant in part)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that uses `updated_variant` or `tested_variant` with each of these."""
     wish, updates = metafunc.config.getoption("--variants"), metafunc.config.getoption("--updates")
-    if "updated_variant" in metafunc.fixturenames:
+    between = metafunc.definition.get_closest_marker("between")
+    if between is not None:
+        chosen = list(updates_between(between.args, wish, updates))
+        ids = [f"{old}-{new}-{variant.name}" for old, new, variant in chosen]
+        metafunc.parametrize(("old", "new", "updated_variant"), chosen, ids=ids)
+    elif "updated_variant" in metafunc.fixturenames:
         metafunc.parametrize(
             "updated_variant", updated_variants(wish, updates), ids=lambda variant: variant.name
         )

@@ -43,13 +43,13 @@ ORDER = """curl -s localhost:8000/api/v1/orders --json '{
 # What the owner writes by hand: texts that replace others, by file.
 RULE = [
     ("app/orders/rules.py", "from app.forge.resource import Collection\n", """\
+from datetime import datetime
 from http import HTTPStatus
-from uuid import UUID
 
 from app.forge.database import Transaction
 from app.forge.errors import ServiceError
 from app.forge.resource import Collection
-from app.forge.store import Document
+from app.forge.store import Row
 """),
     ("app/orders/rules.py", "\n\nclass Orders", """\
 from .queries import OPEN_PIECES
@@ -67,11 +67,11 @@ class Orders"""),
 ]  # fmt: skip
 ADDED = {
     "app/orders/rules.py": '''
-    async def create(self, draft: OrderDraft) -> tuple[UUID, Document]:
-        """Create the order, or raise `TooMany`."""
+    def new_row(self, draft: OrderDraft, created_at: datetime) -> Row:
+        """Return the draft as a new row, or raise `TooMany`."""
         if draft.quantity > MOST_PIECES:
             raise TooMany(f"At most {MOST_PIECES} pieces are delivered at once.")
-        return await super().create(draft)
+        return super().new_row(draft, created_at)
 
     async def open_pieces(self) -> int:
         """Return how many pieces are not paid yet."""
@@ -80,7 +80,7 @@ ADDED = {
             (pieces,) = transaction.execute(OPEN_PIECES).fetchone()
             return int(pieces)
 
-        return await self.database.transact(work)
+        return await self.database.transact(work, read_only=True)
 ''',
     "app/orders/queries.py": '''
 OPEN_PIECES = """SELECT coalesce(sum("quantity"), 0) FROM "orders" WHERE "status" = 'open'"""

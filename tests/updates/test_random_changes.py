@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -19,10 +18,11 @@ from hypothesis import strategies as st
 
 from tests.resource_lists import added_fields, resource_lists
 from tests.updates.conftest import answers_of, commit, commit_new
+from tests.updates.edits import renamed_module
 from tests.variants.rendering import compiled_once
 from tests.variants.space import default_variant
 
-EXAMPLES = 40 if os.environ.get("CI") else 4
+EXAMPLES = {"quick": 4, "covering": 12, "all": 40}
 SLOW = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
 OWN_REVISION = '''"""A revision by the owner."""
 
@@ -48,6 +48,7 @@ class Owner:
         # Each line, by the file that it was written into.
         self.lines: dict[str, list[str]] = {}
         self.revisions = 0
+        self.renamed = 0
 
     def write(self) -> None:
         """Write a line into each file of a resource, and into what they share, anywhere in it."""
@@ -65,6 +66,19 @@ class Owner:
         written.append(f"# Ours, line {len(written)} of {name}.\n")
         lines.insert(self.data.draw(st.integers(0, len(lines))), written[-1])
         (self.project / name).write_text("".join(lines))
+
+    def rename_a_module(self) -> None:
+        """Rename a module of a resource, or its tests, and every import of it."""
+        resources = [file for file in self.project.glob("app/*/*.py") if file.parent.name != "forge"]
+        files = sorted([*resources, *self.project.glob("tests/test_*.py")])
+        names = [str(each.relative_to(self.project)) for each in files if each.name != "__init__.py"]
+        old = self.data.draw(st.sampled_from(names))
+        stem = Path(old).stem
+        new = str(Path(old).with_stem(f"{stem}_of_ours" if stem.startswith("test_") else f"our_{stem}"))
+        renamed_module(new)(self.project, old)
+        self.lines[new] = self.lines.pop(old)
+        self.renamed += 1
+        commit(self.project)
 
     def add_revision(self) -> None:
         """Write a migration that comes after all that are there."""
@@ -127,14 +141,16 @@ def test_lines_of_owners_stay_through_commands_in_any_order(
     newest: Callable[[str], None],
     tmp_path_factory: pytest.TempPathFactory,
     record_property: Callable[[str, object], None],
+    pytestconfig: pytest.Config,
 ) -> None:
     newest("v1.1.0")
+    examples = EXAMPLES.get(pytestconfig.getoption("--variants"), 4)
     counts: dict[str, Counter[str]] = {}
 
     @given(st.data(), resource_lists().filter(bool), st.sampled_from(["sqlite", "postgres", "mongodb"]))
     @settings(
         deadline=None,
-        max_examples=EXAMPLES,
+        max_examples=examples,
         phases=[Phase.explicit, Phase.reuse, Phase.generate],
         suppress_health_check=SLOW,
     )
@@ -147,6 +163,8 @@ def test_lines_of_owners_stay_through_commands_in_any_order(
         owner = Owner(data, project)
         for what, command in steps_for(data, project):
             owner.write()
+            if data.draw(st.booleans()):
+                owner.rename_a_module()
             try:
                 code = run_here(
                     [*command, *(["--project", str(project)] if what != "update" else [str(project)])]
@@ -162,6 +180,7 @@ def test_lines_of_owners_stay_through_commands_in_any_order(
                 projects=1,
                 edits=len(owner.lines),
                 lines=owner.count(),
+                renamed=owner.renamed,
                 conflicts=len(conflicts),
                 losses=len(losses),
             )

@@ -26,6 +26,7 @@ from tests.updates.conftest import (
     prepend,
     state,
 )
+from tests.updates.edits import renamed_module
 
 Fastforge = Callable[..., Result]
 
@@ -175,6 +176,37 @@ def test_a_field_is_added_between_edited_lines(fastforge: Fastforge, edited: Pat
     assert fields_of(edited, "item")[-1] == "weight:int:min=0:default=0:filter"
     assert "item: + weight:int:min=0:default=0:filter" in result.errors
     assert "make migrate" in result.errors
+
+
+def test_a_change_follows_modules_that_owners_renamed(fastforge: Fastforge, edited: Path) -> None:
+    for old, new in (
+        ("app/items/models.py", "app/items/schemas.py"),
+        ("app/items/queries.py", "app/items/table.py"),
+        ("tests/test_items.py", "tests/test_our_items.py"),
+    ):
+        renamed_module(new)(edited, old)
+    commit(edited)
+    counts = {name: text.count("Our") for name, text in modules_of(edited).items()}
+
+    assert fastforge("add", "field", "item", "weight:int:min=0:default=0:filter").exit_code == 0
+    commit(edited)
+
+    after = modules_of(edited)
+    assert {name: text.count("Our") for name, text in after.items()} == counts
+    assert {name for name, text in after.items() if "weight" in text} >= {
+        "app/items/schemas.py",
+        "app/items/table.py",
+        "tests/test_our_items.py",
+    }
+
+    assert fastforge("remove", "field", "item", "weight").exit_code == 0
+    assert not [name for name, text in modules_of(edited).items() if "weight" in text]
+
+
+def modules_of(project: Path) -> dict[str, str]:
+    """Return the texts of a resource's modules and of all tests, by their names."""
+    files = [*project.glob("app/items/*.py"), *project.glob("tests/*.py")]
+    return {str(file.relative_to(project)): file.read_text() for file in files}
 
 
 def test_an_addition_leads_to_the_same_files_as_a_fresh_project(

@@ -2,7 +2,7 @@
 
 `tests/machinery` has a directory for each answer with tests: `every` for all, `folders_of` has the rest.
 They run in a project with the resources of `shop.yml`. AXES in each file names the questions that its outcome
-depends on: it runs with every pair of answers to them, and not in every variant.
+depends on: it runs with every pair of answers to them, and on every Python, but not in every variant.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,14 @@ import yaml
 from fastforge.inspect.kit import applying_folders
 
 from tests.repository import REPOSITORY
+from tests.variants.few import Facts, few, pairs, singles
 from tests.variants.interpreters import Interpreter, run_name
-from tests.variants.space import Answer, Variant
+from tests.variants.space import Variant
 
 MACHINERY = REPOSITORY / "tests/machinery"
 # Their directory in a project.
 PLACE = Path("tests/machinery")
-RUNS = Sequence[tuple[Variant, Interpreter]]
+ONE_RUN = tuple[Variant, Interpreter]
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,18 @@ class TestFile:
     path: str
     folder: str
     axes: tuple[str, ...]
+    # ON_ANY_PYTHON in the file: what is tested is a database, which is the same for each Python.
+    on_any_python: bool = False
 
     def applies_to(self, variant: Variant) -> bool:
         """Return whether a project of this variant has the code that they test."""
         return self.folder in folders_of(variant)
 
-    def pairs(self, variant: Variant) -> set[tuple[Answer, ...]]:
-        """Return every pair of the variant's answers to the questions that they depend on."""
-        answers = _computed(variant)
-        relevant = [(axis, str(answers[axis])) for axis in self.axes if axis in answers]
-        return set(combinations(relevant, min(2, len(relevant))))
+    def facts(self, run: ONE_RUN) -> Facts:
+        """Return what it proves in this run: each pair of answers to its questions, and the Python."""
+        variant, python = run
+        answers = {**_computed(variant), "python": python.version}
+        return pairs(answers, self.axes) | singles(answers, [] if self.on_any_python else ["python"])
 
 
 # Rendered by the template for the fields of the shop: three references, every type and option.
@@ -68,8 +70,9 @@ def test_files() -> tuple[TestFile, ...]:
     """Return all files of tests."""
     files = sorted(MACHINERY.glob("*/test_*.py"))
     return SHOP_TESTS, *(
-        TestFile(str(PLACE / file.name), file.parent.name, _axes_in(file.read_text("utf-8")))
+        TestFile(str(PLACE / file.name), file.parent.name, axes_in(text), "\nON_ANY_PYTHON = True\n" in text)
         for file in files
+        for text in [file.read_text("utf-8")]
     )
 
 
@@ -94,31 +97,15 @@ def add_tests(project: Path, variant: Variant) -> None:
         shutil.copy2(source, project / target)
 
 
-def shares_of_tests(runs: RUNS) -> dict[str, list[TestFile]]:
-    """Return the files of each run, by its name; on each Python, all files that apply to a variant run.
-
-    Greedy: a file goes to the run with the most new pairs of answers, among equals to the one with the fewest
-    files.
-    """
+def shares_of_tests(runs: Sequence[ONE_RUN]) -> dict[str, list[TestFile]]:
+    """Return the files of each run, by its name; among equal runs, the one with the fewest files has it."""
     shares: dict[str, list[TestFile]] = {run_name(*run): [] for run in runs}
-    pythons = {python.version: python for _, python in runs}
-    for python in pythons.values():
-        variants = [variant for variant, on in runs if on.version == python.version]
-        busy: Counter[Variant] = Counter()
-        for file in test_files():
-            for variant in _covering(file, variants, busy):
-                busy[variant] += 1
-                shares[run_name(variant, python)].append(file)
+    for file in test_files():
+        candidates = [run for run in runs if file.applies_to(run[0])]
+        busy = Counter({run: len(shares[run_name(*run)]) for run in candidates})
+        for run in few(candidates, file.facts, busy.__getitem__):
+            shares[run_name(*run)].append(file)
     return shares
-
-
-def _covering(file: TestFile, variants: Sequence[Variant], busy: Counter[Variant]) -> Iterator[Variant]:
-    candidates = [variant for variant in variants if file.applies_to(variant)]
-    missing = set().union(*(file.pairs(variant) for variant in candidates))
-    while missing:
-        best = max(candidates, key=lambda variant: (len(file.pairs(variant) & missing), -busy[variant]))
-        missing -= file.pairs(best)
-        yield best
 
 
 def _computed(variant: Variant) -> Mapping[str, str]:
@@ -128,7 +115,7 @@ def _computed(variant: Variant) -> Mapping[str, str]:
     return {**answers, "app_compression": "none" if behind_nginx else answers["compression"]}
 
 
-def _axes_in(source: str) -> tuple[str, ...]:
+def axes_in(source: str) -> tuple[str, ...]:
     for statement in ast.parse(source).body:
         match statement:
             case ast.AnnAssign(target=ast.Name(id="AXES"), value=ast.expr() as value):

@@ -27,13 +27,18 @@ from tests.variants.interpreters import (
 from tests.variants.rendering import Project, Renderer
 from tests.variants.shares import shares
 from tests.variants.space import Variant, covering_variants, every_variant, variants_named
-from tests.variants.table import Outcome, closing_line, machinery_line, table, write_results
+from tests.variants.table import (
+    Outcome,
+    closing_line,
+    machinery_line,
+    steps_line,
+    table,
+    write_results,
+)
 
 RESULTS = VAR / "results"
 WORDS = "variants to install, test and boot: covering (default), quick, all, or names separated by commas"
-PYTHONS = (
-    "versions such as 3.12,3.13; by default the current one, and shares of the covering set on the others"
-)
+PYTHONS = "versions such as 3.12,3.13; default: the current one, or shares of the covering set"
 FETCH = "fetch missing supported Pythons, if the chosen variants run on them"
 RESUME = "skip variants that passed before, if neither project nor tests have changed since"
 ISOLATED = "install each variant with its own `make install`, instead of environments that equal ones share"
@@ -88,29 +93,21 @@ def checked_variants(wish: str) -> tuple[Variant, ...]:
 
 
 def runs_named(variants: str, interpreters: str) -> list[tuple[Variant, Interpreter]]:
-    """Return each chosen variant on the current interpreter, and the covering set on the others.
+    """Return each chosen variant with the interpreters that it runs on.
 
-    The others share it, unless all variants are chosen. Interpreters that are named, and no others, run
-    all chosen variants. Raises `ValueError`.
+    The Pythons share the covering set. Of all variants, each runs on the current Python, and the covering set
+    on each of the others. Interpreters that are named run all chosen variants. Raises `ValueError`.
     """
     chosen = variants_named(variants)
     if interpreters:
         return [(variant, python) for python in interpreters_named(interpreters) for variant in chosen]
+    if variants == "covering":
+        pythons = found_interpreters()
+        parts = zip(pythons, shares(chosen, len(pythons)), strict=True)
+        return [(variant, python) for python, share in parts for variant in share]
+    others = found_interpreters()[1:] if variants == "all" else ()
     here = [(variant, this_interpreter()) for variant in chosen]
-    return [*here, *_runs_on_others(variants)]
-
-
-def _runs_on_others(variants: str) -> Iterator[tuple[Variant, Interpreter]]:
-    others = found_interpreters()[1:] if variants in {"covering", "all"} else ()
-    whole = [list(covering_variants())] * len(others)
-    parts = whole if variants == "all" else shares(covering_variants(), len(others))
-    for python, share in zip(others, parts, strict=True):
-        yield from ((variant, python) for variant in share)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the slowest tests, so that no processor is idle at the end."""
-    items.sort(key=lambda item: "variant" not in getattr(item, "fixturenames", ()))
+    return here + [(variant, python) for python in others for variant in covering_variants()]
 
 
 class Summary:
@@ -154,7 +151,8 @@ class Summary:
         if not self.rendered and not self.outcomes:
             return
         terminalreporter.section("variants")
-        for line in [*table(self.outcomes), machinery_line(self.outcomes)] if self.outcomes else ():
+        totals = (steps_line(self.outcomes), machinery_line(self.outcomes))
+        for line in [*table(self.outcomes), *totals] if self.outcomes else ():
             terminalreporter.write_line(line)
         skipped = len(terminalreporter.stats.get("skipped", ()))
         closing = closing_line(len(self.rendered), self.outcomes, skipped)

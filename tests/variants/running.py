@@ -38,7 +38,7 @@ BOOT_SECONDS = 30
 STOP_SECONDS = 20
 LEFT_BEHIND_SECONDS = 5
 POLL_SECONDS = 0.02
-README_EXAMPLE = Path(__file__).with_name("readme_example.py")
+TRANSACTION_EXAMPLE = Path(__file__).with_name("transaction_example.py")
 ACCEPTANCE = "tests/acceptance"
 # The part of it that fits any list of resources.
 ANY_RESOURCES = "tests/acceptance/resources"
@@ -219,9 +219,9 @@ class Run:
         """Run a tool of the project's environment, such as alembic."""
         self._step(name, [".venv/bin/python", "-m", name, *arguments])
 
-    def follow_readme(self) -> None:
-        """Run the README's transaction on the migrated database."""
-        self._step("readme", [".venv/bin/python", str(README_EXAMPLE)], PYTHONPATH=str(self.project))
+    def follow_example(self) -> None:
+        """Run the transaction of docs/changing.md on the migrated database."""
+        self._step("example", [".venv/bin/python", str(TRANSACTION_EXAMPLE)], PYTHONPATH=str(self.project))
 
     @contextmanager
     def served(self) -> Iterator[Service]:

@@ -1,4 +1,4 @@
-"""Distribution of variants over the other Pythons: each variant on one, every answer on each."""
+"""Distribution of variants over the Pythons: each variant on one, every answer on each."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from tests.variants.space import Answer, Variant
 
 
 def shares(variants: Sequence[Variant], pythons: int) -> list[list[Variant]]:
-    """Return the share of the variants for each of this many Pythons.
+    """Return the share of the variants for each of this many Pythons; the first variant is on the first.
 
     Together they have every variant, and so every pair of answers of the variants; each alone has every
     answer. Greedy: a share takes the variant with the most answers that it lacks, preferably one
     that is in no other share; what is left over then goes to the smallest shares.
     """
     taken: set[Variant] = set()
-    made = []
+    made: list[list[Variant]] = []
     for _ in range(pythons):
-        share = _with_every_answer(variants, taken)
+        share = _with_every_answer(variants, taken, variants[:1] if not made else ())
         taken |= set(share)
         made.append(share)
     for variant in variants:
@@ -26,9 +26,12 @@ def shares(variants: Sequence[Variant], pythons: int) -> list[list[Variant]]:
     return made
 
 
-def _with_every_answer(variants: Sequence[Variant], taken: set[Variant]) -> list[Variant]:
+def _with_every_answer(
+    variants: Sequence[Variant], taken: set[Variant], begin: Sequence[Variant]
+) -> list[Variant]:
+    share = list(begin)
     missing: set[Answer] = {answer for variant in variants for answer in variant.answers}
-    share: list[Variant] = []
+    missing -= {answer for variant in share for answer in variant.answers}
     while missing:
         best = max(variants, key=lambda variant: (len(missing & set(variant.answers)), variant not in taken))
         share.append(best)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -107,6 +108,14 @@ def closing_line(rendered: int, outcomes: Sequence[Outcome], skipped: int) -> st
         "; MongoDB was a stand-in" if any(outcome.on_stand_in for outcome in outcomes) else "",
     ]
     return "Variants: " + ", ".join(facts) + "".join(remarks)
+
+
+def steps_line(outcomes: Iterable[Outcome]) -> str:
+    """Return the time that each step took in all runs together, slowest first."""
+    seconds: Counter[str] = Counter()
+    for outcome in outcomes:
+        seconds.update(outcome.step_seconds)
+    return "Steps: " + ", ".join(f"{step} {took:.0f} s" for step, took in seconds.most_common())
 
 
 def machinery_line(outcomes: Iterable[Outcome]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,16 @@ from fastforge.inspect.kit import applying_folders
 
 from tests.variants import machinery
 from tests.variants.environments import clean_environment
-from tests.variants.interpreters import Interpreter, this_interpreter
+from tests.variants.few import Facts, few, singles
+from tests.variants.interpreters import Interpreter, run_name, this_interpreter
 from tests.variants.machinery import MACHINERY, add_tests, folders_of, shares_of_tests, shop
+from tests.variants.machinery import TestFile as File
 from tests.variants.machinery import test_files as files_of_tests
 from tests.variants.rendering import Project, Renderer
 from tests.variants.space import (
     Variant,
     covering_variants,
+    default_variant,
     every_variant,
     quick_variants,
     varied_questions,
@@ -27,9 +31,17 @@ OTHER = Interpreter("3.0", "python3.0")
 COMPUTED = {"app_compression"}
 
 
-@pytest.fixture(params=covering_variants(), ids=lambda variant: variant.name)
+def answers(variant: Variant) -> Facts:
+    return singles(dict(variant.answers), varied_questions())
+
+
+# Types differ by answer, not by pairs of answers, and each pair runs.
+OTHERS = few(covering_variants(), lambda variant: answers(variant) - answers(default_variant()))
+
+
+@pytest.fixture(params=[default_variant(), *OTHERS], ids=lambda variant: variant.name)
 def tested(request: pytest.FixtureRequest, renderer: Renderer) -> Iterator[Project]:
-    """A shop of each variant of the covering set, with the tests that apply to it."""
+    """A shop of few variants that have every answer, with the tests that apply to it."""
     project = renderer.render_variant(request.param, shop())
     add_tests(project.folder, request.param)
     yield project
@@ -75,16 +87,26 @@ def test_axes_are_questions() -> None:
 
 
 @pytest.mark.parametrize("variants", [covering_variants(), every_variant()], ids=["covering", "all"])
-def test_every_file_runs_with_every_pair_of_answers_it_depends_on(variants: tuple[Variant, ...]) -> None:
+def test_every_file_runs_with_every_pair_of_answers_it_depends_on_and_on_every_python(
+    variants: tuple[Variant, ...],
+) -> None:
     runs = [(variant, python) for variant in variants for python in (this_interpreter(), OTHER)]
     shares = shares_of_tests(runs)
 
     for file in files_of_tests():
-        wanted = set().union(*(file.pairs(variant) for variant in variants if file.applies_to(variant)))
-        for ending in ("", "-on-3.0"):
-            took = [variant for variant in variants if file in shares[variant.name + ending]]
-            assert took, file
-            assert set().union(*(file.pairs(variant) for variant in took)) == wanted
+        wanted = set().union(*(pairs_of(file, variant) for variant in variants if file.applies_to(variant)))
+        took = [run for run in runs if file in shares[run_name(*run)]]
+        pythons = {python for _, python in took}
+        assert pythons == {this_interpreter(), OTHER} or (file.on_any_python and len(pythons) == 1), file
+        assert set().union(*(pairs_of(file, variant) for variant, _ in took)) == wanted
+
+
+def pairs_of(file: File, variant: Variant) -> set[frozenset[tuple[str, str]]]:
+    """Return every pair of the answers that the file depends on, or the only one."""
+    behind_nginx = variant["deployment"] == "nginx"
+    known = {**dict(variant.answers), "app_compression": "none" if behind_nginx else variant["compression"]}
+    answers = [(axis, str(known[axis])) for axis in file.axes if axis in known]
+    return {frozenset(pair) for pair in combinations(answers, min(2, len(answers)))}
 
 
 def test_a_single_variant_runs_all_tests_that_apply_to_it() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections import Counter
@@ -101,8 +100,8 @@ def test_fields_with_few_values_keep_their_contract(
 # A drawn list takes too long for finding the smallest example.
 NO_SHRINKING = [Phase.explicit, Phase.reuse, Phase.generate]
 SLOW = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
-# Lists that are served for each database; in CI, many.
-SERVED = 12 if os.environ.get("CI") else 1
+# Lists that are served for each database.
+SERVED = {"quick": 1, "covering": 4, "all": 12}
 
 
 @given(resource_lists())
@@ -119,13 +118,15 @@ def test_random_resources_keep_their_contract_and_their_rows_when_they_change(
     types_cache: Path,
     server_of: ServerOf,
     record_property: Callable[[str, object], None],
+    pytestconfig: pytest.Config,
     database: str,
 ) -> None:
+    served = SERVED.get(pytestconfig.getoption("--variants"), 1)
     counts: Counter[str] = Counter()
     variants = cycle(each for each in covering_variants() if each["database"] == database)
 
     @given(st.data(), resource_lists().filter(bool))
-    @settings(deadline=None, max_examples=SERVED, phases=NO_SHRINKING, suppress_health_check=SLOW)
+    @settings(deadline=None, max_examples=served, phases=NO_SHRINKING, suppress_health_check=SLOW)
     def take_through(data: st.DataObject, drawn: list[tuple[dict[str, Any], Any]]) -> None:
         change = data.draw(changes([resource for resource, _ in drawn]))
         taken = Drawn(next(variants), server_of, renderer, database)

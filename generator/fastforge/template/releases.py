@@ -19,7 +19,7 @@ class Optimization:
 
     title: str
     effect: str
-    receipt: str
+    measurement: str
     only: Mapping[str, list[str]] = field(default_factory=dict)
 
     def concerns(self, answers: Answers) -> bool:
@@ -73,7 +73,12 @@ def describe_releases(releases: Iterable[Release], answers: Answers) -> dict[str
             {"version": each.version, "date": each.date, "summary": each.summary} for each in releases
         ],
         "optimizations": [
-            {"release": release.version, "title": each.title, "effect": each.effect, "receipt": each.receipt}
+            {
+                "release": release.version,
+                "title": each.title,
+                "effect": each.effect,
+                "measurement": each.measurement,
+            }
             for release in releases
             for each in release.optimizations
             if each.concerns(answers)
@@ -89,7 +94,7 @@ def describe_releases(releases: Iterable[Release], answers: Answers) -> dict[str
 def release_lines(brings: Mapping[str, Any]) -> list[str]:
     """Return the output of `describe_releases` as lines for people."""
     optimizations = [
-        f"  {each['title']}: {each['effect']} (since {each['release']}; {each['receipt']})"
+        f"  {each['title']}: {each['effect']} (since {each['release']}; {each['measurement']})"
         for each in brings["optimizations"]
     ]
     renamed = [f"  {old} is now {new}" for old, new in brings["renamed_settings"].items()]

@@ -44,6 +44,8 @@ ANSWERED = (
 )
 
 Terminal = Callable[..., "pexpect.spawn[str]"]
+# This terminal does not report its cursor; each question would wait a second for that.
+VARIABLES = {"TERM": "xterm-256color", "PROMPT_TOOLKIT_NO_CPR": "1"}
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ def terminal(installation: Installation, environment: dict[str, str], work: Path
             command,
             [*first, "new", *arguments],
             cwd=str(work),
-            env=environment | {"TERM": "xterm-256color"},
+            env=environment | VARIABLES,
             encoding="utf-8",
             timeout=20,
             dimensions=(40, 120),

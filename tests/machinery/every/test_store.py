@@ -2,9 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from operator import methodcaller
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,7 +17,7 @@ from app.forge.errors import MissingReference, NotFound, PreconditionFailed, Ref
 from app.forge.store import Row, Store, document_of
 from app.resources import RESOURCES
 from tests.machinery.gates import Gate
-from tests.machinery.works import RETRIES, deleting, deleting_what_can_go
+from tests.machinery.works import RETRIES, deleting_what_can_go, doing
 
 AXES: tuple[str, ...] = ("database", "mongodb_driver", "serializer")
 
@@ -95,6 +96,16 @@ def order_line(number: str, item_id: UUID, keeper_id: UUID, **values: Any) -> Ro
         "count_of": None,
     }
     return {**row, "created_at": CREATED_AT, "updated_at": CREATED_AT, **values}
+
+
+def inserts(name: str, *rows: Row) -> list[Callable[[Any], Any]]:
+    """Return steps of a transaction that insert rows."""
+    return [methodcaller("insert", RESOURCE[name].table, row) for row in rows]
+
+
+def deletes(name: str, *row_ids: UUID) -> list[Callable[[Any], Any]]:
+    """Return steps of a transaction that delete rows."""
+    return [methodcaller("delete", RESOURCE[name].table, row_id) for row_id in row_ids]
 
 
 def as_json(value: Any) -> Any:
@@ -527,7 +538,7 @@ async def test_a_delete_in_a_transaction_cascades_and_caches_are_notified_after_
     shop: Shop, family: list[tuple[str, UUID]]
 ) -> None:
     gate = Gate()
-    work = deleting(RESOURCE["customers"].table, [family[0][1]], gate)
+    work = doing(deletes("customers", family[0][1]), gate)
     deleted = asyncio.create_task(shop.database.transact(work))
     await gate.is_reached()
     assert (await names(shop.order_lines))[0] == ["kept", "bought", "middle", "top"]
@@ -540,7 +551,7 @@ async def test_a_delete_in_a_transaction_cascades_and_caches_are_notified_after_
 
 
 async def test_a_delete_is_undone_with_its_transaction(shop: Shop, family: list[tuple[str, UUID]]) -> None:
-    work = deleting(RESOURCE["customers"].table, [family[0][1]], error=KeyError("a mistake"))
+    work = doing(deletes("customers", family[0][1]), error=KeyError("a mistake"))
     with pytest.raises(KeyError):
         await shop.database.transact(work)
     assert (await names(shop.order_lines))[0] == ["kept", "bought", "middle", "top"]
@@ -552,9 +563,9 @@ async def test_a_delete_that_is_refused_undoes_its_transaction(shop: Shop) -> No
     await shop.items.insert(free)
     await shop.order_lines.insert(shop.line("a"))
     with pytest.raises(Referenced, match=r"item.*order line"):
-        await shop.database.transact(deleting(RESOURCE["items"].table, [free["id"], shop.item["id"]]))
+        await shop.database.transact(doing(deletes("items", free["id"], shop.item["id"])))
     with pytest.raises(NotFound, match="No item has the id"):
-        await shop.database.transact(deleting(RESOURCE["items"].table, [free["id"], uuid7()]))
+        await shop.database.transact(doing(deletes("items", free["id"], uuid7())))
     assert (await names(shop.items))[0] == ["free", "the item"]
 
 
@@ -574,13 +585,47 @@ async def test_deletes_in_many_transactions_at_once_are_all_or_nothing_each(shop
     await shop.items.insert_many(free)
     # Every other one would delete the item of the order line, too.
     works = [[row["id"], *([shop.item["id"]] if place % 2 else [])] for place, row in enumerate(free)]
-    deletes = (
-        shop.database.transact(deleting(RESOURCE["items"].table, row_ids), **RETRIES) for row_ids in works
-    )
-    outcomes = await asyncio.gather(*deletes, return_exceptions=True)
-    assert [type(outcome) for outcome in outcomes] == [type(None), Referenced] * 10
+    deleting = (shop.database.transact(doing(deletes("items", *row_ids)), **RETRIES) for row_ids in works)
+    outcomes = await asyncio.gather(*deleting, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [list, Referenced] * 10
     left = [row["name"] for place, row in enumerate(free) if place % 2]
     assert (await names(shop.items))[0] == [*left[::-1], "the item"]
+
+
+async def test_an_insert_in_a_transaction_is_seen_after_the_commit_as_it_was_returned(shop: Shop) -> None:
+    gate, row = Gate(), shop.line("new", **FULL)
+    inserting = asyncio.create_task(shop.database.transact(doing(inserts("order_lines", row), gate)))
+    await gate.is_reached()
+    assert (await names(shop.order_lines))[0] == []
+    gate.open()
+    (document,) = await inserting
+    assert await shop.order_lines.get(row["id"]) == document
+    assert json.loads(document.body) == as_json(row)
+
+
+async def test_an_insert_is_undone_with_its_transaction(shop: Shop) -> None:
+    work = doing(inserts("items", item("new")), error=KeyError("a mistake"))
+    with pytest.raises(KeyError):
+        await shop.database.transact(work)
+    assert (await names(shop.items))[0] == ["the item"]
+
+
+async def test_an_insert_that_is_refused_undoes_its_transaction(shop: Shop) -> None:
+    new, lost = inserts("items", item("new")), shop.line("a", item_id=uuid7())
+    with pytest.raises(Taken, match="the item"):
+        await shop.database.transact(doing([*new, *inserts("items", item("the item"))]))
+    with pytest.raises(MissingReference, match="item_id"):
+        await shop.database.transact(doing([*new, *inserts("order_lines", lost)]))
+    assert (await names(shop.items))[0] == ["the item"]
+
+
+async def test_rows_that_refer_to_each_other_are_inserted_together(shop: Shop) -> None:
+    made, buyer = item("new"), customer("new@customer")
+    line = shop.line("new", item_id=made["id"], buyer_id=buyer["id"])
+    steps = [*inserts("items", made), *inserts("customers", buyer), *inserts("order_lines", line)]
+    await shop.database.transact(doing([*steps, *deletes("customers", buyer["id"])]))
+    assert (await read(shop.order_lines, line["id"]))["item_id"] == str(made["id"])
+    assert (await read(shop.order_lines, line["id"]))["buyer_id"] is None
 
 
 async def test_pages_go_from_the_newest_to_the_oldest(store: Store) -> None:

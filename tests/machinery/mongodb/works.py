@@ -32,24 +32,26 @@ def moving(
     return work
 
 
-def deleting(
-    table: Table, row_ids: Sequence[UUID], gate: Gate | None = None, error: BaseException | None = None
-) -> Callable[[Transaction], Awaitable[None]]:
-    """Return a work that deletes rows, and what it meets afterwards."""
+def doing(
+    steps: Sequence[Callable[[Transaction], Any]],
+    gate: Gate | None = None,
+    error: BaseException | None = None,
+) -> Callable[[Transaction], Awaitable[list[Any]]]:
+    """Return work that takes the steps and returns their results, and what it meets afterwards."""
 
-    async def work(transaction: Transaction) -> None:
-        for row_id in row_ids:
-            await transaction.delete(table, row_id)
+    async def work(transaction: Transaction) -> list[Any]:
+        done = [await step(transaction) for step in steps]
         if gate is not None:
             await gate.pass_on_loop()
         if error is not None:
             raise error
+        return done
 
     return work
 
 
 def deleting_what_can_go(table: Table, row_ids: Sequence[UUID]) -> Callable[[Transaction], Awaitable[int]]:
-    """Return a work that deletes those rows that nothing keeps, and returns the number of the others."""
+    """Return work that deletes those rows that nothing keeps, and returns the number of the others."""
 
     async def work(transaction: Transaction) -> int:
         kept = 0

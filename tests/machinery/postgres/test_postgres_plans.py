@@ -14,6 +14,7 @@ from app.resources import RESOURCES
 from tests.database import empty_database
 
 AXES: tuple[str, ...] = ()
+ON_ANY_PYTHON = True
 ROWS = 200_000
 # The sixth is the first that may have a generic plan.
 EXECUTIONS = 8

@@ -13,6 +13,7 @@ from app.resources import RESOURCES
 from app.settings import Settings
 
 AXES: tuple[str, ...] = ()
+ON_ANY_PYTHON = True
 
 TABLES = {resource.table.name: resource.table for resource in RESOURCES}
 # Rows found earlier by other lines of the same plan, and not rows of a table.

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -79,6 +80,12 @@ class MongoStore:
             await self._answer(self._insert, row)
         return document_of(self._serializer.one(row))
 
+    async def insert_in(self, session: Session, row: Row) -> Answer:
+        """Insert the row within the session's transaction, and return it. Raises `Taken` or `MissingReference`."""
+        with self._taken_values(row):
+            await self._insert_checked(row, session)
+        return document_of(self._serializer.one(row))
+
     async def insert_many(self, rows: Sequence[Row]) -> None:
         try:
             await self._answer(self._insert_all, rows)
@@ -143,17 +150,15 @@ class MongoStore:
         return any(values.get(column.name) is not None for column in self._relations.values())
 
     async def _insert(self, row: Row) -> None:
-        document = self._documents.document(row)
-        if not self._refers(row):
+        if self._refers(row):
+            await self._operations.write_together(partial(self._insert_checked, row))
+        else:
             await self._operations.prepare()
-            await self._insert_one(document, None)
-            return
+            await self._insert_one(self._documents.document(row), None)
 
-        async def write(session: Session | None) -> None:
-            await self._references.check(self._table, [row], session)
-            await self._insert_one(document, session)
-
-        await self._operations.write_together(write)
+    async def _insert_checked(self, row: Row, session: Session | None) -> None:
+        await self._references.check(self._table, [row], session)
+        await self._insert_one(self._documents.document(row), session)
 
     async def _insert_one(self, document: Document, session: Session | None) -> None:
         try:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -32,6 +32,7 @@ from app.forge.errors import (
 )
 from app.forge.observability.readings import Reading
 from app.forge.serializer import Serializer
+from app.forge.store import Document, Row
 from app.forge.table import Table
 
 Result = TypeVar("Result")
@@ -52,8 +53,15 @@ IN_TIME = "The database did not respond in time."
 class Transaction(TransactionScope):
     """A session in a transaction. Operations of `work` with the driver take part in it automatically."""
 
-    def __init__(self, database: DriverDatabase, session: Session, references: References) -> None:
+    def __init__(
+        self,
+        database: DriverDatabase,
+        session: Session,
+        stores: Mapping[str, MongoStore],
+        references: References,
+    ) -> None:
         super().__init__()
+        self._stores = stores
         self._references = references
         # The driver's own: `transaction.database["orders"].insert_one({…})`. A transaction is on the primary,
         # and has one write concern, which its session has set.
@@ -61,6 +69,14 @@ class Transaction(TransactionScope):
             read_preference=ReadPreference.PRIMARY, write_concern=WriteConcern()
         )
         self.session = session
+
+    async def insert(self, table: Table, row: Row, /) -> Document:
+        """Insert a row of a resource, which `Collection.new_row` makes, and return it.
+
+        Raises `Taken` or `MissingReference`. After `Taken` the transaction cannot go on.
+        """
+        self._refuse_if_ended()
+        return await self._stores[table.name].insert_in(self.session, row)
 
     async def delete(self, table: Table, row_id: UUID, /) -> None:
         """Delete a row of a resource, and apply the `on_delete` of references to it. Raises `NotFound` or `Referenced`.
@@ -108,13 +124,16 @@ class Database(ChangeListener):
     def __init__(self, operations: Operations) -> None:
         super().__init__()
         self._operations = operations
+        self._stores: dict[str, MongoStore] = {}
         self._references = References(operations.primary, operations.tables)
         self._under_way = 0
         self._background = Background()
 
     def store(self, table: Table, serializer: Serializer) -> MongoStore:
         """Return the store of a table with which the database was opened."""
-        return MongoStore(table, serializer, self._operations, self._references, self.tell)
+        store = MongoStore(table, serializer, self._operations, self._references, self.tell)
+        self._stores[table.name] = store
+        return store
 
     def readings(self) -> Iterable[Reading]:
         """Yield the metrics of the connections."""
@@ -208,7 +227,7 @@ class Database(ChangeListener):
 
     async def _once(self, work: Callable[[Transaction], Awaitable[Result]], attempt: _Attempt) -> Result:
         async with transaction_of(self._operations.database, self._operations.timeout_seconds) as session:
-            scope = Transaction(self._operations.database, session, self._references)
+            scope = Transaction(self._operations.database, session, self._stores, self._references)
             # Both record the same changes, including those of a failed attempt.
             scope.changed_rows = attempt.changes.changed_rows
             try:

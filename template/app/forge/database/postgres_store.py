@@ -72,15 +72,15 @@ class PostgresStore:
             raise NotFound.of(self._table.noun, row_id)
         return document_of(self._serializer.one_expanded(found[0][0].encode()))
 
-    async def insert(self, row: Row) -> Document:
-        statements = self._statements
+    async def insert(self, row: Row, transaction: "Transaction | None" = None) -> Document:
+        statements, connection = self._statements, transaction or self._pool
         # In the order of the columns, as it will be read.
         row = {name: row[name] for name in statements.names}
         values = dict(row)
         for name, convert in statements.converters.items():
             values[name] = convert(values[name])
         try:
-            inserted = await self._pool.fetch(statements.insert, *values.values())
+            inserted = await connection.fetch(statements.insert, *values.values())
         except asyncpg.IntegrityConstraintViolationError as error:
             self._refuse(error, row)
         return document_of(

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Any, Literal, LiteralString, TypeVar
@@ -26,6 +26,7 @@ from app.forge.database.transactions import (
 from app.forge.errors import NotFound, OutcomeUnknown, TransactionConflict, Unavailable
 from app.forge.observability.readings import Reading
 from app.forge.serializer import Serializer
+from app.forge.store import Document, Row
 from app.forge.table import Table
 
 Result = TypeVar("Result")
@@ -72,12 +73,14 @@ class Transaction(TransactionScope):
         self,
         connection: asyncpg.Connection,
         pool: ConnectionPool,
+        stores: Mapping[str, PostgresStore],
         removals: Removals,
         *,
         read_only: bool,
     ) -> None:
         super().__init__()
         self._connection = connection
+        self._stores = stores
         self._removals = removals
         self._pool = pool
         self._read_only = read_only
@@ -104,6 +107,13 @@ class Transaction(TransactionScope):
     async def fetchval(self, sql: LiteralString, *values: object) -> Any:
         """Return the first value of the first row of a statement, or None."""
         return await self._run(self._connection.fetchval, sql, *values)
+
+    async def insert(self, table: Table, row: Row, /) -> Document:
+        """Insert a row of a resource, which `Collection.new_row` makes, and return it.
+
+        Raises `Taken` or `MissingReference`. After these the transaction can only go on if this was inside a savepoint.
+        """
+        return await self._stores[table.name].insert(row, self)
 
     async def delete(self, table: Table, row_id: UUID, /) -> None:
         """Delete a row of a resource, and apply the `on_delete` of references to it. Raises `NotFound` or `Referenced`.
@@ -168,6 +178,7 @@ class Database(ChangeListener):
         super().__init__()
         self._pool = pool
         self._tables = {table.name: table for table in tables}
+        self._stores: dict[str, PostgresStore] = {}
         self._removals = Removals(self._tables)
         self._ping = ping
         self._timeout_seconds = timeout_seconds
@@ -175,7 +186,9 @@ class Database(ChangeListener):
 
     def store(self, table: Table, serializer: Serializer) -> PostgresStore:
         """Return the store of a table."""
-        return PostgresStore(table, serializer, self._pool, self, {**self._tables, table.name: table})
+        tables = {**self._tables, table.name: table}
+        store = self._stores[table.name] = PostgresStore(table, serializer, self._pool, self, tables)
+        return store
 
     def readings(self) -> Iterable[Reading]:
         """Yield the metrics of the connections."""
@@ -254,7 +267,7 @@ class Database(ChangeListener):
         attempt.is_committing = False
         connection = await self._pool.lend()
         scope = attempt.scope = Transaction(
-            connection, self._pool, self._removals, read_only=attempt.read_only
+            connection, self._pool, self._stores, self._removals, read_only=attempt.read_only
         )
         try:
             await self._begin(connection, begin)

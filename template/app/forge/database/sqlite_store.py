@@ -53,7 +53,7 @@ class SqliteStore:
         self._sql = Statements(table, tables)
         self._values = Values(table)
         self._refusals = Refusals(table, tables, self._values)
-        self._removal = Removal(table, tables)
+        self.removal = Removal(table, tables)
         self._is_written_alike = WRITTEN_BY_SQLITE.isdisjoint(column.kind for column in table.columns)
 
     async def get(self, row_id: UUID) -> Document:
@@ -70,18 +70,12 @@ class SqliteStore:
 
     async def insert(self, row: Row) -> Document:
         values = self._values.of_row(row)
-        sql = self._sql.insert if self._is_written_alike else self._sql.insert_returning
+        returned = await self._connections.write(partial(self._insert, row=row, values=values))
+        return self._inserted(row, returned)
 
-        def write(connection: sqlite3.Connection) -> list[Any]:
-            try:
-                return connection.execute(sql, values).fetchall()
-            except sqlite3.IntegrityError as error:
-                raise self._refusals.of_row(connection, error, row) from None
-
-        # Where both write the same JSON, the serializer is faster than RETURNING.
-        returned = await self._connections.write(write)
-        written = returned[0][0].encode() if returned else self._values.in_order(row)
-        return document_of(self._serializer.one(written))
+    def insert_now(self, connection: sqlite3.Connection, row: Row) -> Document:
+        """Insert the row within a write, and return it. Raises `Taken` or `MissingReference`."""
+        return self._inserted(row, self._insert(connection, row, self._values.of_row(row)))
 
     async def insert_many(self, rows: Sequence[Row]) -> None:
         values = [self._values.of_row(row) for row in rows]
@@ -123,12 +117,12 @@ class SqliteStore:
         def write(connection: sqlite3.Connection) -> None:
             if if_match is not None:
                 self._checked(connection, row_id, if_match)
-            if not self._removal.takes_others:
-                self._removal.run(connection, row_id)
+            if not self.removal.takes_others:
+                self.removal.run(connection, row_id)
                 return
             # Any number of rows may depend on it.
             with interrupted_at(deadline, connection):
-                scope.changed_rows += self._removal.run(connection, row_id)
+                scope.changed_rows += self.removal.run(connection, row_id)
 
         try:
             await self._connections.write(write)
@@ -163,6 +157,18 @@ class SqliteStore:
 
     async def summary(self) -> dict[str, Any]:
         return await self._connections.read_in_thread(partial(_summary, table=self._table))
+
+    def _insert(self, connection: sqlite3.Connection, row: Row, values: Sequence[Any]) -> list[Any]:
+        # Where both write the same JSON, the serializer is faster than RETURNING.
+        sql = self._sql.insert if self._is_written_alike else self._sql.insert_returning
+        try:
+            return connection.execute(sql, values).fetchall()
+        except sqlite3.IntegrityError as error:
+            raise self._refusals.of_row(connection, error, row) from None
+
+    def _inserted(self, row: Row, returned: list[Any]) -> Document:
+        written = returned[0][0].encode() if returned else self._values.in_order(row)
+        return document_of(self._serializer.one(written))
 
     def _checked(self, connection: sqlite3.Connection, row_id: UUID, if_match: str | None) -> Document:
         """Return the row as the database has it, or raise `NotFound` or `PreconditionFailed`."""

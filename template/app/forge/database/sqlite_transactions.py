@@ -6,24 +6,25 @@ import re
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import partial
 from typing import Any, LiteralString, TypeVar
 from uuid import UUID
 
 from app.forge.database.sqlite_connections import STEPS_BETWEEN_LOOKS, Connections
 from app.forge.database.sqlite_errors import UNAVAILABLE_ERRORS, may_pass
 from app.forge.database.sqlite_statements import presence
-from app.forge.database.sqlite_store import Removal, SqliteStore
+from app.forge.database.sqlite_store import SqliteStore
 from app.forge.database.transactions import Background, ChangeListener, TransactionScope
 from app.forge.errors import OutcomeUnknown, Unavailable
 from app.forge.observability.readings import Reading
 from app.forge.serializer import Serializer
+from app.forge.store import Document, Row
 from app.forge.table import Table
 
 Result = TypeVar("Result")
-RemovalOf = Callable[[Table], Removal]
+Stores = Mapping[str, SqliteStore]
 
 # Statements that affect the whole connection, which all writes share, or would end its transaction.
 CONTROL = re.compile(
@@ -75,11 +76,11 @@ class Transaction(TransactionScope):
     Methods have the parameters and results of the driver's, and raise its errors.
     """
 
-    def __init__(self, connection: sqlite3.Connection, bound: _Bound, removal_of: RemovalOf) -> None:
+    def __init__(self, connection: sqlite3.Connection, bound: _Bound, stores: Stores) -> None:
         super().__init__()
         self._connection = connection
         self._bound = bound
-        self._removal_of = removal_of
+        self._stores = stores
         self._savepoints = 0
 
     def execute(self, sql: LiteralString, values: Sequence[Any] | dict[str, Any] = (), /) -> sqlite3.Cursor:
@@ -94,6 +95,14 @@ class Transaction(TransactionScope):
         self._check(sql)
         return self._connection.executemany(sql, rows)
 
+    def insert(self, table: Table, row: Row, /) -> Document:
+        """Insert a row of a resource, which `Collection.new_row` makes, and return it.
+
+        Raises `Taken` or `MissingReference`.
+        """
+        self._check("INSERT")
+        return self._stores[table.name].insert_now(self._connection, row)
+
     def delete(self, table: Table, row_id: UUID, /) -> None:
         """Delete a row of a resource, and apply the `on_delete` of references to it. Raises `NotFound` or `Referenced`.
 
@@ -101,7 +110,7 @@ class Transaction(TransactionScope):
         """
         self._check("DELETE")
         self.changed(table, row_id)
-        self.changed_rows += self._removal_of(table).run(self._connection, row_id)
+        self.changed_rows += self._stores[table.name].removal.run(self._connection, row_id)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -138,13 +147,14 @@ class Database(ChangeListener):
         super().__init__()
         self.connections = connections
         self._tables = {table.name: table for table in tables}
-        # For transactions; each is made when it is first needed.
-        self._removal_of = cache(partial(Removal, tables=self._tables))
+        self._stores: dict[str, SqliteStore] = {}
         self._background = Background()
 
     def store(self, table: Table, serializer: Serializer) -> SqliteStore:
         """Return the store of a table."""
-        return SqliteStore(table, self._tables, serializer, self.connections, self.tell)
+        store = SqliteStore(table, self._tables, serializer, self.connections, self.tell)
+        self._stores[table.name] = store
+        return store
 
     def readings(self) -> Iterable[Reading]:
         """Yield the metrics of the connections."""
@@ -197,7 +207,7 @@ class Database(ChangeListener):
     async def _write(self, work: Callable[[Transaction], Result], bound: _Bound) -> Result:
         scope = TransactionScope()
         try:
-            return await self.connections.writer.run(partial(_run, work, bound, self._removal_of, scope))
+            return await self.connections.writer.run(partial(_run, work, bound, self._stores, scope))
         except _GivenUp as error:
             raise Unavailable(IN_TIME.format("written")) from error
         except sqlite3.OperationalError as error:
@@ -227,7 +237,7 @@ class Database(ChangeListener):
             raise Unavailable("The database could not be opened.") from error
         try:
             connection.execute("BEGIN")
-            return _run(work, bound, self._removal_of, TransactionScope(), connection)
+            return _run(work, bound, self._stores, TransactionScope(), connection)
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
@@ -237,12 +247,12 @@ class Database(ChangeListener):
 def _run(
     work: Callable[[Transaction], Result],
     bound: _Bound,
-    removal_of: RemovalOf,
+    stores: Stores,
     changes: TransactionScope,
     connection: sqlite3.Connection,
 ) -> Result:
     bound.check()
-    transaction = Transaction(connection, bound, removal_of)
+    transaction = Transaction(connection, bound, stores)
     # Both record the same changes; the loop needs them whatever the outcome of the work.
     transaction.changed_rows = changes.changed_rows
     connection.set_progress_handler(bound.is_over, STEPS_BETWEEN_LOOKS)

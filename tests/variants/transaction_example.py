@@ -1,7 +1,8 @@
-"""Run the transaction of a project's README, in the project and its environment."""
+"""Run the transaction in a project's docs/changing.md, in the project and its environment."""
 
 import asyncio
 import re
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,13 +16,19 @@ from app.resources import RESOURCES
 # Alone on the variant's own database, in tables that are dropped afterwards.
 TABLES = (
     "CREATE TABLE stock (item_id {id}, quantity bigint)",
-    "CREATE TABLE orders (item_id {id}, quantity bigint)",
+    "CREATE TABLE reservations (item_id {id}, quantity bigint)",
 )
 MOST_LINES = 10
 
 
+class OutOfStock(errors.ServiceError):
+    """The example's own error."""
+
+    status = HTTPStatus.CONFLICT
+
+
 def example() -> str:
-    """Return the README's example, after checking its length."""
+    """Return the example, after checking its length."""
     section = Path("docs/changing.md").read_text(encoding="utf-8").partition("## Transactions\n")[2]
     code = re.findall(r"```python\n(.*?)```", section, re.DOTALL)[0]
     assert len(code.splitlines()) <= MOST_LINES, code
@@ -41,16 +48,16 @@ class Sqlite:
 
     async def read(self, database: Any) -> tuple[list[int], list[int]]:
         def work(transaction: Any) -> Any:
-            names = ("stock", "orders")
+            names = ("stock", "reservations")
             return [transaction.execute(f"SELECT quantity FROM {name}").fetchall() for name in names]
 
-        stock, orders = await database.transact(work)
-        return [row[0] for row in stock], [row[0] for row in orders]
+        stock, reserved = await database.transact(work)
+        return [row[0] for row in stock], [row[0] for row in reserved]
 
     async def empty(self, database: Any) -> None:
         def work(transaction: Any) -> None:
             transaction.execute("DROP TABLE stock")
-            transaction.execute("DROP TABLE orders")
+            transaction.execute("DROP TABLE reservations")
 
         await database.transact(work)
 
@@ -68,15 +75,15 @@ class Postgres:
 
     async def read(self, database: Any) -> tuple[list[int], list[int]]:
         async def work(transaction: Any) -> Any:
-            names = ("stock", "orders")
+            names = ("stock", "reservations")
             return [await transaction.fetch(f"SELECT quantity FROM {name}") for name in names]
 
-        stock, orders = await database.transact(work)
-        return [row[0] for row in stock], [row[0] for row in orders]
+        stock, reserved = await database.transact(work)
+        return [row[0] for row in stock], [row[0] for row in reserved]
 
     async def empty(self, database: Any) -> None:
         async def work(transaction: Any) -> None:
-            await transaction.execute("DROP TABLE stock, orders")
+            await transaction.execute("DROP TABLE stock, reservations")
 
         await database.transact(work)
 
@@ -92,16 +99,16 @@ class Mongodb:
 
     async def read(self, database: Any) -> tuple[list[int], list[int]]:
         async def work(transaction: Any) -> Any:
-            names = ("stock", "orders")
+            names = ("stock", "reservations")
             return [await transaction.database[name].find().to_list(None) for name in names]
 
-        stock, orders = await database.transact(work)
-        return [found["quantity"] for found in stock], [found["quantity"] for found in orders]
+        stock, reserved = await database.transact(work)
+        return [found["quantity"] for found in stock], [found["quantity"] for found in reserved]
 
     async def empty(self, database: Any) -> None:
         async def work(transaction: Any) -> None:
             await transaction.database["stock"].delete_many({})
-            await transaction.database["orders"].delete_many({})
+            await transaction.database["reservations"].delete_many({})
 
         await database.transact(work)
 
@@ -110,24 +117,25 @@ KINDS = {"sqlite": Sqlite, "postgres": Postgres, "mongodb": Mongodb}
 
 
 async def main() -> None:
-    """Order twice: first with enough stock, then without."""
+    """Reserve twice: first with enough stock, then without."""
     names: dict[str, Any] = {**vars(store), **vars(errors), "UUID": UUID}
     names |= {each.table.name.upper(): each.table for each in RESOURCES}
-    exec(compile(example(), "README.md", "exec"), names)
+    names["OutOfStock"] = OutOfStock
+    exec(compile(example(), "docs/changing.md", "exec"), names)
     tables = KINDS[store.Database.__module__.rpartition(".")[2].partition("_")[0]]()
     item_id = uuid4()
     async with lifespan(create_app()) as state:
         database = state["database"]
         await tables.fill(database, item_id)
         try:
-            await names["order"](database, item_id, 2)
+            await names["reserve"](database, item_id, 2)
             assert await tables.read(database) == ([3], [2])
             try:
-                await names["order"](database, item_id, 4)
-            except errors.NotFound as refusal:
+                await names["reserve"](database, item_id, 4)
+            except OutOfStock as refusal:
                 assert str(item_id) in refusal.detail
             else:
-                raise AssertionError("More was sold than there is.")
+                raise AssertionError("More was reserved than there is.")
             assert await tables.read(database) == ([3], [2])
         finally:
             await tables.empty(database)

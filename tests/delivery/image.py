@@ -2,7 +2,7 @@
 
 The base image is replaced by this system, below an overlay that takes all writes: what a step installs,
 removes or changes is gone afterwards. Everything else is the Dockerfile's own: each instruction, in
-order, and the command as process 1 of its own namespace, as the image's user, on a root that is read-
+order, and the command as process 1 of a new namespace, as the image's user, on a root that is read-
 only. It takes root and Linux.
 """
 

@@ -33,7 +33,7 @@ def compose() -> list[str]:
 
 
 def configured(project: Project, compose: list[str]) -> subprocess.CompletedProcess[str]:
-    """Return what Compose makes of the file, with every profile."""
+    """Return the file as Compose completes it, with every profile."""
     command = [*compose, "--profile", "observability", "config", "--format", "json"]
     return subprocess.run(
         command, cwd=project.folder, env=clean_environment(), capture_output=True, text=True, check=False

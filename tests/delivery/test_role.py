@@ -1,4 +1,4 @@
-"""The role that compose's PostgreSQL gives to the service: enough for its tests, and no more."""
+"""The role of compose's PostgreSQL suffices for the tests and migrations of the service."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_the_role_owns_its_schema_and_nothing_else(urls: tuple[Path, str, str]) 
 
 
 async def properties(url: str) -> tuple[object, ...]:
-    """Return what PostgreSQL knows of the role."""
+    """Return the attributes of the role, and the schemas that it owns."""
     connection = await asyncpg.connect(url)
     try:
         row = await connection.fetchrow(

@@ -69,6 +69,8 @@ def test_the_image_has_one_health_check_a_user_and_a_command_that_gets_signals(p
 RUN = """
 {namespace} &
 service=$!
+# The kernel ends everything in its namespace.
+trap 'kill -KILL $service 2>/dev/null' EXIT
 tries=0
 until {probe}; do
     tries=$((tries + 1)); [ $tries -lt 120 ] && kill -0 $service || {{ echo "never ready"; exit 1; }}
@@ -96,7 +98,7 @@ def run_lines(build: Build, port: int) -> list[str]:
         RUN.format(
             namespace=f"unshare --pid --fork --kill-child --mount sh -c {shlex.quote(serve)}",
             probe=f"{inside(stage, stage.probe, **variables)} 2>/dev/null",
-            may_write=f"{inside(stage, ['touch', 'app/x'])} 2>/dev/null",
+            may_write=f"{inside(stage, ['touch', '/var/tmp/x'])} 2>/dev/null",
             has_pip=f"{inside(stage, [str(PYTHON), '-m', 'pip', '--version'])} 2>/dev/null",
             environment_has_pip=f"{inside(stage, ['python', '-m', 'pip', '--version'])} 2>/dev/null",
         ),

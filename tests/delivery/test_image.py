@@ -70,7 +70,7 @@ RUN = """
 {namespace} &
 service=$!
 # The kernel ends everything in its namespace.
-trap 'kill -KILL $service 2>/dev/null' EXIT
+trap 'kill -KILL $service 2>/dev/null || true' EXIT
 tries=0
 until {probe}; do
     tries=$((tries + 1)); [ $tries -lt 120 ] && kill -0 $service || {{ echo "never ready"; exit 1; }}

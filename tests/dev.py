@@ -58,7 +58,7 @@ def make_project(variant: Variant) -> None:
     shutil.rmtree(DEV, ignore_errors=True)
     DEV.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        shutil.move(Renderer(Path(folder)).render_variant(variant, shop()).folder, DEV)
+        shutil.move(Renderer(Path(folder)).render_variant(variant, shop(variant["auth"])).folder, DEV)
     link_template()
     for source, target in sources(variant):
         link(DEV / target, source)

@@ -23,7 +23,7 @@ from app.settings import Settings, settings_of_environment
 def telemetry() -> TelemetryConfig:
     """Return FastAPI's OpenTelemetry settings: everything on if the SDK is installed, otherwise everything off.
 
-    Left on without the SDK, FastAPI looks for three providers on every request: a seventh of a cached read.
+    Left on without the SDK, FastAPI looks for three providers on every request.
     """
     is_installed = find_spec("opentelemetry.sdk") is not None
     return {"tracing": is_installed, "metrics": is_installed, "logs": is_installed}

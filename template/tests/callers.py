@@ -1,4 +1,4 @@
-"""A caller with all scopes, for tests that are not about who may do what."""
+"""A caller who may read and write, for tests that are not about who may do what. `X-Caller` names another."""
 
 from collections.abc import Iterator
 from unittest.mock import patch
@@ -15,10 +15,11 @@ SCOPES = frozenset(f"{each.table.name}:{access}" for each in RESOURCES for acces
 
 @pytest.fixture(scope="module", autouse=True)
 def _identified() -> Iterator[None]:
-    """Find the same caller for every request. A module with its own fixture of this name sends credentials."""
+    """Take the caller that a request names. A module with its own fixture of this name sends credentials."""
 
-    async def find(_authenticator: Authenticator, _scope: Scope) -> Caller:
-        return Caller("tests", SCOPES, "tests")
+    async def find(_authenticator: Authenticator, scope: Scope) -> Caller:
+        subject = dict(scope["headers"]).get(b"x-caller", b"tests")
+        return Caller(subject.decode(), SCOPES, "tests")
 
     with patch.object(Authenticator, "find", find):
         yield

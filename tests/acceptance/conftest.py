@@ -41,6 +41,8 @@ def service(pytestconfig: pytest.Config) -> Iterator[Service]:
         cache_ttl_seconds=pytestconfig.getoption("--cache-ttl-seconds"),
         max_body_bytes=pytestconfig.getoption("--max-body-bytes"),
         token=os.environ.get("ACCEPTANCE_TOKEN", ""),
+        other_token=os.environ.get("ACCEPTANCE_OTHER_TOKEN", ""),
+        overseer_token=os.environ.get("ACCEPTANCE_OVERSEER_TOKEN", ""),
     )
     with running.client:
         try:

@@ -36,6 +36,9 @@ class Service:
     max_body_bytes: int
     # Not shown in failures.
     token: str = field(default="", repr=False)
+    # Another caller with the same scopes, and one who sees the rows of all.
+    other_token: str = field(default="", repr=False)
+    overseer_token: str = field(default="", repr=False)
     run: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
 
     @cached_property

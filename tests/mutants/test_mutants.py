@@ -25,7 +25,7 @@ def times_in(folder: Path, mutant: Mutant) -> int:
 def test_the_text_that_a_mutant_replaces_occurs_once_in_its_file(renderer: Renderer, name: str) -> None:
     (variant,) = variants_named(name)
     project = renderer.render_variant(variant).folder
-    with_shop = renderer.render_variant(variant, shop()).folder
+    with_shop = renderer.render_variant(variant, shop(variant["auth"])).folder
     # Fault tests render the project themselves, so their mutants are applied to the template.
     places = {"own": project, "contract": project, "faults": TEMPLATE}
     places |= dict.fromkeys(("machinery", "resources"), with_shop)

@@ -361,6 +361,50 @@ def test_two_heads_are_refused_until_they_are_joined(fastforge: Fastforge, proje
     assert fastforge("add", "resource", *ORDER).exit_code == 0
 
 
+def test_an_owner_comes_and_goes_with_its_column_and_edits_stay(fastforge: Fastforge, project: Path) -> None:
+    append(project / "app/items/rules.py", OWN_RULE)
+    prepend(project / "app/items/routes.py", "# Our routes.\n")
+    commit(project)
+    assert fastforge("update", "--set", "auth=api_key", "--to", "v1.0.0").exit_code == 0
+    commit(project)
+    routes = (project / "app/items/routes.py").read_text()
+
+    added = fastforge("add", "owner", "item", "--json")
+
+    assert added.exit_code == 0, added.errors
+    (migration,) = added.document["migrations"]
+    assert "\"owner\" TEXT NOT NULL DEFAULT ''" in (project / migration).read_text()
+    owned = (project / "app/items/routes.py").read_text()
+    assert "return for_caller(found, request, OWNED)" in owned
+    assert owned.startswith("# Our routes.\n")
+    assert "item: + owned" in added.errors
+    commit(project)
+    removed = fastforge("remove", "owner", "item", "--json")
+    assert removed.exit_code == 0, removed.errors
+    (migration,) = removed.document["migrations"]
+    assert 'DROP COLUMN "owner"' in (project / migration).read_text()
+    assert (project / "app/items/routes.py").read_text() == routes
+    assert OWN_RULE in (project / "app/items/rules.py").read_text()
+
+
+def test_a_service_with_owned_resources_keeps_knowing_its_callers(
+    fastforge: Fastforge, project: Path
+) -> None:
+    refused = fastforge("add", "owner", "item")
+    assert (refused.exit_code, "item is owned" in refused.errors) == (2, True)
+    assert fastforge("update", "--set", "auth=oidc", "--to", "v1.0.0").exit_code == 0
+    commit(project)
+    assert fastforge("add", "owner", "item").exit_code == 0
+    commit(project)
+    before = state(project)
+
+    refused = fastforge("update", "--set", "auth=none", "--to", "v1.0.0")
+
+    assert refused.exit_code != 0
+    assert "item is owned" in refused.errors
+    assert state(project) == before
+
+
 # --- Refusals ---
 
 REFUSALS = {

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
+import yaml
 
+from tests.acceptance.resources.grammar import resources_of
 from tests.repository import REPOSITORY
 
 ISSUER = REPOSITORY / "tests/machinery/oidc/issuer.py"
@@ -38,6 +40,12 @@ def issuer_for(auth: str | None, project: Path) -> Iterator[dict[str, str]]:
         process.stdout.close()
 
 
+def owned_in(project: Path) -> set[str]:
+    """Return the plurals of the owned resources of a project."""
+    answers = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
+    return {each.plural for each in resources_of(answers["resources"]) if each.is_owned}
+
+
 def scopes_of(service_url: str) -> tuple[str, ...]:
     """Return all scopes that the OpenAPI document of a service names."""
     document = (
@@ -49,12 +57,20 @@ def scopes_of(service_url: str) -> tuple[str, ...]:
 
 
 def token_for(
-    auth: str | None, project: Path, environment: Mapping[str, str], scopes: Sequence[str] = OF_ITEMS
+    auth: str | None,
+    project: Path,
+    environment: Mapping[str, str],
+    scopes: Sequence[str] = OF_ITEMS,
+    subject: str = "alice",
 ) -> str:
-    """Return credentials with these scopes; nothing if the service asks for none."""
+    """Return credentials with these scopes; nothing if the service asks for none.
+
+    Each key is another subject.
+    """
     if auth == "oidc":
         url = f"{environment['OIDC_ISSUER']}/token"
-        return httpx2.get(url, params={"scope": " ".join(scopes)}, trust_env=False).raise_for_status().text
+        wanted = {"scope": " ".join(scopes), "sub": subject}
+        return httpx2.get(url, params=wanted, trust_env=False).raise_for_status().text
     if auth == "api_key":
         arguments = [f"--scope={scope}" for scope in scopes]
         created = subprocess.run(

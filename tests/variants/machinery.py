@@ -59,10 +59,10 @@ SHOP_TESTS = TestFile("tests/test_*.py", "every", ("database", "mongodb_driver",
 
 
 @cache
-def shop() -> list[dict[str, Any]]:
-    """Return the resources of the project in which the tests run."""
+def shop(auth: str | None = "none") -> list[dict[str, Any]]:
+    """Return the resources of the project in which the tests run. Some are owned if it knows its callers."""
     document: dict[str, list[dict[str, Any]]] = yaml.safe_load((MACHINERY / "shop.yml").read_text("utf-8"))
-    return document["resources"]
+    return document["resources"] + (document["owned"] if auth != "none" else [])
 
 
 @cache

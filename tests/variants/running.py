@@ -23,7 +23,7 @@ from testkit.servers.process import free_port, kill_processes_in, processes_in
 from tests.repository import REPOSITORY, VAR
 from tests.variants import machinery
 from tests.variants.budgets import budget_of
-from tests.variants.credentials import issuer_for, scopes_of, token_for
+from tests.variants.credentials import issuer_for, owned_in, scopes_of, token_for
 from tests.variants.environments import NotInstalled, clean_environment, environment_of
 from tests.variants.interpreters import Interpreter, run_name, this_interpreter
 from tests.variants.rendering import Renderer
@@ -166,7 +166,7 @@ class Run:
 
     def make_shop(self, renderer: Renderer) -> None:
         """Render this variant with the resources of a shop, and add the tests of the machinery."""
-        self.make_other(renderer, self.shop, machinery.shop())
+        self.make_other(renderer, self.shop, machinery.shop(self.variant["auth"]))
         machinery.add_tests(self.shop, self.variant)
 
     def make_other(self, renderer: Renderer, folder: Path, resources: list[dict[str, Any]]) -> None:
@@ -251,7 +251,12 @@ class Run:
                 service.boot_seconds = self.step_seconds[f"{self.prefix}boot"] = time.monotonic() - started
                 if issuer or auth == "api_key":
                     environment = self._environment(**issuer)
-                    service.token = token_for(auth, self.project, environment, scopes_of(service.url))
+                    scopes = scopes_of(service.url)
+                    plurals = {scope.partition(":")[0] for scope in scopes}
+                    everything = [*scopes, *(f"{plural}:all" for plural in owned_in(self.project) & plurals)]
+                    service.token = token_for(auth, self.project, environment, scopes)
+                    service.other_token = token_for(auth, self.project, environment, scopes, "bob")
+                    service.overseer_token = token_for(auth, self.project, environment, everything, "carol")
                 yield service
                 with self._timed("stop"):
                     self._stop(process)
@@ -275,6 +280,8 @@ class Run:
             seconds=None,
             # Not an argument, which a failure would show.
             ACCEPTANCE_TOKEN=service.token,
+            ACCEPTANCE_OTHER_TOKEN=service.other_token,
+            ACCEPTANCE_OVERSEER_TOKEN=service.overseer_token,
             **NO_PLUGINS,
         )
         return self._counted("accept")
@@ -379,6 +386,9 @@ class Service:
         self.boot_seconds = 0.0
         # What clients send, if they have to identify themselves.
         self.token = ""
+        # Another caller with the same scopes, and one who sees the rows of all.
+        self.other_token = ""
+        self.overseer_token = ""
 
     def is_ready(self) -> bool:
         """Return whether the service and its dependencies are ready."""

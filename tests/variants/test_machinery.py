@@ -42,7 +42,7 @@ OTHERS = few(covering_variants(), lambda variant: answers(variant) - answers(def
 @pytest.fixture(params=[default_variant(), *OTHERS], ids=lambda variant: variant.name)
 def tested(request: pytest.FixtureRequest, renderer: Renderer) -> Iterator[Project]:
     """A shop of few variants that have every answer, with the tests that apply to it."""
-    project = renderer.render_variant(request.param, shop())
+    project = renderer.render_variant(request.param, shop(request.param["auth"]))
     add_tests(project.folder, request.param)
     yield project
     renderer.remove(project)

@@ -55,6 +55,13 @@ FEW = [
     numbers:int:min=5:max=5:filter number:decimal:digits=1:places=0:unique field:json:max=2
     range_of:decimal:places=9:max=-0.000000001:unique discount:decimal:min=0.5:max=0.75:filter:optional
     """,
+    """
+    visit other:ref=plans:optional:on_delete=null plan:ref=plans:unique:on_delete=cascade
+    kind:enum=a,b,c:unique
+    """,
+    """
+    room other:ref=visits:optional:on_delete=null visit:ref=visits:unique plan:ref=plans:unique words:list=int
+    """,
     f"""
     {LONG[:18]}_few plural={LONG[:18]}_list
     {"k" * 30}:decimal:digits=18:places=18:unique:min=0.999999999999999000:max=0.999999999999999900

@@ -142,7 +142,7 @@ def _given_answers(
     from_flags = {name: _as_utf8(value) for name, value in flags.items() if value is not None}
     given = from_file | check_answers(QUESTIONS, {**from_flags, **resources}, "On the command line")
     # Checked before anything is asked; Copier checks only at the end.
-    if "resources" in given and (fault := grammar().fault_of(given["resources"])):
+    if "resources" in given and (fault := grammar().fault_of(given["resources"], given.get("auth", ""))):
         raise UserError(fault, HINTS["resources"])
     return given
 

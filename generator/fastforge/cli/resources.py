@@ -30,8 +30,8 @@ _Words = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="NAME FIELD...",
-        help="The singular name, then the fields. `plural=WORD` and `without=batch,export,summary` are "
-        "options of the resource.",
+        help="The singular name, then the fields. `plural=WORD`, `without=batch,export,summary` and `owned` "
+        "are options of the resource.",
         show_default=False,
     ),
 ]
@@ -43,10 +43,12 @@ _From = Annotated[
 ]
 
 add = typer.Typer(
-    help="Add a resource or a field, merged like an update.",
+    help="Add a resource, a field or an owner, merged like an update.",
     no_args_is_help=True,
 )
-remove = typer.Typer(help="Remove a resource or a field, merged like an update.", no_args_is_help=True)
+remove = typer.Typer(
+    help="Remove a resource, a field or an owner, merged like an update.", no_args_is_help=True
+)
 
 
 @add.command("resource")
@@ -91,6 +93,25 @@ def add_field(
     return _change(project, lambda before: before.add_field(name, field), dry_run=dry_run, json=json)
 
 
+@add.command("owner")
+def add_owner(
+    name: ResourceName, project: ProjectOption = ".", dry_run: DryRun = False, json: Json = False
+) -> int:
+    """Make a resource owned: callers see and change only the rows that they created.
+
+    Existing rows have no owner. Only callers with the scope to see all find them.
+    """
+    return _change(project, lambda before: before.add_owner(name), dry_run=dry_run, json=json)
+
+
+@remove.command("owner")
+def remove_owner(
+    name: ResourceName, project: ProjectOption = ".", dry_run: DryRun = False, json: Json = False
+) -> int:
+    """Show the rows of an owned resource to all callers, with a migration that drops their owners."""
+    return _change(project, lambda before: before.remove_owner(name), dry_run=dry_run, json=json)
+
+
 @remove.command("resource")
 def remove_resource(
     name: ResourceName, project: ProjectOption = ".", dry_run: DryRun = False, json: Json = False
@@ -128,6 +149,7 @@ def resources(path: ProjectPath = ".", json: Json = False) -> int:
             "folder": f"app/{noun['plural']}",
             "fields": [field["text"] for field in noun["fields"]],
             "without": noun["without"],
+            "owned": noun["owned"],
         }
         for noun in grammar().nouns_of(answer)
     ]

@@ -45,9 +45,17 @@ class Grammar:
         self.types: Mapping[str, Any] = tables["field_types"]
         self._macros: Any = environment.get_template(_MACROS).make_module(tables)
 
-    def fault_of(self, resources: object) -> str:
-        """Return the first fault of the answer in one sentence, or an empty string."""
-        return str(self._macros.fault_of(resources))
+    def fault_of(self, resources: object, auth: str = "") -> str:
+        """Return the first fault of the answer in one sentence, or an empty string.
+
+        `auth` is the answer to that question, if it is known.
+        """
+        return str(self._macros.fault_of(resources, auth))
+
+    @property
+    def owner_field(self) -> str:
+        """The field of revisions for the owner of an owned resource."""
+        return str(self._macros.owner_field())
 
     def nouns_of(self, resources: object) -> list[dict[str, Any]]:
         """Return the resources as templates see them. They must have no fault."""
@@ -89,7 +97,8 @@ def describe_grammar(tables: Tables) -> Iterator[str]:
     yield "resources  (--resource, repeatable; --no-resources)"
     yield "    The name of a resource, then its fields as NAME:TYPE:OPTION:OPTION, such as:"
     yield f"    {EXAMPLE}"
-    yield "    plural=WORD is for irregular plurals; without=batch,export,summary leaves endpoints out."
+    yield "    plural=WORD is for irregular plurals; without=batch,export,summary leaves endpoints out;"
+    yield "    owned: callers see and change only the rows that they created (needs --auth)."
     width = max(len(details.get("example", name)) for name, details in tables.types.items())
     for name, details in tables.types.items():
         options = "  ".join(_option_in_words(option, spec) for option, spec in details["options"].items())

@@ -1,7 +1,8 @@
 """Read and write resources, as lines that people type and as mappings in an answer.
 
 A line has the name, then the fields: `order number:str:max=40:unique item:ref=items`. A word with `=` before
-any colon is an option of the resource: `plural=orders`, `without=batch,export`. The template checks the rest.
+any colon is an option of the resource: `plural=orders`, `without=batch,export`. So is the word `owned`. The
+template checks the rest.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import Any, NotRequired, TypedDict
 
 from fastforge.errors import UserError
 
+# The option of a resource whose rows belong to the callers that create them.
+OWNED = "owned"
 EXAMPLE = "order number:str:max=40:unique quantity:int:min=1 status:enum=open,paid:default=open:filter"
 
 
@@ -21,6 +24,7 @@ class Resource(TypedDict):
     name: str
     plural: NotRequired[str]
     without: NotRequired[list[str]]
+    owned: NotRequired[bool]
     fields: list[str]
 
 
@@ -39,13 +43,14 @@ def parse_line(line: str) -> Resource:
     fields = []
     for word in words:
         option, equals, value = word.partition("=")
-        if not equals or ":" in option:
+        is_option = word == OWNED or (equals and ":" not in option)
+        if not is_option:
             fields.append(word)
-        elif option not in ("plural", "without") or option in options:
+        elif option in options or not (word == OWNED or option in ("plural", "without")):
             problem = "is given twice" if option in options else "is not an option of a resource"
             raise UserError(
                 f"{name}: {option!r} {problem}.",
-                "Use plural=WORD and without=batch,export,summary; a field is NAME:TYPE.",
+                "Use plural=WORD, without=batch,export,summary and owned; a field is NAME:TYPE.",
             )
         else:
             options[option] = value
@@ -54,6 +59,8 @@ def parse_line(line: str) -> Resource:
         resource["plural"] = options["plural"]
     if "without" in options:
         resource["without"] = options["without"].split(",")
+    if OWNED in options:
+        resource["owned"] = True
     return resource
 
 
@@ -61,7 +68,8 @@ def line_of(resource: Mapping[str, Any]) -> str:
     """Return the line that describes the resource."""
     plural = [f"plural={resource['plural']}"] if "plural" in resource else []
     without = [f"without={','.join(resource['without'])}"] if resource.get("without") else []
-    return shlex.join([resource["name"], *plural, *without, *resource["fields"]])
+    owned = [OWNED] if resource.get("owned") else []
+    return shlex.join([resource["name"], *plural, *without, *owned, *resource["fields"]])
 
 
 def read_resources(answer: Sequence[Any]) -> list[Any]:

@@ -81,6 +81,10 @@ def _resources(tables: Tables) -> dict[str, Any]:
                 "items": {"enum": ["batch", "export", "summary"]},
                 "uniqueItems": True,
             },
+            "owned": {
+                "type": "boolean",
+                "description": "Whether callers see and change only the rows that they created.",
+            },
             "fields": {"type": "array", "items": fields, "minItems": 1, "maxItems": limits["fields"]},
         },
     }

@@ -1,4 +1,4 @@
-"""Copier's worker, adapted. Only this module imports Copier, and only `render` imports this module."""
+"""Copier's worker, adapted. Only `render` imports this module."""
 
 from __future__ import annotations
 

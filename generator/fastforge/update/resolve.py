@@ -163,7 +163,7 @@ def _merge_resource(
         fields.append(_one_of(f"{mine['name']}.{name}", before.get(name), text, theirs))
     fields += [text for name, text in others.items() if before.get(name) != text]
     merged = {**mine, "fields": fields}
-    for option in ("plural", "without"):
+    for option in ("plural", "without", "owned"):
         chosen = _one_of(option, *(each.get(option) for each in (old, mine, other)))
         merged = {**merged, option: chosen} if chosen is not None else merged
     return merged
@@ -187,7 +187,9 @@ def _by_name(resource: Mapping[str, Any]) -> dict[str, str]:
 def _refuse_faults(answers: Mapping[str, Any], template: Path) -> None:
     resources, revisions = (answers.get(name, []) for name in ("resources", "revisions"))
     rules = grammar(template)
-    if fault := rules.fault_of(resources) or rules.replay_fault(resources, revisions):
+    if fault := rules.fault_of(resources, answers.get("auth", "")) or rules.replay_fault(
+        resources, revisions
+    ):
         raise UserError(
             f"The resources of both branches do not fit together: {fault}",
             "Go back with git merge --abort, and change one of the branches first.",

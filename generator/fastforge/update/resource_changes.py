@@ -37,7 +37,8 @@ class ProjectResources:
         Raises:
             UserError: The resource is invalid, alone or with the others.
         """
-        return self._changed([*resources_of(self.answers), resource], {"create": _table(resource)})
+        created = {"create": self._table(resource)}
+        return self._changed([*resources_of(self.answers), resource], created)
 
     def add_field(self, name: str, field: str) -> ProjectResources:
         """Add the field at the end of the resource, with a revision that adds its column.
@@ -87,7 +88,32 @@ class ProjectResources:
                         f"Remove that first: fastforge remove field {noun['name']} {field['relation']}",
                     )
         left = [each for each in resources_of(self.answers) if each is not old]
-        return self._changed(left, {"remove": _table(old)})
+        return self._changed(left, {"remove": self._table(old)})
+
+    def add_owner(self, name: str) -> ProjectResources:
+        """Make the resource owned, with a revision that adds the column. Existing rows have no owner.
+
+        Raises:
+            UserError: The resource does not exist, is owned, or cannot be.
+        """
+        old = self._find(name)
+        if old.get("owned"):
+            raise UserError(f"{name} is owned.", "Nothing has to be changed.")
+        owned: Resource = {**old, "owned": True}
+        return self._changed(self._with(old, owned), {"add": name, "field": self.grammar.owner_field})
+
+    def remove_owner(self, name: str) -> ProjectResources:
+        """Show the rows of the resource to all callers, with a revision that drops the column.
+
+        Raises:
+            UserError: The resource does not exist, is not owned, or refers to one that is.
+        """
+        old = self._find(name)
+        if not old.get("owned"):
+            raise UserError(f"{name} is not owned.", "Nothing has to be changed.")
+        shown: Resource = {**old}
+        del shown["owned"]
+        return self._changed(self._with(old, shown), {"drop": name, "field": self.grammar.owner_field})
 
     def _find(self, name: str) -> Resource:
         by_name = {resource["name"]: resource for resource in resources_of(self.answers)}
@@ -100,11 +126,19 @@ class ProjectResources:
         raise UserError(f"{name!r} is not a resource of the project.", hint)
 
     def _replaced(self, old: Resource, fields: list[str]) -> list[Resource]:
-        new: Resource = {**old, "fields": fields}
+        return self._with(old, {**old, "fields": fields})
+
+    def _with(self, old: Resource, new: Resource) -> list[Resource]:
         return [new if each is old else each for each in resources_of(self.answers)]
 
+    def _table(self, resource: Resource) -> dict[str, Any]:
+        """Return the parts of the resource that its table depends on. The owner is a field of it."""
+        table = {name: value for name, value in resource.items() if name not in ("without", "owned")}
+        owner = [self.grammar.owner_field] if resource.get("owned") else []
+        return {**table, "fields": [*owner, *resource["fields"]]}
+
     def _refuse_fault(self, resources: Sequence[Resource]) -> None:
-        if fault := self.grammar.fault_of(resources):
+        if fault := self.grammar.fault_of(resources, self.answers.get("auth", "")):
             raise UserError(fault, HINTS["resources"])
 
     def _changed(self, resources: Sequence[Resource], step: Mapping[str, Any]) -> ProjectResources:
@@ -129,10 +163,6 @@ def resources_of(answers: Answers) -> list[Resource]:
             "The project was generated before FastForge had resources.", "Update it: fastforge update"
         )
     return list(answers["resources"])
-
-
-def _table(resource: Resource) -> dict[str, Any]:
-    return {name: value for name, value in resource.items() if name != "without"}
 
 
 def _find_field(resource: Resource, name: str) -> str:

@@ -1,9 +1,11 @@
 """A resource: the parts that its folder in `app/` contributes to the service, and what its rules can do."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from functools import lru_cache
+from typing import Any, Generic, Self, TypeVar
 from uuid import UUID
 
 from fastapi import APIRouter
@@ -14,10 +16,13 @@ from app.forge.database import Database
 from app.forge.errors import Taken
 from app.forge.serializer import Serializer
 from app.forge.store import Document, Row, Store, document_of
-from app.forge.table import Table
+from app.forge.table import OWNER, Table
 
 Draft = TypeVar("Draft", bound=BaseModel)
 Changes = TypeVar("Changes", bound=Mapping[str, Any])
+
+# To make the rules for a caller takes longer than a cached read.
+CALLERS_KEPT = 1_000
 
 
 def now() -> datetime:
@@ -38,6 +43,19 @@ class Collection(Generic[Draft, Changes]):
         self.store = store
         # For transactions of your own: `await self.database.transact(work)`.
         self.database = database
+        # What new rows have besides their draft. Without a caller, they belong to no one.
+        self._made = {OWNER: ""} if table.is_owned else {}
+        self._of: Callable[[str, frozenset[str]], Any] = lru_cache(CALLERS_KEPT)(self._limited)
+
+    def of(self, owner: str, tables: frozenset[str]) -> Self:
+        """Return the rules for a caller: new rows get this owner, and in these tables, rows of others do not exist."""
+        rules: Self = self._of(owner, tables)
+        return rules
+
+    def _limited(self, owner: str, tables: frozenset[str]) -> Self:
+        rules = copy(self)
+        vars(rules).update(store=self.store.of(owner, tables), _made={OWNER: owner})
+        return rules
 
     async def create(self, draft: Draft) -> tuple[UUID, Document]:
         """Return the id and the document of the new row."""
@@ -85,7 +103,13 @@ class Collection(Generic[Draft, Changes]):
 
     def new_row(self, draft: Draft, created_at: datetime) -> Row:
         """Return the draft as a row with a new id; ids ascend in the order of creation."""
-        return {"id": uuid7(), **draft.__dict__, "created_at": created_at, "updated_at": created_at}
+        return {
+            "id": uuid7(),
+            **self._made,
+            **draft.__dict__,
+            "created_at": created_at,
+            "updated_at": created_at,
+        }
 
     def _refuse_repeated_values(self, rows: Sequence[Row]) -> None:
         for column in self.table.columns:

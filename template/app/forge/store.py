@@ -44,6 +44,12 @@ class Store(Protocol):
     the `If-Match` header, raise `PreconditionFailed` if it does not name the row's current entity tag.
     """
 
+    def of(self, owner: str, tables: frozenset[str], /) -> "Store":
+        """Return the store for an owner: in these tables, rows of others do not exist.
+
+        They are not found, changed, listed or counted, not put into other rows, and cannot be referred to.
+        """
+
     async def get(self, row_id: UUID, /) -> Document:
         """Return the row, or raise `NotFound`."""
 

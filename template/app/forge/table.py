@@ -26,6 +26,8 @@ KINDS: dict[object, Kind] = {
     UUID: "uuid",
 }
 NUMBERS = frozenset[Kind]({"int", "float", "decimal"})
+# Of an owned table.
+OWNER = "owner"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ class Table:
     # The singular name in messages: "order line".
     noun: str
     columns: tuple[Column, ...]
+    # True if the first column is `owner`, so that a store can be limited to the rows of one owner.
+    is_owned: bool = False
 
     def column(self, name: str) -> Column:
         """Return the column with this name, or raise `KeyError`."""
@@ -118,8 +122,9 @@ def table_of(
     unique: Sequence[str] = (),
     filters: Sequence[str] = (),
     references: Mapping[str, Reference] | None = None,
+    owned: bool = False,
 ) -> Table:
-    """Return the table for a draft model, with one column per field.
+    """Return the table for a draft model, with one column per field, and one for the owner if rows are owned.
 
     Raises `TypeError` if the type of a field is not supported, and `ValueError` if a name is not a field.
     """
@@ -127,7 +132,8 @@ def table_of(
     for given in (*unique, *filters, *references):
         if given not in draft.model_fields:
             raise ValueError(f"{draft.__name__} has no field {given!r}.")
-    columns = []
+    # Rows that were stored before their table was owned have no owner.
+    columns = [Column(OWNER, "str", is_filter=True, default="")] if owned else []
     for column, info in draft.model_fields.items():
         kind = _kind(draft, column, info.annotation, info.metadata)
         columns.append(
@@ -140,7 +146,7 @@ def table_of(
                 default=None if info.is_required() else info.get_default(call_default_factory=True),
             )
         )
-    return Table(name, noun, tuple(columns))
+    return Table(name, noun, tuple(columns), is_owned=owned)
 
 
 def _kind(draft: type[BaseModel], field: str, annotation: Any, metadata: Sequence[Any]) -> dict[str, Any]:

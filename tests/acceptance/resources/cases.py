@@ -106,12 +106,19 @@ def _left_out(resources: Sequence[Resource]) -> Iterator[Case]:
         yield from (EndpointCase(resource, each) for each in ENDPOINTS if not resource.has(each))
 
 
+def _owned_references(resources: Sequence[Resource]) -> Iterator[Case]:
+    owned = {each.plural for each in resources if each.is_owned}
+    return _fields(lambda field: field.kind == "ref" and field.of in owned)(resources)
+
+
 # By the name of the argument with which a test asks for them.
 CASES: dict[str, MakeCases] = {
     "resource": _resources(lambda _: True),
     "with_batch": _resources(lambda each: each.has("batch")),
     "with_export": _resources(lambda each: each.has("export")),
     "with_summary": _resources(lambda each: each.has("summary")),
+    "owned": _resources(lambda each: each.is_owned),
+    "owned_reference": _owned_references,
     "with_filters": _resources(lambda each: bool(each.filters)),
     "with_references": _resources(lambda each: bool(each.references)),
     "with_batch_and_unique": _resources(lambda each: each.has("batch") and bool(each.unique)),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import pytest
 import yaml
 
@@ -36,3 +39,21 @@ def shop(service: Service) -> Shop:
     """The service's resources."""
     resources = resources_of(service.answers["resources"])
     return Shop(service, {each.plural: each for each in resources})
+
+
+@pytest.fixture(scope="session")
+def others(shop: Shop) -> Iterator[Shop]:
+    """The same resources, as another caller uses them."""
+    yield from _as(shop, shop.service.other_token)
+
+
+@pytest.fixture(scope="session")
+def overseers(shop: Shop) -> Iterator[Shop]:
+    """The same resources, as a caller uses them who sees the rows of all."""
+    yield from _as(shop, shop.service.overseer_token)
+
+
+def _as(shop: Shop, token: str) -> Iterator[Shop]:
+    service = replace(shop.service, token=token)
+    with service.client:
+        yield Shop(service, shop.resources)

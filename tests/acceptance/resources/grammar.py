@@ -128,6 +128,8 @@ class Resource:
     plural: str
     fields: tuple[Field, ...]
     without: tuple[str, ...] = ()
+    # True if callers see and change only the rows that they created.
+    is_owned: bool = False
 
     @property
     def path(self) -> str:
@@ -162,6 +164,7 @@ def resources_of(answer: Iterable[Mapping[str, Any]]) -> list[Resource]:
             plural=each.get("plural") or plural_of(each["name"]),
             fields=tuple(map(field_of, each["fields"])),
             without=tuple(each.get("without", ())),
+            is_owned=each.get("owned", False),
         )
         for each in answer
     ]

@@ -18,7 +18,8 @@ def test_a_new_row_is_returned_with_exactly_the_sent_values(shop: Shop, resource
     draft = rows.draft()
     answer = rows.post(draft)
     created = body_of(answer, 201, "a row with a value in every field is created")
-    names = ["id", *(field.name for field in resource.fields), "created_at", "updated_at"]
+    owner = ["owner"] if resource.is_owned else []
+    names = ["id", *owner, *(field.name for field in resource.fields), "created_at", "updated_at"]
     must(list(created) == names, f"a row has the fields {names} in this order", answer)
     must(uuid.UUID(created["id"]).version == 7, "an id is a UUIDv7", answer)
     rows.must_keep(draft, answer)

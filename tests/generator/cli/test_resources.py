@@ -42,6 +42,26 @@ def test_resources_are_recorded_as_mappings(fastforge: RunFastForge, work: Path)
     assert answers_of(work / "shop")["revisions"] == [{"id": "0001", "after": "", "steps": creates}]
 
 
+def test_an_owned_resource_is_recorded_and_listed(fastforge: RunFastForge, work: Path) -> None:
+    made = fastforge("new", "shop", "--json", "--auth", "api_key", "--resource", "note owned text:str")
+
+    assert made.document["answers"]["resources"] == [{"name": "note", "owned": True, "fields": ["text:str"]}]
+    assert "note owned text:str" in made.document["command"]
+    assert fastforge("resources", "shop", "--json").document["resources"][0]["owned"] is True
+    assert "owned=True" in (work / "shop/app/notes/queries.py").read_text()
+
+
+@pytest.mark.parametrize("flags", [["--auth", "none"], ["--defaults"], []])
+def test_an_owned_resource_is_refused_without_callers(
+    fastforge: RunFastForge, work: Path, flags: list[str]
+) -> None:
+    refused = fastforge("new", "shop", "--json", *flags, "--resource", "note owned text:str")
+
+    assert refused.exit_code != 0
+    assert "note is owned" in refused.document["error"]
+    assert not (work / "shop").exists()
+
+
 def test_the_sample_is_the_default(fastforge: RunFastForge) -> None:
     (sample,) = fastforge("new", "shop", "--json", "--dry-run").document["answers"]["resources"]
 
@@ -153,7 +173,7 @@ BAD_ANSWERS_FILES = {
     "a mapping": ("resources: {name: order}", "{'name': 'order'}", "order number:str"),
     "nothing": ("resources:", "None", "order number:str"),
     "a number in it": ("resources: [5]", "a number", "name and fields"),
-    "an unknown key": ("resources: [{name: tag, fields: ['b:str'], to: x}]", '"to"', "plural and without"),
+    "an unknown key": ("resources: [{name: tag, fields: ['b:str'], to: x}]", '"to"', "without and owned"),
     "fields as a mapping": ("resources: [{name: tag, fields: {b: str}}]", "a mapping", "name:str"),
     "revisions as a word": ("revisions: abc", "'abc'", "fastforge add"),
     "revisions for others": ("revisions: []", "creates item", "fastforge add"),

@@ -108,6 +108,8 @@ def test_a_resource_has_its_name_in_every_spelling() -> None:
         "article": "an",
         "classes_words": "Order lines",
         "without": ["batch"],
+        "owned": False,
+        "owned_tables": [],
         "has_filters": True,
     }
     assert [field["name"] for field in fields] == ["a", "b"]
@@ -262,8 +264,8 @@ BAD_RESOURCES: dict[str, tuple[Any, str, str]] = {
     "a list of words": (["order"], '"order"', "name and fields"),
     "a list of lists": ([[]], "a list", "name and fields"),
     "25 characters": ([resource("a:str", name="a" * 25, plural="as_many")], '"aaaa', "up to 24"),
-    "an unknown key": ([resource("a:str", plurals="x")], '"plurals"', "plural and without"),
-    "a key that is not text": ([resource("a:str") | {1: 2}], "a number", "plural and without"),
+    "an unknown key": ([resource("a:str", plurals="x")], '"plurals"', "plural, without and owned"),
+    "a key that is not text": ([resource("a:str") | {1: 2}], "a number", "plural, without and owned"),
     "no name": ([{"fields": ["a:str"]}], "no name", "name and fields"),
     "no fields key": ([{"name": "order"}], "no fields", "name and fields"),
     "no fields": ([resource()], "order has no field", "name:str"),
@@ -294,6 +296,19 @@ BAD_RESOURCES: dict[str, tuple[Any, str, str]] = {
     "without an unknown word": ([resource("a:str", without=["bath"])], '"bath"', "batch, export, summary"),
     "without a number": ([resource("a:str", without=[1])], "a number", "batch, export, summary"),
     "without twice": ([resource("a:str", without=["batch", "batch"])], '"batch"', "once"),
+    "owned that is a word": ([resource("a:str", owned="yes")], '"yes"', "true or false"),
+    "owned with a field for it": ([resource("owner:str", owned=True)], '"owner:str"', "Rename it"),
+    "owned with a relation": ([resource("owner:ref=items", owned=True), ITEM], "owner:ref", "Rename it"),
+    "a reference to rows that others do not see": (
+        [resource("item:ref=items"), ITEM | {"owned": True}],
+        '"item:ref=items"',
+        "Make order owned, too",
+    ),
+    "an index of owners like a table": (
+        [resource("a:str", owned=True), resource("a:str", name="x", plural="orders_owner_idx")],
+        '"orders_owner_idx"',
+        "Rename",
+    ),
     "a field twice": ([resource("a:str", "a:int")], '"a" occurs twice', "Rename"),
     "a field like a reference": ([resource("item_id:int", "item:ref=items"), ITEM], '"item_id"', "Rename"),
     "a field like a relation": ([resource("item:ref=items", "item:int"), ITEM], '"item"', "Rename"),
@@ -332,6 +347,41 @@ BAD_RESOURCES: dict[str, tuple[Any, str, str]] = {
         "optional",
     ),
 }  # fmt: skip
+
+
+def test_owned_resources_need_a_service_that_knows_its_callers() -> None:
+    owned = [resource("a:str", owned=True)]
+
+    fault = GRAMMAR.fault_of(owned, "none")
+
+    assert "order is owned" in fault
+    assert "auth" in fault
+    assert [GRAMMAR.fault_of(owned, auth) for auth in ("api_key", "oidc")] == ["", ""]
+    assert GRAMMAR.fault_of([resource("a:str", owned=False)], "none") == ""
+
+
+def test_an_owned_resource_knows_the_tables_that_callers_see_in_part() -> None:
+    folder = resource("title:str", name="folder", owned=True)
+    paper = resource("a:ref=folders", "b:ref=folders", "c:ref=items", name="paper", owned=True)
+
+    nouns = {noun["name"]: noun for noun in GRAMMAR.nouns_of([paper, folder, ITEM])}
+
+    assert nouns["paper"]["owned_tables"] == ["papers", "folders"]
+    assert nouns["folder"]["owned_tables"] == ["folders"]
+    assert nouns["item"]["owned_tables"] == []
+
+
+def test_the_owner_is_a_field_of_revisions() -> None:
+    owned = [resource("a:str", owned=True)]
+
+    ((step,),) = (each["steps"] for each in GRAMMAR.revisions_of(owned))
+
+    assert step == {"create": resource(GRAMMAR.owner_field, "a:str")}
+    assert GRAMMAR.replay_fault(owned, GRAMMAR.revisions_of(owned)) == ""
+    plain = GRAMMAR.revisions_of([resource("a:str")])
+    assert GRAMMAR.replay_fault(owned, plain).endswith("fastforge add owner")
+    added = {"id": "0002", "after": "0001", "steps": [{"add": "order", "field": GRAMMAR.owner_field}]}
+    assert GRAMMAR.replay_fault(owned, [*plain, added]) == ""
 
 
 @pytest.mark.parametrize("case", BAD_RESOURCES)

@@ -20,7 +20,7 @@ GRAMMAR = grammar()
 def answers_for(*lines: str) -> dict[str, Any]:
     resources = [parse_line(line) for line in lines]
     revisions = GRAMMAR.revisions_of(resources)
-    return {"database": "sqlite", "resources": resources, "revisions": revisions}
+    return {"database": "sqlite", "auth": "none", "resources": resources, "revisions": revisions}
 
 
 SHOP = answers_for("item name:str", "order number:str:unique item:ref=items note:str:optional")
@@ -77,6 +77,41 @@ def test_a_resource_is_removed_as_it_was() -> None:
     assert valid(after)["steps"] == [{"remove": SHOP["resources"][1]}]
 
 
+def test_an_owner_is_added_and_removed_with_its_revision() -> None:
+    before = ProjectResources({**SHOP, "auth": "oidc"}, GRAMMAR, "0001")
+
+    owned = before.add_owner("order")
+    shown = owned.remove_owner("order")
+
+    field = "owner:str:min=0:max=255:default=:filter"
+    assert valid(owned)["steps"] == [{"add": "order", "field": field}]
+    assert owned.answers["resources"][1] == {**SHOP["resources"][1], "owned": True}
+    assert valid(shown)["steps"] == [{"drop": "order", "field": field}]
+    assert shown.answers["resources"] == SHOP["resources"]
+
+
+def test_what_refers_to_an_owned_resource_is_owned_first() -> None:
+    before = ProjectResources({**SHOP, "auth": "oidc"}, GRAMMAR, "0001")
+
+    with pytest.raises(UserError, match="Make order owned, too"):
+        before.add_owner("item")
+    after = before.add_owner("order").add_owner("item")
+
+    with pytest.raises(UserError, match="Make order owned, too"):
+        after.remove_owner("order")
+
+
+def test_an_owned_resource_is_added_and_removed_with_its_owner() -> None:
+    before = ProjectResources({**SHOP, "auth": "oidc"}, GRAMMAR, "0001")
+
+    added = before.add_resource(parse_line("note owned text:str"))
+    removed = added.remove_resource("note")
+
+    table = {"name": "note", "fields": ["owner:str:min=0:max=255:default=:filter", "text:str"]}
+    assert valid(added)["steps"] == [{"create": table}]
+    assert valid(removed)["steps"] == [{"remove": table}]
+
+
 def test_a_change_does_not_modify_its_input() -> None:
     before = repr(SHOP)
 
@@ -116,6 +151,8 @@ REFUSED: dict[str, tuple[tuple[Any, ...], str, str]] = {
     "no such field": (("remove_field", "order", "noet"), "'noet'", "Did you mean note?"),
     "the only field": (("remove_field", "item", "name"), "only field", "fastforge remove resource item"),
     "what is referred to": (("remove_resource", "item"), "item:ref=items", "remove field order item"),
+    "an owner without callers": (("add_owner", "order"), "order is owned", "fastforge options"),
+    "no owner": (("remove_owner", "order"), "order is not owned", "Nothing has to be changed."),
     "no such resource": (("remove_resource", "zzz"), "'zzz'", "The resources are item, order."),
 }  # fmt: skip
 

@@ -263,6 +263,32 @@ async def test_a_reference_to_a_missing_table_is_refused_at_startup(settings: Se
             pass
 
 
+async def test_without_transactions_a_refused_delete_leaves_what_refers_to_the_row(
+    settings: Settings,
+) -> None:
+    owner, folder = (
+        Column("owner", "str"),
+        Column("folder_id", "uuid", reference=Reference("kept", "cascade")),
+    )
+    kept = Table("kept", "folder", (owner,), is_owned=True)
+    papers = Table("kept_papers", "paper", (folder,))
+    async with open_database(settings, [kept, papers]) as database:
+        await database.ping()
+        database._operations._has_transactions = False
+        folders, pages = (database.store(each, RESOURCE["items"].serializer()) for each in (kept, papers))
+        times = {"created_at": NOW, "updated_at": NOW}
+        hers: Row = {"id": uuid7(), "owner": "alice", **times}
+        driver = driver_of(database)
+        await driver["kept"].insert_one(folders._documents.document(hers))
+        page = {"id": uuid7(), "folder_id": hers["id"], **times}
+        await driver["kept_papers"].insert_one(pages._documents.document(page))
+        with pytest.raises(NotFound):
+            await folders.of("bob", frozenset({"kept"})).delete(hers["id"])
+        assert await driver["kept_papers"].count_documents({}) == 1
+        await folders.of("alice", frozenset({"kept"})).delete(hers["id"])
+        assert await driver["kept_papers"].count_documents({}) == 0
+
+
 async def test_a_page_with_all_its_references_is_one_statement(
     watched: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,6 +1,6 @@
 """An OpenID Connect issuer on 127.0.0.1 with real keys, which can misbehave.
 
-`python issuer.py` serves one until its standard input ends: it writes its URL, and `GET /token?scope=…` returns a
+`python issuer.py` serves one until its standard input ends: it writes its URL, and `GET /token?scope=…&sub=…` returns a
 token. Tests in the same process use `Issuer` itself.
 """
 
@@ -96,7 +96,8 @@ class Issuer:
         elif url.path == "/keys":
             body = {"keys": [key.as_dict(private=False) for key in self.keys]}
         elif url.path == "/token":
-            return 200, {}, self.token(scope=parse_qs(url.query).get("scope", [""])[0]).encode()
+            claims: dict[str, Any] = {name: value[0] for name, value in parse_qs(url.query).items()}
+            return 200, {}, self.token(**claims).encode()
         else:
             return 404, {}, b""
         return 200, {"Content-Type": "application/json"}, json.dumps(body).encode()

@@ -235,6 +235,15 @@ async def test_what_standards_allow_is_accepted(
         assert await status(authenticator, issuer.token(header=header, **claims)) == 200
 
 
+async def test_an_algorithm_that_the_setting_leaves_out_is_refused(
+    settings: Settings, issuer: Issuer
+) -> None:
+    issuer.keys = [ec_key("first"), rsa_key("second")]
+    async with opened(settings, issuer, oidc_algorithms=("RS256",)) as authenticator:
+        assert await status(authenticator, issuer.token(issuer.keys[1], scope=READ)) == 200
+        assert await status(authenticator, issuer.token(issuer.keys[0], scope=READ)) == 401
+
+
 async def test_clocks_may_differ_as_much_as_the_leeway(settings: Settings, issuer: Issuer) -> None:
     async with opened(settings, issuer, oidc_leeway_seconds=100.0) as authenticator:
         now = int(time.time())
@@ -309,7 +318,7 @@ async def test_unknown_keys_are_fetched_once_in_a_cooldown(settings: Settings, i
             named = {"alg": "ES256", "typ": "at+jwt", "kid": f"{number}-{uuid4()}"}
             unknown = urlsafe_b64encode(json.dumps(named).encode()).decode().rstrip("=")
             assert await status(authenticator, f"{unknown}.{header[1]}") == 401
-        assert issuer.fetches == fetched
+            assert issuer.fetches == fetched
         assert await status(authenticator, known) == 200
 
 

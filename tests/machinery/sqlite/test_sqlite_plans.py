@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
+from pydantic import BaseModel
 
 from app.forge.database.sqlite import connect
 from app.forge.database.sqlite_statements import Dependents, Statements, another_with, row_of
-from app.forge.table import Table
+from app.forge.fields import Reference
+from app.forge.table import Reference as To
+from app.forge.table import Table, table_of
 from app.resources import RESOURCES
 from app.settings import Settings
 
@@ -17,7 +20,7 @@ ON_ANY_PYTHON = True
 
 TABLES = {resource.table.name: resource.table for resource in RESOURCES}
 # Rows found earlier by other lines of the same plan, and not rows of a table.
-FOUND = ("SCAN gone", "SCAN other", "SCAN CONSTANT ROW", "SCAN 1 CONSTANT ROW")
+FOUND = ("SCAN gone", "SCAN other", "SCAN the owner", "SCAN CONSTANT ROW", "SCAN 1 CONSTANT ROW")
 STEPS = ("SEARCH", "SCAN", "USE TEMP B-TREE FOR ORDER BY")
 
 each_table = pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
@@ -97,3 +100,41 @@ def test_a_unique_value_is_found_by_an_index(connection: sqlite3.Connection, tab
     for column in table.columns:
         for statement in [another_with(table, column)] * column.is_unique:
             assert_bounded(connection, statement)
+
+
+class NoteDraft(BaseModel):
+    """The fields of an owned table."""
+
+    text: str
+    before_id: Reference | None = None
+
+
+NOTES = table_of(
+    "notes", "note", NoteDraft, filters=["text"], references={"before_id": To("notes")}, owned=True
+)
+CREATED = """
+    CREATE TABLE notes (
+        id TEXT PRIMARY KEY, owner TEXT NOT NULL, text TEXT NOT NULL, before_id TEXT REFERENCES notes (id),
+        created_at TEXT NOT NULL, updated_at TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX notes_owner_idx ON notes (owner, id);
+    CREATE INDEX notes_text_idx ON notes (text, id)
+"""
+
+
+@pytest.fixture
+def with_notes(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    connection.executescript(CREATED)
+    yield connection
+    connection.execute("DROP TABLE notes")
+
+
+def test_statements_of_an_owner_walk_an_index(with_notes: sqlite3.Connection) -> None:
+    sql = Statements(NOTES, {"notes": NOTES}, frozenset({"notes"}))
+    statements = (sql.get, sql.update_of(["text"]), sql.get_expanded(("before",)), *sql.referable.values())
+    for statement in (*statements, sql.page_of(("text",), ()), sql.figures([])):
+        assert_bounded(with_notes, statement)
+    for relations in ((), ("before",)):
+        statement = sql.page_of((), relations)
+        assert_bounded(with_notes, statement)
+        assert any("owner=? AND id<?" in step for step in steps_of(with_notes, statement))

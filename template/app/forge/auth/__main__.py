@@ -19,6 +19,7 @@ from app.forge.database import open_database
 from app.forge.errors import ServiceError
 from app.forge.resource import now
 from app.main import create_app
+from app.resources import RESOURCES
 from app.settings import Settings, settings_of_environment
 
 HIDDEN = {"digest"}
@@ -42,6 +43,7 @@ def arguments() -> argparse.Namespace:
 
 async def _create(keys: ApiKeys, settings: Settings, given: argparse.Namespace) -> None:
     known = declared_scopes(iter_route_contexts(create_app(settings).routes))
+    known |= {f"{resource.table.name}:all" for resource in RESOURCES if resource.table.is_owned}
     if unknown := sorted(set(given.scopes) - known):
         sys.exit(f"No route needs the scope {unknown[0]!r}. Choose from: {', '.join(sorted(known))}")
     if given.expires_days is not None and given.expires_days <= 0:

@@ -5,7 +5,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from fastapi import Request, Security, params
 from fastapi.openapi.models import HTTPBearer
@@ -15,6 +15,9 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from app.forge.auth.refusals import forbidden
+from app.forge.resource import Collection
+
+Rules = TypeVar("Rules", bound=Collection[Any, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +69,9 @@ def readable(request: Request, relations: Sequence[str], scopes: Mapping[str, st
     if not caller.scopes.issuperset(needed):
         raise forbidden(needed)
     return relations
+
+
+def for_caller(rules: Rules, request: Request, owned: Sequence[str]) -> Rules:
+    """Return the rules for the caller, who sees only their own rows in these tables without the scope `…:all`."""
+    caller: Caller = request.state.caller
+    return rules.of(caller.subject, frozenset([each for each in owned if f"{each}:all" not in caller.scopes]))

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+from app.forge.fields import json_text
 from app.forge.observability.readings import Reading
 from app.forge.store import Document, Row, Store
 
@@ -67,6 +68,11 @@ class CachedStore:
         )
         yield Reading("cache_flights", "Queries for the cache that are running.", len(self._flights), labels)
         yield from self._cache.readings(labels)
+
+    def of(self, owner: str, tables: frozenset[str]) -> "CachedStore":
+        if not tables:
+            return self
+        return OwnersCachedStore(self, self._store.of(owner, tables), owner, self._cache, self._flights)
 
     async def get(self, row_id: UUID) -> Document:
         begun_before = self._begun
@@ -150,3 +156,28 @@ class CachedStore:
 
     async def summary(self) -> dict[str, Any]:
         return await self._store.summary()
+
+
+class OwnersCachedStore(CachedStore):
+    """The rows of one owner. All owners share the cache, in which a row shows whose it is."""
+
+    def __init__(
+        self,
+        shared: CachedStore,
+        own: Store,
+        owner: str,
+        cache: DocumentCache,
+        flights: dict[UUID, _Flight],
+    ) -> None:
+        super().__init__(own, cache)
+        self._flights = flights
+        self._shared = shared
+        self._owner = json_text(owner).encode()
+
+    async def get(self, row_id: UUID) -> Document:
+        document = await self._shared.get(row_id)
+        # At the beginning, where no value of the row itself can be.
+        if document.body.startswith(b'{"id":"%s","owner":%s,' % (str(row_id).encode(), self._owner)):
+            return document
+        # It belongs to another, or the caller may see it for another reason: the database decides.
+        return await self._store.get(row_id)

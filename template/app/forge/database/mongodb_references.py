@@ -1,12 +1,15 @@
 """References between rows. MongoDB does not check them, so the service does, in a transaction if the server has them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from app.forge.database.mongodb_driver import Document, DriverDatabase, Session
 from app.forge.errors import MissingReference, Referenced
 from app.forge.table import Referrer, Table, referrers_in
+
+# Returns the condition for the rows of a table that exist for the caller.
+Visible = Callable[[str], Document]
 
 
 class Emptied(NamedTuple):
@@ -55,26 +58,29 @@ class References:
         table: Table,
         rows: Sequence[Mapping[str, Any]],
         session: Session | None,
+        visible: Visible,
         *,
         is_batch: bool = False,
     ) -> None:
-        """Raise `MissingReference` if one of the rows refers to a row that does not exist."""
+        """Raise `MissingReference` if one of the rows refers to a row that does not exist for the caller."""
         for referrer in self._of[table.name]:
-            await self._check(referrer, rows, session, is_batch=is_batch)
+            await self._check(referrer, rows, session, visible, is_batch=is_batch)
 
     async def _check(
         self,
         referrer: Referrer,
         rows: Sequence[Mapping[str, Any]],
         session: Session | None,
+        visible: Visible,
         *,
         is_batch: bool,
     ) -> None:
         name = referrer.column.name
         wanted = {row[name] for row in rows if row.get(name) is not None}
-        missing = (
-            wanted - await self._ids(referrer.to, {"_id": {"$in": list(wanted)}}, session) if wanted else ()
-        )
+        if not wanted:
+            return
+        found = {"_id": {"$in": list(wanted)}, **visible(referrer.to)}
+        missing = wanted - await self._ids(referrer.to, found, session)
         if missing:
             index = next(index for index, row in enumerate(rows) if row.get(name) in missing)
             noun = self._tables[referrer.to].noun

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -22,7 +23,7 @@ from app.forge.http.caching import matches
 from app.forge.serializer import Serializer
 from app.forge.store import Document as Answer
 from app.forge.store import Row, document_of, page_of
-from app.forge.table import Table
+from app.forge.table import OWNER, Table
 
 Tell = Callable[[TransactionScope], Awaitable[None]]
 
@@ -60,16 +61,29 @@ class MongoStore:
         }
         self._is_referred_to = references.has_to(table)
         self._summary = summary_pipeline(table)
+        # The tables in which the owner sees no rows of others.
+        self._limited = frozenset[str]()
+        self._owner = ""
+        # The condition for all rows that exist for the caller.
+        self._own: Document = {}
+
+    def of(self, owner: str, tables: frozenset[str]) -> "MongoStore":
+        if not tables:
+            return self
+        store = copy(self)
+        own = {OWNER: owner} if self._table.name in tables else {}
+        vars(store).update(_limited=tables, _owner=owner, _own=own)
+        return store
 
     async def get(self, row_id: UUID) -> Answer:
         # The whole document: a projection costs more to send than it saves.
-        found = await self._answer(self._rows.find_one, {"_id": row_id})
+        found = await self._answer(self._rows.find_one, {"_id": row_id, **self._own})
         if found is None:
             raise NotFound.of(self._table.noun, row_id)
         return self._answered(found)
 
     async def get_expanded(self, row_id: UUID, expand: Sequence[str]) -> Answer:
-        pipeline = [{"$match": {"_id": row_id}}, *self._lookups(expand)]
+        pipeline = [{"$match": {"_id": row_id, **self._own}}, *self._lookups(expand)]
         found = await self._answer(aggregate, self._rows, pipeline)
         if not found:
             raise NotFound.of(self._table.noun, row_id)
@@ -109,7 +123,7 @@ class MongoStore:
     async def page(
         self, limit: int, after: UUID | None, filters: Mapping[str, Any], expand: Sequence[str]
     ) -> bytes:
-        wanted = self._documents.wanted(filters)
+        wanted = self._documents.wanted(filters) | self._own
         # One row more than requested shows whether there is a next page.
         if expand:
             found = await self._newest_expanded(wanted, after, limit + 1, expand)
@@ -124,14 +138,17 @@ class MongoStore:
     async def export(self) -> AsyncIterator[bytes]:
         last: UUID | None = None
         # Page by page, because the server closes a cursor that a slow client leaves idle for ten minutes.
-        while found := await self._newest({}, last, EXPORT_CHUNK_ROWS):
+        while found := await self._newest(self._own, last, EXPORT_CHUNK_ROWS):
             rows = map(self._documents.row, found)
             yield b"".join([self._serializer.one(row) + b"\n" for row in rows])
             last = found[-1]["_id"]
 
     async def summary(self) -> dict[str, Any]:
-        (found,) = await self._answer(aggregate, self._rows, self._summary)
+        (found,) = await self._answer(aggregate, self._rows, [{"$match": self._own}, *self._summary])
         return summary_of(self._table, self._documents, found)
+
+    def _visible(self, table: str) -> Document:
+        return {OWNER: self._owner} if table in self._limited else {}
 
     def _answered(self, found: Document) -> Answer:
         return document_of(self._serializer.one(self._documents.row(found)))
@@ -157,7 +174,7 @@ class MongoStore:
             await self._insert_one(self._documents.document(row), None)
 
     async def _insert_checked(self, row: Row, session: Session | None) -> None:
-        await self._references.check(self._table, [row], session)
+        await self._references.check(self._table, [row], session, self._visible)
         await self._insert_one(self._documents.document(row), session)
 
     async def _insert_one(self, document: Document, session: Session | None) -> None:
@@ -175,7 +192,7 @@ class MongoStore:
         documents = list(map(self._documents.document, rows))
 
         async def write(session: Session | None) -> None:
-            await self._references.check(self._table, rows, session, is_batch=True)
+            await self._references.check(self._table, rows, session, self._visible, is_batch=True)
             await self._insert_documents(documents, session)
 
         await self._operations.write_together(write)
@@ -199,7 +216,7 @@ class MongoStore:
             return await self._change(row_id, values, if_match, None)
 
         async def write(session: Session | None) -> Document:
-            await self._references.check(self._table, [changes], session)
+            await self._references.check(self._table, [changes], session, self._visible)
             return await self._change(row_id, values, if_match, session)
 
         return await self._operations.write_together(write)
@@ -221,9 +238,10 @@ class MongoStore:
 
     async def _wanted(self, row_id: UUID, if_match: str | None, session: Session | None) -> Document:
         """Return the query for the row, if it is still the one that `if_match` names."""
+        wanted = {"_id": row_id, **self._own}
         if if_match is None:
-            return {"_id": row_id}
-        found = await self._on_primary.find_one({"_id": row_id}, session=session)
+            return wanted
+        found = await self._on_primary.find_one(wanted, session=session)
         if found is None:
             raise NotFound.of(self._table.noun, row_id)
         if not matches(if_match, self._answered(found).etag):
@@ -243,7 +261,9 @@ class MongoStore:
 
         async def write(session: Session | None) -> None:
             # Before anything else is deleted: without transactions it could not be restored.
-            await self._wanted(row_id, if_match, session)
+            wanted = await self._wanted(row_id, if_match, session)
+            if self._own and await self._on_primary.find_one(wanted, ["_id"], session=session) is None:
+                raise NotFound.of(self._table.noun, row_id)
             together = await self._references.together(self._table, row_id, session)
             others.changed_rows += together.rows()
             await self._references.remove(self._table, row_id, together, session)
@@ -299,8 +319,15 @@ class MongoStore:
         }
         row = self._documents.row(document)
         for relation, referred in found.items():
-            row[relation] = self._referred[relation].row(referred[0]) if referred else None
+            seen = [each for each in referred if self._is_visible(relation, each)]
+            row[relation] = self._referred[relation].row(seen[0]) if seen else None
         return row
+
+    def _is_visible(self, relation: str, document: Document) -> bool:
+        # Not in the lookup: MongoDB before 5.0 takes no condition there.
+        reference = self._relations[relation].reference
+        assert reference is not None
+        return document.items() >= self._visible(reference.to).items()
 
 
 def _older(after: UUID | None) -> Document:

@@ -102,19 +102,31 @@ def fields_of(table: Table) -> str:
 
 
 class Statements:
-    """The statements of a table. Their own names start with `_`, which no column's name does."""
+    """The statements of a table. Their own names start with `_`, which no column's name does.
 
-    def __init__(self, table: Table, tables: Mapping[str, Table]) -> None:
+    With `limited`, the owner is the last value of each that reads, changes or deletes, and in these tables it sees no
+    rows of others.
+    """
+
+    def __init__(
+        self, table: Table, tables: Mapping[str, Table], limited: frozenset[str] = frozenset()
+    ) -> None:
         self._table = table
         self._tables = tables
+        self._limited = limited
         self._name = quoted(table.name)
         self._fields = fields_of(table)
         self.names = ["id", *(column.name for column in table.columns), "created_at", "updated_at"]
         self.converters = {
             column.name: convert for column in table.columns if (convert := converter(column)) is not None
         }
-        row = self._row(f"SELECT {self._fields} FROM {self._name} WHERE id = $1")
-        self.get = row
+        # By column, those that find the first of many values to which the owner may not refer.
+        self.referable = {
+            column.name: self.missing(column)
+            for column in table.references
+            if column.reference is not None and column.reference.to in limited
+        }
+        self.get = self._row(f"SELECT {self._fields} FROM {self._name} WHERE id = $1{self.own(2)}")
         columns = ", ".join(map(quoted, self.names))
         # True if the response to an insert comes from the database; otherwise it is known before.
         self.insert_returns = any(column.kind in WRITTEN_OTHERWISE for column in table.columns)
@@ -125,18 +137,21 @@ class Statements:
             f"INSERT INTO {self._name} ({columns}) SELECT {populated} "
             f"FROM json_populate_recordset(NULL::{self._name}, $1::json)"
         )
-        self.update = self._update("")
-        self.delete = f"DELETE FROM {self._name} WHERE id = $1 RETURNING id"
+        self.update = self._update(self.own(4))
+        self.delete = f"DELETE FROM {self._name} WHERE id = $1{self.own(2)} RETURNING id"
         # A row has another `xmin` after each change.
         self.get_version = (
-            f"SELECT ({self._row(f'SELECT {self._fields}')}), xmin::text FROM {self._name} WHERE id = $1"
+            f"SELECT ({self._row(f'SELECT {self._fields}')}), xmin::text FROM {self._name} "
+            f"WHERE id = $1{self.own(2)}"
         )
-        self.update_version = self._update(" AND xmin = $4::text::xid")
-        self.delete_version = f"DELETE FROM {self._name} WHERE id = $1 AND xmin = $2::text::xid RETURNING id"
+        self.update_version = self._update(f" AND xmin = $4::text::xid{self.own(5)}")
+        self.delete_version = (
+            f"DELETE FROM {self._name} WHERE id = $1 AND xmin = $2::text::xid{self.own(3)} RETURNING id"
+        )
         self.lock = f"{self.get_version} FOR UPDATE"
         self.export = (
             f'SELECT "id", row_to_json(_row)::text FROM (SELECT {self._fields} FROM {self._name} '
-            f"WHERE id < $1 ORDER BY id DESC LIMIT $2) AS _row"
+            f"WHERE id < $1{self.own(3)} ORDER BY id DESC LIMIT $2) AS _row"
         )
         self.summary = self._summary()
         self.page = lru_cache(MAX_PAGES)(self._page)
@@ -144,17 +159,27 @@ class Statements:
     def get_expanded(self, relations: tuple[str, ...]) -> str:
         """Return the statement that reads one row with the rows that these relations refer to."""
         return self._row(
-            f"SELECT {self._fields}{self._expanded(relations)} FROM {self._name} AS _found WHERE id = $1"
+            f"SELECT {self._fields}{self._expanded(relations, 2)} FROM {self._name} AS _found "
+            f"WHERE id = $1{self.own(2)}"
         )
 
     def missing(self, column: Column) -> str:
         """Return the statement that finds the first of many values that refers to no row, counted from 0."""
         assert column.reference is not None
-        return _first(column, f"NOT EXISTS (SELECT FROM {quoted(column.reference.to)} WHERE id = _value)")
+        target = column.reference.to
+        own = _of_owner(2) if target in self._limited else ""
+        return _first(column, f"NOT EXISTS (SELECT FROM {quoted(target)} WHERE id = _value{own})")
 
     def taken(self, column: Column) -> str:
         """Return the statement that finds the first of many values that is taken, counted from 0."""
         return _first(column, f"EXISTS (SELECT FROM {self._name} WHERE {quoted(column.name)} = _value)")
+
+    def own(self, number: int) -> str:
+        """Return the end of a condition, in which the owner is the value with this number."""
+        if not self._limited:
+            return ""
+        # Every value has to occur.
+        return _of_owner(number) if self._table.name in self._limited else f" AND ${number}::text IS NOT NULL"
 
     def _row(self, rows: str) -> str:
         return f"SELECT row_to_json(_row)::text FROM ({rows}) AS _row"
@@ -194,27 +219,34 @@ class Statements:
             conditions += f" AND ($2::int > 0 OR id IN (SELECT id FROM {self._name}))"
         # UUIDv7 ids are in the order of creation, so the primary key serves the pages, too. With one row
         # more than requested, there is a next page.
+        owner = len(filters) + 3
+        conditions += self.own(owner)
         return (
             f"WITH _found AS MATERIALIZED (SELECT * FROM {self._name} WHERE id < $1{conditions} "
             "ORDER BY id DESC LIMIT $2::int + 1), "
-            f"_shown AS (SELECT {self._fields}{self._expanded(relations)} FROM _found LIMIT $2) "
+            f"_shown AS (SELECT {self._fields}{self._expanded(relations, owner)} FROM _found LIMIT $2) "
             "SELECT coalesce(array_to_json(array_agg(_shown)), '[]')::text, "
             "CASE WHEN (SELECT count(*) FROM _found) > $2 THEN (array_agg(_shown.id))[$2] END FROM _shown"
         )
 
-    def _expanded(self, relations: tuple[str, ...]) -> str:
-        """Return one more column for each relation: the row that a row of `_found` refers to, or null."""
+    def _expanded(self, relations: tuple[str, ...], owner: int) -> str:
+        """Return one more column for each relation: the row that a row of `_found` refers to, or null.
+
+        `owner` is the number of the value.
+        """
         return "".join(
-            f", {self._referred(column)} AS {quoted(column.relation)}"
+            f", {self._referred(column, owner)} AS {quoted(column.relation)}"
             for column in self._table.references
             if column.relation in relations
         )
 
-    def _referred(self, column: Column) -> str:
+    def _referred(self, column: Column, owner: int) -> str:
         assert column.reference is not None
         target = self._tables[column.reference.to]
+        own = _of_owner(owner) if target.name in self._limited else ""
         rows = (
-            f"SELECT {fields_of(target)} FROM {quoted(target.name)} WHERE id = _found.{quoted(column.name)}"
+            f"SELECT {fields_of(target)} FROM {quoted(target.name)} "
+            f"WHERE id = _found.{quoted(column.name)}{own}"
         )
         return f"(SELECT row_to_json(_row) FROM ({rows}) AS _row)"
 
@@ -222,7 +254,8 @@ class Statements:
         """Return the statement for the count, three values of each number, and two lists of each counted column."""
         columns = self._table.columns
         figures = [", ".join(_figures(column)) for column in columns if column.is_number]
-        parts = [f"(SELECT {', '.join(['count(*)', *figures])} FROM {self._name}) AS _all"]
+        count = f"SELECT {', '.join(['count(*)', *figures])} FROM {self._name} WHERE true{self.own(1)}"
+        parts = [f"({count}) AS _all"]
         for number, column in enumerate(column for column in columns if column.is_counted):
             order = "_count DESC, _value"
             top = f"{self._counted(column)} GROUP BY _value ORDER BY {order} LIMIT {TOP}"
@@ -236,9 +269,14 @@ class Statements:
         if column.is_list:
             # JSON itself has no order.
             element = "_element::text" if column.kind == "json" else "_element"
-            rows = f"{self._name}, unnest({name}) AS _element"
+            rows = f"{self._name}, unnest({name}) AS _element WHERE true{self.own(1)}"
             return f"SELECT {element} AS _value, count(DISTINCT id) AS _count FROM {rows}"
-        return f"SELECT {name} AS _value, count(*) AS _count FROM {self._name} WHERE {name} IS NOT NULL"
+        rows = f"{self._name} WHERE {name} IS NOT NULL{self.own(1)}"
+        return f"SELECT {name} AS _value, count(*) AS _count FROM {rows}"
+
+
+def _of_owner(number: int) -> str:
+    return f' AND "owner" = ${number}::text'
 
 
 def _first(column: Column, condition: str) -> str:

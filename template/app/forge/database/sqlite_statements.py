@@ -20,6 +20,9 @@ SUM_UNIT = 10**9
 MOST_USED = 10
 # Statements cached per table, for combinations of filters and relations.
 STATEMENTS_KEPT = 256
+# The owner whose rows a statement is limited to, as its first value. No table's name has a space.
+WITH_OWNER = 'WITH "the owner" (subject) AS (SELECT ?) '
+THE_OWNER = '(SELECT subject FROM "the owner")'
 # Kinds whose JSON may differ between SQLite and a serializer.
 WRITTEN_BY_SQLITE = frozenset({"float", "decimal", "json"})
 
@@ -44,25 +47,39 @@ def elements(table: Table, column: str) -> str:
 
 
 class Statements:
-    """The statements of one table, each built once."""
+    """The statements of one table, each built once.
 
-    def __init__(self, table: Table, tables: Mapping[str, Table]) -> None:
+    With `limited`, the owner is the first value of each, and in these tables it sees no rows of others.
+    """
+
+    def __init__(
+        self, table: Table, tables: Mapping[str, Table], limited: frozenset[str] = frozenset()
+    ) -> None:
         self._table = table
+        # The beginning of each, and the end of its condition.
+        self.with_owner = WITH_OWNER if limited else ""
+        self.own = own_rows(table) if table.name in limited else ""
         self._name = name = quoted(table.name)
         self._id = f"{name}.id"
         self._members = _row_members(table, name)
         self._expanded = {
-            column.relation: _expanded(name, column, tables[column.reference.to])
+            column.relation: _expanded(name, column, tables[column.reference.to], limited)
             for column in table.references
             if column.reference is not None and column.reference.to in tables
+        }
+        # By column, those that find a row which the owner may refer to.
+        self.referable = {
+            column.name: f"{WITH_OWNER}{row_of(column.reference.to)}{own_rows(tables[column.reference.to])}"
+            for column in table.references
+            if column.reference is not None and column.reference.to in limited
         }
         row = json_object(self._members)
         names = [column.name for column in all_columns(table)]
         into = f"{name} ({', '.join(map(quoted, names))}) VALUES ({', '.join('?' * len(names))})"
         self.insert = f"INSERT INTO {into}"
         self.insert_returning = f"{self.insert} RETURNING {row}"
-        self.get = f"SELECT {row} FROM {name} WHERE {self._id} = ?"
-        self._changed = f"updated_at = ? WHERE {self._id} = ? RETURNING {row}"
+        self.get = f"{self.with_owner}SELECT {row} FROM {name} WHERE {self._id} = ?{self.own}"
+        self._changed = f"updated_at = ? WHERE {self._id} = ?{self.own} RETURNING {row}"
         self._lists = {column.name for column in table.columns if column.is_list}
         # Both take tuples. Building a statement can take longer than a point read.
         self.get_expanded = lru_cache(STATEMENTS_KEPT)(self._get_expanded)
@@ -71,11 +88,20 @@ class Statements:
     def update_of(self, columns: Iterable[str]) -> str:
         """Return the statement that sets these columns and `updated_at`, and returns the row as JSON."""
         assignments = "".join([f"{quoted(column)} = ?, " for column in columns])
-        return f"UPDATE {self._name} SET {assignments}{self._changed}"
+        return f"{self.with_owner}UPDATE {self._name} SET {assignments}{self._changed}"
+
+    def figures(self, columns: Iterable[Column]) -> str:
+        """Return the statement that counts rows, and summarizes a number in three values, a decimal in five."""
+        return f"{self.with_owner}{figures(self._table, columns)}{self.own.replace(' AND ', ' WHERE ', 1)}"
+
+    def most_used(self, column: Column) -> str:
+        """Return the statement for the most frequent values of a column, with their counts."""
+        return f"{self.with_owner}{most_used(self._table, column, self.own)}"
 
     def _get_expanded(self, relations: tuple[str, ...]) -> str:
         """Return the statement for a row, expanded with the rows that these relations refer to."""
-        return f"SELECT {self._row_with(relations)} FROM {self._name} WHERE {self._id} = ?"
+        selected = self._row_with(relations)
+        return f"{self.with_owner}SELECT {selected} FROM {self._name} WHERE {self._id} = ?{self.own}"
 
     def in_order(self, filters: Iterable[str]) -> tuple[str, ...]:
         """Return the filters in the order that `page_of` requires: lists first."""
@@ -96,9 +122,11 @@ class Statements:
             else:
                 found = f"SELECT 1 FROM {side} AS other WHERE other.value = ? AND other.row_id = {self._id}"
                 conditions.append(f"EXISTS ({found})")
-        where = " AND ".join([*conditions, f"{cursor} < ?"])
+        where = " AND ".join([*conditions, f"{cursor} < ?{self.own}"])
         selected = f"{self._id}, {self._row_with(relations)}"
-        return f"SELECT {selected} FROM {tables} WHERE {where} ORDER BY {cursor} DESC LIMIT ?"
+        return (
+            f"{self.with_owner}SELECT {selected} FROM {tables} WHERE {where} ORDER BY {cursor} DESC LIMIT ?"
+        )
 
     def _row_with(self, relations: Sequence[str]) -> str:
         return json_object([*self._members, *((name, self._expanded[name]) for name in relations)])
@@ -149,11 +177,17 @@ def _decimal_text(value: str, places: int) -> str:
     return f"CASE WHEN {value} < 0 THEN '-' || {text} WHEN {value} >= 0 THEN {text} END"
 
 
-def _expanded(name: str, column: Column, target: Table) -> str:
+def own_rows(table: Table, alias: str = "") -> str:
+    """Return the end of a condition for rows of the owner; `alias` is the name of the table in the statement."""
+    return f" AND {alias or quoted(table.name)}.owner = {THE_OWNER}"
+
+
+def _expanded(name: str, column: Column, target: Table, limited: frozenset[str]) -> str:
     # Table names have no spaces, so this is none of them.
     alias = quoted(f"expanded {column.relation}")
     row = json_object(_row_members(target, alias))
-    source = f"{quoted(target.name)} AS {alias} WHERE {alias}.id = {name}.{quoted(column.name)}"
+    own = own_rows(target, alias) if target.name in limited else ""
+    source = f"{quoted(target.name)} AS {alias} WHERE {alias}.id = {name}.{quoted(column.name)}{own}"
     # SQLite may treat the result of a subquery as plain text.
     return f"json((SELECT {row} FROM {source}))"
 
@@ -187,15 +221,18 @@ def _figures(column: Column, value: str) -> str:
     return f"min({value}), max({value}), count({value}), {sums}"
 
 
-def most_used(table: Table, column: Column) -> str:
-    """Return the statement for the most frequent values of a column, with their counts."""
+def most_used(table: Table, column: Column, own: str = "") -> str:
+    """Return the statement for the most frequent values of a column, with their counts.
+
+    `own` is the end of its condition.
+    """
     name, value = quoted(table.name), _of(table, column.name)
     if not column.is_list:
-        found = f"SELECT {value} AS value FROM {name} WHERE {value} IS NOT NULL"
-    elif column.is_filter:
+        found = f"SELECT {value} AS value FROM {name} WHERE {value} IS NOT NULL{own}"
+    elif column.is_filter and not own:
         found = f"SELECT value FROM {elements(table, column.name)}"
     else:
-        found = f"SELECT value FROM (SELECT DISTINCT {name}.id, value FROM {name}, json_each({value}))"
+        found = f"SELECT value FROM (SELECT DISTINCT {name}.id, value FROM {name}, json_each({value}) WHERE true{own})"
     counted = f"SELECT value, count(*) AS rows_with_it FROM ({found}) GROUP BY value"
     return f"{counted} ORDER BY rows_with_it DESC, value LIMIT {MOST_USED}"
 

@@ -3,9 +3,10 @@
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from copy import copy
 from datetime import datetime
 from decimal import ROUND_HALF_UP
-from functools import partial
+from functools import cache, partial
 from typing import Any
 from uuid import UUID
 
@@ -16,12 +17,10 @@ from app.forge.database.sqlite_statements import (
     WRITTEN_BY_SQLITE,
     Dependents,
     Statements,
-    figures,
-    most_used,
 )
 from app.forge.database.sqlite_values import Values, from_decimal, time_text
 from app.forge.database.transactions import TransactionScope
-from app.forge.errors import NotFound, PreconditionFailed, Referenced
+from app.forge.errors import MissingReference, NotFound, PreconditionFailed, Referenced
 from app.forge.fields import EXACT
 from app.forge.http.caching import matches
 from app.forge.serializer import Serializer
@@ -47,23 +46,34 @@ class SqliteStore:
         tell: Tell,
     ) -> None:
         self._table = table
+        self._tables = tables
         self._serializer = serializer
         self._connections = connections
         self._tell = tell
         self._sql = Statements(table, tables)
+        self._limited = cache(partial(Statements, table, tables))
+        # The first value of each statement, if the store is limited to an owner.
+        self._owner: tuple[str, ...] = ()
         self._values = Values(table)
         self._refusals = Refusals(table, tables, self._values)
         self.removal = Removal(table, tables)
         self._is_written_alike = WRITTEN_BY_SQLITE.isdisjoint(column.kind for column in table.columns)
 
+    def of(self, owner: str, tables: frozenset[str]) -> "SqliteStore":
+        if not tables:
+            return self
+        store = copy(self)
+        vars(store).update(_sql=self._limited(tables), _owner=(owner,))
+        return store
+
     async def get(self, row_id: UUID) -> Document:
-        found = self._connections.read(self._sql.get, (str(row_id),))
+        found = self._connections.read(self._sql.get, (*self._owner, str(row_id)))
         if not found:
             raise NotFound.of(self._table.noun, row_id)
         return document_of(self._serializer.one(found[0][0].encode()))
 
     async def get_expanded(self, row_id: UUID, expand: Sequence[str]) -> Document:
-        found = self._connections.read(self._sql.get_expanded(tuple(expand)), (str(row_id),))
+        found = self._connections.read(self._sql.get_expanded(tuple(expand)), (*self._owner, str(row_id)))
         if not found:
             raise NotFound.of(self._table.noun, row_id)
         return document_of(self._serializer.one_expanded(found[0][0].encode()))
@@ -81,6 +91,8 @@ class SqliteStore:
         values = [self._values.of_row(row) for row in rows]
 
         def write(connection: sqlite3.Connection) -> None:
+            for index, row in enumerate(rows):
+                self._refuse_others(connection, row, index)
             try:
                 connection.executemany(self._sql.insert, values)
             except sqlite3.IntegrityError as error:
@@ -95,9 +107,10 @@ class SqliteStore:
             return await self._connections.write(partial(self._checked, row_id=row_id, if_match=if_match))
         sql = self._sql.update_of(changes)
         values = [self._values.of_column(name, value) for name, value in changes.items()]
-        parameters = (*values, time_text(updated_at), str(row_id))
+        parameters = (*self._owner, *values, time_text(updated_at), str(row_id))
 
         def write(connection: sqlite3.Connection) -> list[Any]:
+            self._refuse_others(connection, changes)
             if if_match is not None:
                 self._checked(connection, row_id, if_match)
             try:
@@ -115,7 +128,7 @@ class SqliteStore:
         deadline = time.monotonic() + self._connections.timeout_seconds
 
         def write(connection: sqlite3.Connection) -> None:
-            if if_match is not None:
+            if if_match is not None or self._owner:
                 self._checked(connection, row_id, if_match)
             if not self.removal.takes_others:
                 self.removal.run(connection, row_id)
@@ -137,7 +150,8 @@ class SqliteStore:
         names = self._sql.in_order(filters)
         sql = self._sql.page_of(names, tuple(expand))
         # One row more than requested shows whether there is a next page.
-        parameters = (*[self._values.of_filter(name, filters[name]) for name in names], before, limit + 1)
+        values = [self._values.of_filter(name, filters[name]) for name in names]
+        parameters = (*self._owner, *values, before, limit + 1)
         if len(names) > 1:
             # No index covers them together, so finding one row may mean reading the whole table.
             rows = await self._connections.scan(sql, parameters)
@@ -151,16 +165,17 @@ class SqliteStore:
     async def export(self) -> AsyncIterator[bytes]:
         last, sql = AFTER_ALL_IDS, self._sql.page_of((), ())
         # Page by page, because the write-ahead log cannot be reset during a long read.
-        while rows := await self._connections.scan(sql, (last, EXPORT_CHUNK_ROWS)):
+        while rows := await self._connections.scan(sql, (*self._owner, last, EXPORT_CHUNK_ROWS)):
             yield b"".join([self._serializer.one(row.encode()) + b"\n" for _, row in rows])
             last = rows[-1][0]
 
     async def summary(self) -> dict[str, Any]:
-        return await self._connections.read_in_thread(partial(_summary, table=self._table))
+        return await self._connections.read_in_thread(self._summary)
 
     def _insert(self, connection: sqlite3.Connection, row: Row, values: Sequence[Any]) -> list[Any]:
         # Where both write the same JSON, the serializer is faster than RETURNING.
         sql = self._sql.insert if self._is_written_alike else self._sql.insert_returning
+        self._refuse_others(connection, row)
         try:
             return connection.execute(sql, values).fetchall()
         except sqlite3.IntegrityError as error:
@@ -172,13 +187,40 @@ class SqliteStore:
 
     def _checked(self, connection: sqlite3.Connection, row_id: UUID, if_match: str | None) -> Document:
         """Return the row as the database has it, or raise `NotFound` or `PreconditionFailed`."""
-        found = connection.execute(self._sql.get, (str(row_id),)).fetchall()
+        found = connection.execute(self._sql.get, (*self._owner, str(row_id))).fetchall()
         if not found:
             raise NotFound.of(self._table.noun, row_id)
         document = document_of(self._serializer.one(found[0][0].encode()))
         if if_match is not None and not matches(if_match, document.etag):
             raise PreconditionFailed.of(self._table.noun, row_id)
         return document
+
+    def _refuse_others(
+        self, connection: sqlite3.Connection, values: Mapping[str, Any], index: int | None = None
+    ) -> None:
+        """Raise `MissingReference` for a reference to a row that does not exist for the owner."""
+        for name, sql in self._sql.referable.items():
+            value = values.get(name)
+            if value is not None and not connection.execute(sql, (*self._owner, str(value))).fetchone():
+                reference = self._table.column(name).reference
+                assert reference is not None
+                raise MissingReference(self._tables[reference.to].noun, name, value, index)
+
+    def _summary(self, connection: sqlite3.Connection) -> dict[str, Any]:
+        """Read the whole table, or all rows of the owner."""
+        columns = self._table.columns
+        numbers = [column for column in columns if column.is_number]
+        count, *found = connection.execute(self._sql.figures(numbers), self._owner).fetchone()
+        rest = iter(found)
+        summed = {column.name: _figures(column, rest) for column in numbers}
+        counted = {column.name: self._counts(connection, column) for column in columns if column.is_counted}
+        in_order = [column.name for column in columns if column.is_number or column.is_counted]
+        return {"count": count, **{name: summed.get(name, counted.get(name)) for name in in_order}}
+
+    def _counts(self, connection: sqlite3.Connection, column: Column) -> list[dict[str, Any]]:
+        found = connection.execute(self._sql.most_used(column), self._owner).fetchall()
+        is_bool = column.kind == "bool" and not column.is_list
+        return [{"value": bool(value) if is_bool else value, "count": count} for value, count in found]
 
 
 class Removal:
@@ -214,19 +256,6 @@ class Removal:
         return Referenced.of(self._table.noun, row_id, self._tables[found[0]].noun) if found else error
 
 
-def _summary(connection: sqlite3.Connection, table: Table) -> dict[str, Any]:
-    """Read the whole table."""
-    numbers = [column for column in table.columns if column.is_number]
-    count, *found = connection.execute(figures(table, numbers)).fetchone()
-    rest = iter(found)
-    summed = {column.name: _figures(column, rest) for column in numbers}
-    counted = {
-        column.name: _counts(connection, table, column) for column in table.columns if column.is_counted
-    }
-    in_order = [column.name for column in table.columns if column.is_number or column.is_counted]
-    return {"count": count, **{name: summed.get(name, counted.get(name)) for name in in_order}}
-
-
 def _figures(column: Column, found: Iterator[Any]) -> dict[str, Any]:
     lowest, highest = next(found), next(found)
     if column.kind != "decimal":
@@ -242,9 +271,3 @@ def _figures(column: Column, found: Iterator[Any]) -> dict[str, Any]:
         "mean": mean,
     }
     return {name: format(value, "f") for name, value in exact.items()}
-
-
-def _counts(connection: sqlite3.Connection, table: Table, column: Column) -> list[dict[str, Any]]:
-    found = connection.execute(most_used(table, column)).fetchall()
-    is_bool = column.kind == "bool" and not column.is_list
-    return [{"value": bool(value) if is_bool else value, "count": count} for value, count in found]

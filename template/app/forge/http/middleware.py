@@ -1,6 +1,6 @@
 """Middleware for every request: a request id, timing, and a limit on the body.
 
-Plain ASGI, because `BaseHTTPMiddleware` costs several times more than the whole request.
+Plain ASGI, because `BaseHTTPMiddleware` costs more than the whole request.
 """
 
 import logging

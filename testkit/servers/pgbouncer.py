@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 import asyncpg  # type: ignore[import-untyped]
 
+from testkit.servers.debian import unpack
 from testkit.servers.errors import NotUsable, ServerUnavailable
 from testkit.servers.postgres import CONNECT_SECONDS, PostgresServer, run
 from testkit.servers.privileges import give_away, is_reachable, server_uid
@@ -29,7 +29,6 @@ from testkit.servers.wheels import locked, server_home
 VARIABLE = "FASTFORGE_PGBOUNCER"
 KEEPS_STATEMENTS_SINCE = (1, 21)
 REMEDY = f"apt-get install pgbouncer, or set {VARIABLE}=/path/to/pgbouncer"
-KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 PATHS = ("usr/sbin", "usr/local/sbin", "usr/bin", "usr/local/bin", "opt/homebrew/bin")
 LIBRARIES = (
     *("libc6", "libgcc-s1", "libpam0g", "libaudit1", "libcap-ng0", "libsystemd0", "libcap2", "libgcrypt20"),
@@ -165,7 +164,7 @@ def _debians(release: Release) -> list[str]:
     with locked(folder.with_suffix(".lock")):
         if not (folder / "complete").exists():
             shutil.rmtree(folder, ignore_errors=True)
-            _unpack(release, folder)
+            unpack(release.suite, ["pgbouncer", *LIBRARIES, *release.libraries], folder)
             (folder / "complete").touch()
     libraries = folder / "usr/lib" / f"{platform.machine()}-linux-gnu"
     # Older releases have the C library, and some others, outside /usr.
@@ -176,53 +175,3 @@ def _debians(release: Release) -> list[str]:
     command = [str(loader), "--library-path", f"{libraries}:{more}", str(folder / "usr/sbin/pgbouncer")]
     version_of(command)
     return command
-
-
-def _unpack(release: Release, target: Path) -> None:
-    if not shutil.which("apt-get") or not shutil.which("dpkg-deb") or not KEYRING.exists():
-        raise NotUsable("apt-get, dpkg-deb or the keyring of Debian is missing")
-    packages = ["pgbouncer", *LIBRARIES, *release.libraries]
-    with TemporaryDirectory(prefix="pgbouncer-") as name:
-        work = Path(name)
-        for part in ("lists/partial", "cache/archives/partial", "parts", "debs"):
-            (work / part).mkdir(parents=True)
-        (work / "parts/debian.sources").write_text(
-            f"Types: deb\nURIs: {_mirror()}\nSuites: {release.suite}\n"
-            f"Components: main\nSigned-By: {KEYRING}\n"
-        )
-        places = {
-            "Dir::Etc::sourcelist": "/dev/null",
-            "Dir::Etc::sourceparts": work / "parts",
-            "Dir::State::lists": work / "lists",
-            "Dir::Cache": work / "cache",
-            "APT::Sandbox::User": "",
-            "Acquire::Languages": "none",
-        }
-        apt = [
-            "apt-get",
-            "-qq",
-            *(word for item in places.items() for word in ("-o", f"{item[0]}={item[1]}")),
-        ]
-        _run([*apt, "update"], work)
-        _run([*apt, "download", *packages], work / "debs")
-        for package in sorted((work / "debs").glob("*.deb")):
-            _run(["dpkg-deb", "--extract", str(package), str(target)], work)
-
-
-def _mirror() -> str:
-    """Return the mirror of this system's own packages."""
-    listing = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]
-    mirrors = [line for line in _run(listing, Path("/")).split() if "security" not in line]
-    if not mirrors:
-        raise NotUsable("apt-get knows no mirror of Debian")
-    return mirrors[0]
-
-
-def _run(command: list[str], folder: Path) -> str:
-    done = subprocess.run(
-        command, cwd=folder, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True
-    )
-    if done.returncode != 0:
-        words = (done.stderr or done.stdout).strip().splitlines()[-3:]
-        raise NotUsable(f"`{' '.join(command[:2])} …` failed: {' / '.join(words)}")
-    return done.stdout

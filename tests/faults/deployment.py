@@ -6,7 +6,9 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -38,6 +40,13 @@ POLL_SECONDS = 0.02
 # If a shell allows 1,024, a thousand clients of one worker would be too many.
 OPEN_FILES = 4_096
 STARTED = b"Application startup complete."
+# Passes a socket to the program as systemd does: man 3 sd_listen_fds.
+PASS_SOCKET = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 # A template that was broken on purpose must not replace the results of the real one.
 FOLDER = VAR / "faults" if TEMPLATE.parent == REPOSITORY else TEMPLATE.parent / "faults"
 SETTINGS = {
@@ -91,6 +100,8 @@ class Deployment:
     settings: Mapping[str, object] = field(default_factory=dict)
     starts: int = 0
     log_begins_at: int = 0
+    # The socket at which it listens, if another process opened it.
+    passed: socket.socket | None = None
 
     @property
     def variant(self) -> Variant:
@@ -122,9 +133,10 @@ class Deployment:
         with self.log.open("ab") as log:
             self.log_begins_at = log.tell()
             self.process = subprocess.Popen(
-                [".venv/bin/python", "-m", "app"],
+                self._command(),
                 cwd=self.run.project,
                 env=self.environment(settings),
+                pass_fds=[] if self.passed is None else [self.passed.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -133,6 +145,12 @@ class Deployment:
         self.settings = settings
         self.wait_until_ready()
         return time.monotonic() - started_at
+
+    def _command(self) -> list[str]:
+        command = [".venv/bin/python", "-m", "app"]
+        if self.passed is None:
+            return command
+        return [sys.executable, "-c", PASS_SOCKET, str(self.passed.fileno()), *command]
 
     def environment(self, settings: Mapping[str, object]) -> dict[str, str]:
         """Return the environment of the service with these settings over the usual ones."""

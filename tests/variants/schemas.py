@@ -1,4 +1,4 @@
-"""The schemas that GitHub, Compose and Renovate publish for their files."""
+"""The schemas that GitHub, GitLab, Compose and Renovate publish for their files."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ SCHEMAS = {
     ".github/ISSUE_TEMPLATE/bug.yml": "github-issue-forms",
     ".github/ISSUE_TEMPLATE/config.yml": "github-issue-config",
     ".github/ISSUE_TEMPLATE/idea.yml": "github-issue-forms",
+    ".gitlab-ci.yml": "gitlab-ci",
     "compose.yaml": "compose-spec",
     "renovate.json": "renovate",
 }

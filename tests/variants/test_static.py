@@ -51,6 +51,8 @@ REASONS = {
     "httptools": "Uvicorn parses HTTP with it if it is installed",
     "uvloop": "Uvicorn runs on it if it is installed",
     "alembic": "`make migrate` runs it",
+    "coverage": "`make coverage` runs it",
+    "detect-secrets": "`make audit` runs it",
     "uvicorn-worker": "Gunicorn loads it by its name",
     "sqlalchemy": "Alembic's migrations connect through it",
     "mypy": "`make lint` runs it",

@@ -24,12 +24,24 @@ QUESTIONS = [
     "compressed",
     "in production",
     "Who may call",
+    "each change",
     "newer templates",
     "serve",
 ]
 
 # All questions but those for the name, the path and the resources.
-ANSWERED = ("--preset", "minimal", "--auth", "none", "--updates", "none", "--description", "x")
+ANSWERED = (
+    "--preset",
+    "minimal",
+    "--auth",
+    "none",
+    "--ci",
+    "none",
+    "--updates",
+    "none",
+    "--description",
+    "x",
+)
 
 Terminal = Callable[..., "pexpect.spawn[str]"]
 # This terminal does not report its cursor; each question would wait a second for that.
@@ -94,6 +106,7 @@ def test_arrow_keys_choose_and_a_choice_adds_its_question(terminal: Terminal, wo
         ("compressed", "\r"),
         ("in production", f"{DOWN}\r"),
         ("Who may call", "\r"),
+        ("each change", "\r"),
         ("newer templates", "\r"),
         ("serve", "\r"),
     )
@@ -171,6 +184,7 @@ def test_typed_resources_are_combined_with_earlier_answers(terminal: Terminal, w
         ("compressed", "\r"),
         ("in production", "\r"),
         ("Who may call", "\r"),
+        ("each change", "\r"),
         ("newer templates", "\r"),
         ("serve", "item name:str\r"),
         ("Another resource", "\r"),

@@ -1,1 +1,1 @@
-from app.forge.auth.oidc_settings import AuthSettings as AuthSettings
+from app.forge.auth.api_key_settings import AuthSettings as AuthSettings

@@ -1,3 +1,3 @@
-from app.forge.auth.oidc import caller, open_authenticator
+from app.forge.auth.api_key import caller, open_authenticator
 
 __all__ = ["caller", "open_authenticator"]

@@ -12,9 +12,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from prometheus_client.multiprocess import mark_process_dead
@@ -22,6 +23,7 @@ from prometheus_client.multiprocess import mark_process_dead
 from app.forge.observability.logs import configure_logging
 from app.forge.server.metrics_directory import metrics_directory
 from app.forge.server.nginx_configuration import WORKER_BACKLOG, CannotStart, find_nginx, write_configuration
+from app.forge.server.passed_sockets import passed_sockets
 from app.forge.server.runtime_directory import hold, runtime_directory
 from app.forge.server.settings import listed
 from app.forge.server.worker import CLOSING_SECONDS, pipe_to_workers, signal_after_parent
@@ -42,6 +44,7 @@ DAY_SECONDS = 24 * 60 * 60
 def serve(settings: "Settings") -> None:
     """Serve until SIGTERM or Ctrl-C. Raises `CannotStart`."""
     configure_logging(settings.log_level)
+    passed = [listening.detach() for listening in passed_sockets()]
     nginx = find_nginx(settings.nginx_path)
     if fault := certificate_fault(settings):
         raise CannotStart(fault)
@@ -58,7 +61,7 @@ def serve(settings: "Settings") -> None:
         ]
         command = write_configuration(settings, nginx, runtime)
         _run(
-            Program("Nginx", command, signal.SIGQUIT, locks),
+            Program("Nginx", command, signal.SIGQUIT, [*locks, *passed], _inherited(passed)),
             [_worker(listening, manager_pipe[0], locks) for listening in sockets],
             settings.graceful_timeout_seconds + CLOSING_SECONDS,
             lambda: certificate_fault(settings),
@@ -85,6 +88,14 @@ def certificate_fault(settings: "Settings") -> str | None:
                 "TLS_CERTIFICATE=%s is not for %s in SERVER_NAMES.", settings.tls_certificate, name
             )
     return None
+
+
+def _inherited(descriptors: Sequence[int]) -> Mapping[str, str]:
+    """Return the variable in which Nginx looks for sockets that are open already, as after a change of its program.
+
+    It uses those whose addresses its configuration has, and closes the others.
+    """
+    return {"NGINX": "".join(f"{number};" for number in descriptors)} if descriptors else {}
 
 
 # --- The workers ------------------------------------------------------------------------------------------------
@@ -117,18 +128,25 @@ class Program:
     """A program that runs in the foreground, and is restarted if it is killed."""
 
     def __init__(
-        self, name: str, command: list[str], stop_signal: signal.Signals, descriptors: Sequence[int] = ()
+        self,
+        name: str,
+        command: list[str],
+        stop_signal: signal.Signals,
+        descriptors: Sequence[int] = (),
+        variables: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.name = name
         self.command = command
         self.stop_signal = stop_signal
         self.descriptors = descriptors
+        self.variables = variables
 
     def start(self) -> None:
         """Start the program in a new process group, which Ctrl-C at the terminal does not reach."""
         # If this process is killed, the kernel sends the stop signal in its place.
         self.process = subprocess.Popen(  # noqa: S603
             self.command,
+            env={**os.environ, **self.variables},
             pass_fds=self.descriptors,
             start_new_session=True,
             preexec_fn=signal_after_parent(self.stop_signal),  # noqa: PLW1509 (this process has no threads)

@@ -23,6 +23,10 @@ WORKER_BACKLOG = 2_048
 HTTPS_PORT = 443
 # Since then, `http2` is a separate directive: https://nginx.org/en/docs/http/ngx_http_v2_module.html#http2
 HTTP2_DIRECTIVE_SINCE = (1, 25, 1)
+# Since then, idle connections can outlive a reload for a while: a client may be sending a request on them.
+# https://nginx.org/en/docs/http/ngx_http_core_module.html#keepalive_min_timeout
+DRAIN_SINCE = (1, 27, 4)
+DRAIN_SECONDS = 1
 
 Values = dict[str, object]
 
@@ -89,6 +93,7 @@ def nginx_configuration(settings: "Settings", nginx: Nginx, runtime: Path) -> st
         "DEPLOYMENT": DEPLOYMENT,
         "GRACEFUL_TIMEOUT_SECONDS": settings.graceful_timeout_seconds,
         "KEEP_ALIVE_SECONDS": settings.keep_alive_seconds,
+        "DRAIN": f"keepalive_min_timeout {DRAIN_SECONDS}s;" if nginx.version >= DRAIN_SINCE else "",
         "MAX_BODY_BYTES": settings.max_body_bytes,
         "REAL_IP": _lines(f"set_real_ip_from {network};" for network in proxies),
         "TRUSTED_PROXIES": _lines(f"{network} 1;" for network in proxies),

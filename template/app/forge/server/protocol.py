@@ -27,6 +27,8 @@ HEAD_SECONDS = 10.0
 # How long, and for how many bytes, the service keeps reading after it rejects a request.
 LINGER_SECONDS = 2.0
 MAX_DISCARDED_BYTES = 1024 * 1024
+# How long a worker that stops waits for a request on an idle connection: the client may be sending one.
+DRAIN_SECONDS = 1.0
 
 
 class Refusal(NamedTuple):
@@ -63,7 +65,7 @@ class HttpProtocol(HttpToolsProtocol):
     """The connection of a client: `uvicorn --http app.forge.server.protocol:HttpProtocol`."""
 
     # Slots, because more attributes would exceed the number that CPython stores compactly.
-    __slots__ = ("_head_timer", "_in_head", "_unfinished_bytes")
+    __slots__ = ("_head_timer", "_in_head", "_is_draining", "_unfinished_bytes")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -71,6 +73,7 @@ class HttpProtocol(HttpToolsProtocol):
         # piece with the end of an earlier message are not counted, which is exact enough to bound memory.
         self._unfinished_bytes = 0
         self._in_head = True
+        self._is_draining = False
         self.url, self.headers = b"", []
         self._head_timer: asyncio.TimerHandle | None = None
 
@@ -88,6 +91,19 @@ class HttpProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._stop_head_timer()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """Close the connection after its next response, or if no request arrives soon.
+
+        Uvicorn closes idle connections at once. A request that is on its way would be lost, and if it is not idempotent,
+        the client must not repeat it: https://www.rfc-editor.org/rfc/rfc9112#section-9.3.1
+        """
+        self._is_draining = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
+            return
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(DRAIN_SECONDS, self.timeout_keep_alive_handler)
 
     def data_received(self, data: bytes) -> None:
         """Parse the data, and reject a request that is not valid HTTP or exceeds a limit."""
@@ -140,6 +156,8 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         # A new list, so trailers are not added to the headers of the request.
         self.headers = []
+        if self._is_draining:
+            self.cycle.keep_alive = False
         if self.scope["http_version"] == "1.0":
             self.cycle.send = _Unchunked(self.cycle).send  # type: ignore[method-assign]
 

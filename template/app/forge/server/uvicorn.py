@@ -18,6 +18,7 @@ from uvicorn.supervisors import Multiprocess, multiprocess
 
 from app.forge.observability.logs import configure_logging
 from app.forge.server.metrics_directory import hold_metrics_directory, metrics_directory
+from app.forge.server.passed_sockets import passed_sockets
 from app.forge.server.worker import CLOSING_SECONDS, create_app, end_after
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def serve(settings: "Settings") -> None:
         multiprocess.Process = Worker  # type: ignore[misc]
         # Not uvicorn.run(): with one worker it starts no manager, so that worker would not be replaced, and it exits
         # with code 0 if workers cannot start.
-        manager = Multiprocess(config, [config.bind_socket()])
+        manager = Multiprocess(config, passed_sockets() or [config.bind_socket()])
         manager.run()
     if any(process.exitcode == STARTUP_FAILURE for process in manager.processes):
         sys.exit(STARTUP_FAILURE)

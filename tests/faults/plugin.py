@@ -29,7 +29,7 @@ from tests.variants.interpreters import (
     this_interpreter,
 )
 from tests.variants.rendering import Renderer
-from tests.variants.space import Variant, covering_variants_without, variants_named, varied_questions
+from tests.variants.space import Variant, covering_variants_unpaired, variants_named, varied_questions
 
 SERVERS = {"postgres", "mongodb", "redis", "nginx"}
 SOURCES = ("system", "wheels")
@@ -53,7 +53,7 @@ def fault_variants(wish: str) -> tuple[Variant, ...]:
 
     Their clients have no credentials: faults do not depend on the caller.
     """
-    return covering_variants_without("auth") if wish in {"covering", "all"} else variants_named(wish)
+    return covering_variants_unpaired() if wish in {"covering", "all"} else variants_named(wish)
 
 
 def fault_interpreter(variant: Variant, wish: str, interpreters: str) -> Interpreter:
@@ -66,7 +66,7 @@ def fault_interpreter(variant: Variant, wish: str, interpreters: str) -> Interpr
     if wish not in {"covering", "all"}:
         return this_interpreter()
     pythons = found_interpreters()
-    return pythons[covering_variants_without("auth").index(variant) % len(pythons)]
+    return pythons[covering_variants_unpaired().index(variant) % len(pythons)]
 
 
 def pytest_configure(config: pytest.Config) -> None:

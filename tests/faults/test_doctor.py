@@ -11,6 +11,8 @@ from tests.faults.certificates import DAY, key_pair
 from tests.faults.deployment import Deployment
 from tests.faults.test_nginx import faulty
 
+pytestmark = pytest.mark.depends("database", "deployment", once=("mongodb_driver", "cache"))
+
 
 def test_nothing_is_found_beside_the_running_service(service: Deployment) -> None:
     service.running()

@@ -22,7 +22,7 @@ from tests.repository import REPOSITORY
 Answer = tuple[str, str]
 # Its answers bring files that nothing else in a project depends on (tests/generator/template/test_render.py).
 NOT_VARIED = {"updates"}
-PAIRED = {"auth", "ci", "data_layer", "observability", "orchestration"}
+PAIRED = {"auth", "ci"}
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,10 @@ def covering_variants() -> tuple[Variant, ...]:
 
 
 @cache
-def covering_variants_without(question: str) -> tuple[Variant, ...]:
-    """Return a covering set of the variants that have the default answer to a paired question."""
+def covering_variants_unpaired() -> tuple[Variant, ...]:
+    """Return a covering set of the variants that have the default answers to the paired questions."""
     first = default_variant()
-    candidates = (variant.answers for variant in every_variant() if variant[question] == first[question])
-    return first, *_greedy(candidates, [first])
+    return first, *_greedy(_combinations(with_paired=False), [first])
 
 
 def quick_variants() -> tuple[Variant, ...]:
@@ -106,7 +105,8 @@ def variants_named(wish: str) -> tuple[Variant, ...]:
     sets = {"quick": quick_variants, "covering": covering_variants, "all": every_variant}
     if wish in sets:
         return sets[wish]()
-    by_name = {variant.name: variant for variant in every_variant()}
+    # Any combination has a name, not only those of the sets.
+    by_name = {variant.name: variant for variant in map(Variant, _combinations(with_paired=True))}
     unknown = [name for name in wish.split(",") if name not in by_name]
     if unknown:
         names = "names such as " + next(iter(by_name))

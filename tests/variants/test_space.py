@@ -88,7 +88,7 @@ def test_variants_can_be_chosen_by_name() -> None:
 
 @pytest.fixture
 def two_paired_questions(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Ask for `auth` and `observability` too, the second of SQL databases only."""
+    """Ask for `auth` and `observability` in place of the paired questions, the second of SQL databases only."""
     template = next(question for question in load_questions() if question.name == "cache")
     auth = replace(template, name="auth", choices={"none": "", "oidc": "", "api_key": ""}, default="none")
     choices = {"prometheus": "", "none": ""}
@@ -98,6 +98,7 @@ def two_paired_questions(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     )
     others = [each for each in load_questions() if each.name not in PAIRED]
     monkeypatch.setattr(space, "load_questions", lambda: (*others, auth, observability))
+    monkeypatch.setattr(space, "PAIRED", {"auth", "observability"})
     caches = (space.varied_questions, space.every_variant, space.covering_variants, space._is_special)
     for each in caches:
         each.cache_clear()

@@ -88,7 +88,7 @@ def test_variants_can_be_chosen_by_name() -> None:
 
 @pytest.fixture
 def two_paired_questions(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Ask for `auth` and `observability` in place of the paired questions, the second of SQL databases only."""
+    """Ask `auth` and `observability` in place of the paired questions, the second of SQL databases only."""
     template = next(question for question in load_questions() if question.name == "cache")
     auth = replace(template, name="auth", choices={"none": "", "oidc": "", "api_key": ""}, default="none")
     choices = {"prometheus": "", "none": ""}

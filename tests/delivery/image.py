@@ -59,10 +59,14 @@ def why_not() -> str | None:
     """Return why no scratch root can be made here; None if one can."""
     if sys.platform != "linux" or os.geteuid() != 0 or shutil.which("unshare") is None:
         return "a scratch root needs Linux, root and unshare"
-    done = subprocess.run(
-        ["unshare", "--mount", "--pid", "--fork", "true"], capture_output=True, text=True, check=False
-    )
-    return None if done.returncode == 0 else f"unshare fails: {done.stderr.strip()}"
+    attempt = [
+        "set -eu",
+        "mount -t tmpfs tmpfs /mnt",
+        *_from(Stage("/mnt/attempt/root")),
+        "unshare --pid --fork true",
+    ]
+    done = subprocess.run(in_namespace(attempt), capture_output=True, text=True, check=False)
+    return None if done.returncode == 0 else f"a scratch root fails: {done.stderr.strip()}"
 
 
 def allowed(context: Path) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from testkit.servers.compose import find_compose
+from testkit.servers.errors import ServerUnavailable
 from tests.variants.environments import clean_environment
 from tests.variants.rendering import Project, Renderer
 
@@ -29,7 +30,10 @@ def project(renderer: Renderer, request: pytest.FixtureRequest) -> Project:
 @pytest.fixture(scope="session")
 def compose() -> list[str]:
     """The command of Docker Compose."""
-    return find_compose()
+    try:
+        return find_compose()
+    except ServerUnavailable as reason:
+        pytest.skip(f"The compose file was not read by Docker Compose: {reason}")
 
 
 def configured(project: Project, compose: list[str]) -> subprocess.CompletedProcess[str]:

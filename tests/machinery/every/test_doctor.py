@@ -223,9 +223,7 @@ def test_a_condition_of_a_package_that_does_not_hold_is_not_a_fault(patient: Pat
 
 def test_advisories_that_cannot_be_reached_are_not_a_fault(patient: Patient) -> None:
     examined = patient.run("--json", f"--advisories=http://127.0.0.1:{free_port()}/")
-    (missed,) = [
-        each for each in examined.document["not_checked"] if each["check"] == "packages.vulnerable"
-    ]
+    (missed,) = [each for each in examined.document["not_checked"] if each["check"] == "packages.vulnerable"]
     assert "cannot be reached" in missed["reason"]
     assert "packages.vulnerable" not in examined.names
 

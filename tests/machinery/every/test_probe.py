@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import ClassVar
 
 import pytest
 
@@ -17,7 +18,7 @@ AXES: tuple[str, ...] = ()
 class Ready(BaseHTTPRequestHandler):
     """Responds with the next of `statuses`; the last one is repeated."""
 
-    statuses: list[int]
+    statuses: ClassVar[list[int]]
 
     def do_GET(self) -> None:
         """Respond to the probe."""
@@ -33,7 +34,7 @@ class Ready(BaseHTTPRequestHandler):
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Ready]]:
     class Handler(Ready):
-        statuses = [200]
+        statuses: ClassVar = [200]
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -43,7 +44,8 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Ready]]:
         server.shutdown()
 
 
-def test_a_ready_service_is_reported_by_exit_code_0(service: type[Ready]) -> None:
+@pytest.mark.usefixtures("service")
+def test_a_ready_service_is_reported_by_exit_code_0() -> None:
     main([])
 
 
@@ -66,7 +68,8 @@ def test_a_service_that_does_not_run_is_reported(monkeypatch: pytest.MonkeyPatch
         main([])
 
 
-def test_it_imports_no_package(service: type[Ready]) -> None:
+@pytest.mark.usefixtures("service")
+def test_it_imports_no_package() -> None:
     """It runs every few seconds, so it has to be cheap."""
     code = (
         "import sys; from app.forge.probe import main; main([]); "

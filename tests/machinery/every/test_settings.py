@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from app.forge.environment import Environment, InvalidSettings, examine_settings, read_settings, unknown_settings
+from app.forge.environment import (
+    Environment,
+    InvalidSettings,
+    examine_settings,
+    read_settings,
+    unknown_settings,
+)
 from app.settings import Settings, settings_of_environment
 
 AXES: tuple[str, ...] = ("database", "cache", "compression", "deployment", "auth")
@@ -134,9 +140,11 @@ def test_required_settings_that_are_missing_are_named_with_an_example() -> None:
     assert all("for example" in fault.form for fault in faults)
 
 
-def test_a_list_of_the_owner_that_is_not_json_is_a_fault_as_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_of_the_owner_that_is_not_json_is_a_fault_as_any_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     class OwnSettings(Environment):
-        own_names: list[str] = []
+        own_names: list[str]
         own_number: int = 0
 
     monkeypatch.setenv("OWN_NAMES", "a-secret,b")

@@ -86,13 +86,17 @@ async def test_a_migration_of_another_version_is_found(patient: Patient, execute
 
 
 async def test_missing_tables_are_found(patient: Patient, execute: Execute) -> None:
-    await execute("CREATE SCHEMA doctor; CREATE TABLE doctor.alembic_version AS SELECT * FROM alembic_version")
+    await execute(
+        "CREATE SCHEMA doctor; CREATE TABLE doctor.alembic_version AS SELECT * FROM alembic_version"
+    )
     with_options(patient, "-csearch_path=doctor")
     assert "does not exist" in patient.examine().problem("database.schema")
 
 
 async def test_missing_privileges_are_found(patient: Patient, execute: Execute) -> None:
-    await execute("CREATE ROLE doctor LOGIN PASSWORD 'wrong'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO doctor")
+    await execute(
+        "CREATE ROLE doctor LOGIN PASSWORD 'wrong'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO doctor"
+    )
     await execute("GRANT USAGE ON SCHEMA public TO doctor")
     patient.variables["DATABASE_URL"] = of_role(patient.variables["DATABASE_URL"], "doctor")
     found = [each["problem"] for each in patient.examine().document["findings"]]

@@ -1,6 +1,7 @@
 """`python -m app.forge.doctor` with Redis: each fault of the server is found."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
@@ -36,7 +37,7 @@ def test_a_wrong_password_is_found_and_not_repeated(patient: Patient) -> None:
 
 
 async def test_a_cache_that_stops_when_it_is_full_is_found(patient: Patient, redis: Redis) -> None:
-    before = await redis.config_get("maxmemory*")
+    before: Any = await redis.config_get("maxmemory*")
     try:
         await redis.config_set("maxmemory", PLENTY_OF_BYTES)
         await redis.config_set("maxmemory-policy", "noeviction")

@@ -39,7 +39,9 @@ def execute(file: Path, *statements: str) -> None:
         connection.commit()
 
 
-def test_a_file_that_does_not_exist_needs_all_migrations_and_is_not_made(patient: Patient, file: Path) -> None:
+def test_a_file_that_does_not_exist_needs_all_migrations_and_is_not_made(
+    patient: Patient, file: Path
+) -> None:
     file.unlink()
     problem = patient.examine().problem("migrations.pending")
     assert problem.startswith("The database lacks 1 of 1 migrations")
@@ -87,12 +89,14 @@ def test_two_last_migrations_are_found(patient: Patient, file: Path) -> None:
 def test_a_reference_to_nothing_is_found(patient: Patient, file: Path) -> None:
     row = ("00000000-0000-7000-8000-000000000001",)
     with closing(sqlite3.connect(file)) as connection:
-        columns = [each for each in connection.execute("PRAGMA table_info(order_lines)")]
+        columns = list(connection.execute("PRAGMA table_info(order_lines)"))
         named = {name: "" for _, name, _, needed, _, _ in columns if needed}
         values = dict.fromkeys(named, 1) | {name: row[0] for name in named if name.endswith("id")}
         marks = ", ".join("?" for _ in values)
         connection.execute("PRAGMA ignore_check_constraints = ON")
-        connection.execute(f"INSERT INTO order_lines ({', '.join(values)}) VALUES ({marks})", [*values.values()])
+        connection.execute(
+            f"INSERT INTO order_lines ({', '.join(values)}) VALUES ({marks})", [*values.values()]
+        )
         connection.commit()
     assert "order_lines" in patient.examine().problem("database.references")
 

@@ -115,7 +115,7 @@ async def test_a_set_of_filters_has_one_statement_and_all_together_have_a_limit(
     async with open_database(alone, TABLES) as database:
         lines = Shop(database).order_lines
         values = {**FULL, "item_id": UUID(int=1), "links": UUID(int=1)}
-        names = [column.name for column in TABLES[-1].columns if column.is_filter]
+        names = [column.name for column in RESOURCES["order_lines"].table.columns if column.is_filter]
         assert len(names) >= 7
         count = "SELECT count(*) FROM pg_prepared_statements"
         await lines.page(1, None, {"status": "open", "due": NOW}, ["item", "buyer"])

@@ -256,6 +256,13 @@ EDITS = (
         put_before("class OidcAuthenticator", "# Ours is near.\n"),
         {"auth": ["oidc"]},
     ),
+    Edit(
+        "an edited pipeline", ".github/workflows/ci.yml", begun_with(b"# Ours runs on each push.\n"),
+        {"ci": ["github"]},
+    ),
+    Edit(
+        "an edited pipeline", ".gitlab-ci.yml", begun_with(b"# Ours runs on each push.\n"), {"ci": ["gitlab"]}
+    ),
     Edit("an edited Dockerfile", "Dockerfile", put_before("WORKDIR /srv\n", 'LABEL team="orders"\n')),
     Edit("a changed dependency", "pyproject.toml", replaced('"uuid-utils>=1.2,<2"', '"uuid-utils>=1.2,<3"')),
     Edit("a new dependency", "pyproject.toml", put_before("]\n\n# https", '    "tenacity>=9",\n')),

@@ -174,9 +174,12 @@ def test_a_workflow_inside_a_repository_can_be_copied_to_its_top(
         yaml.safe_load(path.read_text()) for path in (copied, work / inside / ".github/workflows/ci.yml")
     )
     assert workflow.pop("defaults") == {"run": {"working-directory": inside}}
-    (setup,) = [step["with"] for step in workflow["jobs"]["test"]["steps"] if "setup-python" in str(step)]
-    assert (work / setup["cache-dependency-path"]).is_file()
-    setup["cache-dependency-path"] = "requirements-dev.txt"
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    setups = [step["with"] for step in steps if "setup-python" in str(step)]
+    assert setups
+    for setup in setups:
+        assert (work / setup["cache-dependency-path"]).is_file()
+        setup["cache-dependency-path"] = "requirements-dev.txt"
     assert workflow == own
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fastforge.errors import EXIT_ATTENTION, WorkFailed
-from fastforge.inspect.kit import project_environment, project_python
+from fastforge.inspect.kit import project_python
+from fastforge.inspect.program import by_hand, run_program
 
 _PROGRAM = "app/forge/doctor/__main__.py"
-_COMMAND = ("-m", "app.forge.doctor")
+_MODULE = "app.forge.doctor"
 _TIMEOUT_SECONDS = 120
 
 
@@ -82,28 +81,11 @@ def _read_into(diagnosis: Diagnosis, output: str) -> None:
 
 
 def _run(directory: Path, python: Path, arguments: Sequence[str]) -> str:
-    by_hand = f"To see it, run this in the project: {os.path.relpath(python, directory)} {' '.join(_COMMAND)}"
-    try:
-        ran = subprocess.run(
-            [str(python), *_COMMAND, "--json", *arguments],
-            cwd=directory,
-            env=project_environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=_TIMEOUT_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise WorkFailed(f"The project's doctor did not end within {_TIMEOUT_SECONDS} s.", by_hand) from None
-    except OSError as error:
-        raise WorkFailed(
-            f"{str(python)!r} cannot be run: {error.strerror}.",
-            "Create it again: run make install in the project.",
-        ) from error
+    too_slow = f"The project's doctor did not end within {_TIMEOUT_SECONDS} s."
+    ran = run_program(python, _MODULE, ["--json", *arguments], directory, _TIMEOUT_SECONDS, too_slow)
     if ran.returncode not in (0, EXIT_ATTENTION):
         last = (ran.stderr.strip().splitlines() or ["no reason given"])[-1].strip()
-        raise WorkFailed(f"The project's doctor ended with an error: {last}", by_hand)
+        raise WorkFailed(
+            f"The project's doctor ended with an error: {last}", by_hand(python, _MODULE, directory)
+        )
     return ran.stdout

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fastforge.errors import WorkFailed
-from fastforge.inspect.kit import project_environment, project_python
+from fastforge.inspect.kit import project_python
+from fastforge.inspect.program import by_hand, run_program
 from fastforge.project.locate import find_directory
 
 _PROGRAM = "app/forge/http/fast_path/__main__.py"
-_COMMAND = ("-m", "app.forge.http.fast_path")
+_MODULE = "app.forge.http.fast_path"
 _TIMEOUT_SECONDS = 60
 
 
@@ -52,29 +51,13 @@ def routes_of(path: str) -> tuple[Path, Sequence[DeclaredRoute]]:
 
 
 def _run(python: Path, directory: Path) -> str:
-    by_hand = f"To see it, run this in the project: {os.path.relpath(python, directory)} {' '.join(_COMMAND)}"
-    try:
-        ran = subprocess.run(
-            [str(python), *_COMMAND],
-            cwd=directory,
-            env=project_environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=_TIMEOUT_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise WorkFailed(f"The service did not start within {_TIMEOUT_SECONDS} s.", by_hand) from None
-    except OSError as error:
-        raise WorkFailed(
-            f"{str(python)!r} cannot be run: {error.strerror}.",
-            "Create it again: run make install in the project.",
-        ) from error
+    too_slow = f"The service did not start within {_TIMEOUT_SECONDS} s."
+    ran = run_program(python, _MODULE, [], directory, _TIMEOUT_SECONDS, too_slow)
     if ran.returncode:
-        raise WorkFailed(f"The service of {str(directory)!r} cannot start: {_reason(ran.stderr)}", by_hand)
+        raise WorkFailed(
+            f"The service of {str(directory)!r} cannot start: {_reason(ran.stderr)}",
+            by_hand(python, _MODULE, directory),
+        )
     # The project itself may print lines before it.
     return (ran.stdout.splitlines() or [""])[-1]
 

@@ -78,7 +78,7 @@ def _check_abandoned(names: set[str]) -> Outcomes:
             yield Finding(
                 "packages.abandoned",
                 "warning",
-                f"{name} is no longer maintained, so its vulnerabilities stay.",
+                f"{name} is unmaintained, so its vulnerabilities are not fixed.",
                 f"Replace it with {ABANDONED[name]}."
                 if name in ABANDONED
                 else "Replace it with a maintained package.",

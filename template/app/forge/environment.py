@@ -87,7 +87,7 @@ class Environment(BaseSettings):
         )
 
 
-class _FromEnvironment(EnvSettingsSource):
+class _WithAnyText(PydanticBaseSettingsSource):
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         try:
             return super().decode_complex_value(field_name, field, value)
@@ -95,12 +95,12 @@ class _FromEnvironment(EnvSettingsSource):
             return value
 
 
-class _FromFile(DotEnvSettingsSource):
-    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
-        try:
-            return super().decode_complex_value(field_name, field, value)
-        except ValueError:
-            return value
+class _FromEnvironment(_WithAnyText, EnvSettingsSource):
+    pass
+
+
+class _FromFile(_WithAnyText, DotEnvSettingsSource):
+    pass
 
 
 SettingsT = TypeVar("SettingsT", bound=Environment)

@@ -39,16 +39,21 @@ class OidcAuthenticator(Authenticator):
         self._keys.check()
 
 
-@asynccontextmanager
-async def open_authenticator(settings: AuthSettings) -> AsyncIterator[OidcAuthenticator]:
-    """Yield what finds the callers of requests. The issuer may be down: its keys are fetched in the background."""
-    keys = IssuerKeys(
+def keys_of(settings: AuthSettings) -> IssuerKeys:
+    """Return the keys of the issuer that the settings name, before the first fetch."""
+    return IssuerKeys(
         settings.oidc_issuer,
         tls_context(),
         life_seconds=settings.oidc_keys_seconds,
         cooldown_seconds=settings.oidc_cooldown_seconds,
         timeout_seconds=settings.oidc_timeout_seconds,
     )
+
+
+@asynccontextmanager
+async def open_authenticator(settings: AuthSettings) -> AsyncIterator[OidcAuthenticator]:
+    """Yield what finds the callers of requests. The issuer may be down: its keys are fetched in the background."""
+    keys = keys_of(settings)
     authenticator = OidcAuthenticator(keys, settings)
     async with keys.kept_fresh():
         yield authenticator

@@ -91,7 +91,7 @@ class SqliteStore:
         values = [self._values.of_row(row) for row in rows]
 
         def write(connection: sqlite3.Connection) -> None:
-            for index, row in enumerate(rows):
+            for index, row in enumerate(rows if self._sql.referable else ()):
                 self._refuse_others(connection, row, index)
             try:
                 connection.executemany(self._sql.insert, values)

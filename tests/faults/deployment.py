@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -159,23 +159,23 @@ class Deployment:
 
     def refusal(self, **settings: object) -> str:
         """Return what the service says that ends instead of starting with these settings."""
-        ended = subprocess.run(
-            [".venv/bin/python", "-m", "app"],
-            cwd=self.run.project,
-            env=self.environment(settings),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=BOOT_SECONDS,
-        )
+        ended = self._ended(["app"], settings)
         assert ended.returncode == 1, ended.stderr
         return ended.stderr
 
     def findings(self, **settings: object) -> dict[str, str]:
         """Return the problems that the project's doctor finds with these settings, by name."""
-        examined = subprocess.run(
-            [".venv/bin/python", "-m", "app.forge.doctor", "--json", "--offline"],
+        examined = self._ended(["app.forge.doctor", "--json", "--offline"], settings)
+        assert examined.returncode in (0, EXIT_FINDINGS), examined.stderr
+        found = json.loads(examined.stdout)["findings"]
+        return {each["check"]: each["problem"] for each in found if each["check"] not in OF_ANSWERS}
+
+    def _ended(
+        self, module: Sequence[str], settings: Mapping[str, object]
+    ) -> subprocess.CompletedProcess[str]:
+        """Return a module of the project that has run to its end with these settings."""
+        return subprocess.run(
+            [".venv/bin/python", "-m", *module],
             cwd=self.run.project,
             env=self.environment(settings),
             stdin=subprocess.DEVNULL,
@@ -184,9 +184,6 @@ class Deployment:
             check=False,
             timeout=BOOT_SECONDS,
         )
-        assert examined.returncode in (0, EXIT_FINDINGS), examined.stderr
-        found = json.loads(examined.stdout)["findings"]
-        return {each["check"]: each["problem"] for each in found if each["check"] not in OF_ANSWERS}
 
     def wait_until_ready(self) -> None:
         """Return when the service, all its workers and its dependencies are ready."""
